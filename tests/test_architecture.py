@@ -71,11 +71,13 @@ IMPORTERS = {
     "prometheus_client": ["issuer.loops.metrics"],
     "jinja2": ["issuer.page"],
     "markupsafe": ["issuer.page"],
+    "dataclasses": ["common.dataclasses"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli", "agent.commands"],
 }
 # Only here may an import wait for its command, or for the one case that needs a heavy library.
 LAZY = [
     *("issuer.cli", "issuer.commands.held", "issuer.commands.staging", "common.command_line", "common.similar"),
+    "common.dataclasses",
     *("agent.commands.wiring", "agent.journey.run", "agent.journey.update", "agent.source.open"),
     *("agent.host.state_folder", "common.probe.look", "common.probe.starttls"),
 ]
@@ -303,6 +305,7 @@ def assert_defined(tree: ast.Module, function: ast.expr) -> None:
         ("agent/rules/verify.py", "def f():\n    import agent.model.certificate", "inside a function"),
         ("issuer/ca/client.py", f"{BY_NAME}input())", "whose name cannot be read"),
         ("agent/host/files.py", "import sqlalchemy.orm", "only issuer.store"),
+        ("agent/model/offer.py", "from dataclasses import replace", "only common.dataclasses"),
         ("common/files.py", "from common import names", "import cycle: "),
         ("issuer/journey/issue.py", "what.partition('x')", "cuts a sentence: what.partition"),
         ("issuer/journey/issue.py", "str(error).split('x')", "cuts a sentence: str(error).split"),

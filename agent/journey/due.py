@@ -1,7 +1,6 @@
 """A certificate that is due on this host: fetched, verified, and not what files and sockets show yet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.keep import keep
@@ -21,6 +20,7 @@ from agent.rules.record import back_off, remembered
 from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
 from agent.rules.verify import installed_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 
 

@@ -3,7 +3,6 @@
 The certificate in place is looked at as ever.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.journey.ports import Turn
@@ -14,6 +13,7 @@ from agent.model.result import Outcome, Result
 from agent.model.waiting import Postponed
 from agent.rules.evidence import conclusion, judge
 from agent.rules.window import waits_for
+from common.dataclasses import replace
 
 if TYPE_CHECKING:
     from agent.journey.due import Due

@@ -1,7 +1,6 @@
 """The way back: after a failed step, and for an install that was interrupted. Everything here can be done twice."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.journey.member import Life, life_by, sights_of
@@ -14,6 +13,7 @@ from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, Sight, conclusion, is_as_before, judge, served_any, was_down
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 

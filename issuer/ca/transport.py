@@ -12,7 +12,6 @@ import re
 import threading
 import urllib.request
 from collections import deque
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import INTERNAL_SERVER_ERROR, MULTIPLE_CHOICES
 from pathlib import Path
@@ -26,6 +25,7 @@ from josepy.jwa import ES256, ES384, RS256, JWASignature
 from josepy.jwk import JWK, JWKRSA
 
 from common.clock import Clock
+from common.dataclasses import dataclass
 from common.errors import ConfigError, Finding
 from common.strict_json import parse_json
 from common.tls import verified_tls

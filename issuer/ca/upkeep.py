@@ -2,12 +2,12 @@
 
 import json
 import time
-from dataclasses import dataclass
 
 from acme import jws
 from josepy.json_util import encode_b64jose
 from josepy.jwk import JWK
 
+from common.dataclasses import dataclass
 from issuer.ca import words
 from issuer.ca.account import existing_account
 from issuer.ca.transport import Transport, algorithm

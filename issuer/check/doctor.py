@@ -4,11 +4,11 @@ import stat
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from common.clock import Clock
+from common.dataclasses import dataclass
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError
 from common.threads import each_on_thread, on_thread

@@ -1,10 +1,10 @@
 """Findings about the way to a name from the root downwards, and about a resolver that says otherwise."""
 
-import dataclasses
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 
+from common import dataclasses
 from common.names import is_address
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.from_root import FromRoot, Way, Zone, from_root, said_at

@@ -4,10 +4,10 @@ import argparse
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from common.command_line import complain, report, say
 from common.config_file import load
+from common.dataclasses import asdict
 from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
 from issuer.ca.account import load_account_key, next_key, refuse_half_done
 from issuer.ca.upkeep import KeyAccount

@@ -6,12 +6,12 @@ import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import wait
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from common import VERSION
 from common.config_file import load
+from common.dataclasses import replace
 from common.errors import ConfigError, Finding
 from common.files import stamps
 from common.text import one_line

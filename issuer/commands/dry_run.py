@@ -1,12 +1,12 @@
 """--dry-run of run, issue and reissue: what they would do, and why. Writes nothing, anywhere; needs no lock."""
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from common import dataclasses
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.text import some

@@ -3,11 +3,11 @@
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from common.clock import duration_text
 from common.command_line import complain
 from common.config_file import load
+from common.dataclasses import dataclass, field
 from common.egress.certified import Certified
 from common.egress.needs import Found, Need, both, by_url, is_ip, merged, sightings, spots_of, with_reached
 from common.egress.reach import reach, resolve

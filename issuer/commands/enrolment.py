@@ -1,7 +1,6 @@
 """populate, enable, disable, remove."""
 
 import argparse
-import dataclasses
 import os
 import sys
 import time
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
+from common import dataclasses
 from common.command_line import complain, say
 from common.config_file import load
 from common.errors import RefusedError, UsageError

@@ -2,10 +2,10 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.terminal import PROGRESS
 from issuer.commands.change import change_fields
 from issuer.commands.held import HeldUp

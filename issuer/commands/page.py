@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 
 from common.clock import duration_text
+from common.dataclasses import dataclass
 from common.errors import CertfleetError, render
 from common.threads import on_thread
 from issuer.commands.report import Looks, gather

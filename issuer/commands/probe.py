@@ -2,12 +2,12 @@
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from common.certificate import fingerprint
 from common.config_file import load
+from common.dataclasses import replace
 from common.probe.show import show
 from common.probe.verdict import Stored, stored_for, stored_of
 from issuer.model.config import Settings

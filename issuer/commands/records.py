@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
 
 from common.command_line import complain, report, say
+from common.dataclasses import asdict, dataclass
 from common.errors import CertfleetError, UsageError, render
 from common.names import parse_dns_name
 from issuer.commands.wiring import build_authority

@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from common import VERSION
 from common.command_line import say
 from common.config_file import load
+from common.dataclasses import replace
 from common.errors import UsageError
 from common.files import make_folder, write_together
 from common.folders import open_folder

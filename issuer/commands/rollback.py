@@ -1,11 +1,11 @@
 """rollback: an earlier certificate becomes the present one again."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from shlex import quote
 
+from common import dataclasses
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_number, validity_faults
 from common.clock import utc_text
 from common.command_line import say

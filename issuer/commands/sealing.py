@@ -1,11 +1,11 @@
 """Seals as the commands make them: what an operator enrols is sealed with the row, and told in its history."""
 
-import dataclasses
 import os
 import pwd
 import socket
 from collections.abc import Mapping
 
+from common import dataclasses
 from common.clock import utc_text
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts

@@ -6,13 +6,13 @@ meanwhile, and what a killed process has published stands in a journal: the next
 """
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
 
+from common import dataclasses
 from common.errors import CertfleetError, LockedError, UsageError
 from common.files import make_private_folder
 from issuer.ca.account import create_account_key

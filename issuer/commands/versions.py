@@ -1,12 +1,12 @@
 """history, import, revoke: earlier certificates, those from outside, and those not to be trusted."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
+from common import dataclasses
 from common.certificate import (
     Bundle,
     certified_names,

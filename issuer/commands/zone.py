@@ -4,12 +4,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from ipaddress import ip_address
 from pathlib import Path
 
 from common.command_line import report, say
 from common.config_file import load
+from common.dataclasses import asdict, replace
 from common.errors import ConfigError, FileError, UsageError
 from common.files import make_folder, read_regular, write_atomic
 from common.names import parse_dns_name

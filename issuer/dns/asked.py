@@ -1,9 +1,9 @@
 """The name servers that this issuer asks about challenges, and those that a CA asks: for the rules of firewalls."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 
+from common.dataclasses import dataclass
 from common.errors import CertfleetError
 from common.threads import each_within
 from issuer.dns.asking import NoAnswer

@@ -8,7 +8,6 @@ at once that nobody listens or that no route exists.
 
 import contextlib
 import copy
-import dataclasses
 import errno
 import select
 import socket
@@ -21,6 +20,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 
+from common import dataclasses
 from common.deadline import Deadline
 from common.threads import on_thread
 from issuer.dns.over_tcp import over_tcp

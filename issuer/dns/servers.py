@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import dns.exception
 import dns.flags
@@ -15,6 +14,7 @@ import dns.rdtypes.ANY.SOA
 import dns.rrset
 import dns.tsig
 
+from common.dataclasses import dataclass, field
 from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding, Retry
 from issuer.model.errors import DnsError

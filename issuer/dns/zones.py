@@ -4,7 +4,6 @@ In a Challenge *owner* is the name of the TXT record after all aliases, *zone* t
 TXT value.
 """
 
-import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import dns.tsig
 
+from common import dataclasses
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, Finding, Retry
 from common.names import parse_dns_name

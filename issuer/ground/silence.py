@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from common.dataclasses import dataclass
 
 Party = TypeVar("Party")
 Trouble = TypeVar("Trouble")

@@ -1,9 +1,8 @@
 """A certificate that waited for approval becomes the present one: hosts get it from now on."""
 
-import dataclasses
-
 import structlog
 
+from common import dataclasses
 from common.certificate import not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError

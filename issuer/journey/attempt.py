@@ -4,12 +4,12 @@ time.
 It decides nothing: the steps are those of begin.py and issue.py, and rules/retry.py says what an error means.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
 
+from common import dataclasses
 from common.errors import CertfleetError
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance

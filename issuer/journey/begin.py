@@ -4,14 +4,14 @@ There are two tables of steps: GOING_ON for an order that is under way, OPENING 
 go on, or an Ended. OPENING first asks whether the row is due. An attempt that ends here releases or drops its order.
 """
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from shlex import quote
 
 import structlog
 
+from common import dataclasses
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.errors import RefusedError
 from issuer.journey.approval import believed, offer
 from issuer.journey.choose import choose, consult, identifier

@@ -6,12 +6,12 @@ that answer.
 """
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from shlex import quote
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from common.errors import CertfleetError, RefusedError
 from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance, wanted_answers

@@ -1,9 +1,8 @@
 """Choose the CA for the next certificate, and ask the CA of the present one when it wants that renewed (RFC 9773)."""
 
-import dataclasses
-
 import structlog
 
+from common import dataclasses
 from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.journey.ports import CertificateAuthority, Tools

@@ -6,12 +6,12 @@ that means.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
 
+from common import dataclasses
 from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
 from common.clock import utc_text
 from common.errors import CertfleetError, Retry

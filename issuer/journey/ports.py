@@ -5,11 +5,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from common.certificate import Bundle
 from common.clock import Clock
+from common.dataclasses import dataclass, field
 from common.errors import CertfleetError
 from issuer.journey.pacing import Pacing
 from issuer.journey.rows import ApprovalStore, CertificateRows, CertificateStore

@@ -4,13 +4,13 @@ Nothing is written to the database, asked of the CA for good, or published. Name
 information are asked as in earnest, because they decide.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
+from common import dataclasses
 from common.certificate import Bundle
+from common.dataclasses import dataclass
 from common.errors import CertfleetError
 from issuer.journey.approval import believed
 from issuer.journey.begin import begin, not_due, stored_csr

@@ -6,10 +6,10 @@ many. All of it has one time limit, beyond which each step at work may end; the 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
+from common.dataclasses import dataclass, field
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError, Retry
 from common.threads import each_on_thread

@@ -1,8 +1,7 @@
 """One order in flight, as the journeys hand it from step to step."""
 
-import dataclasses
-from dataclasses import dataclass
-
+from common import dataclasses
+from common.dataclasses import dataclass
 from common.errors import Retry
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.model.acme import CaOrder, Challenge, Laggard

@@ -11,11 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 
 import structlog
 
 from common.clock import Clock
+from common.dataclasses import dataclass
 from common.text import some
 from common.threads import each_on_thread, on_thread
 from issuer.journey.attempt import Attempt

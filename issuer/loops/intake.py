@@ -1,10 +1,10 @@
 """Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from common.dataclasses import dataclass
 from common.files import Stamp
 from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.ports import Tools

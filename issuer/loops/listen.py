@@ -11,13 +11,13 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import structlog
 
+from common.dataclasses import dataclass, field
 from common.deadline import Deadline, Incoming
 from common.endpoint import parse_endpoint
 from common.errors import ConfigError, Finding

@@ -5,7 +5,6 @@ attempt that waits for DNS, the CA or its next try occupies none.
 """
 
 import contextlib
-import dataclasses
 import math
 import os
 import random
@@ -14,13 +13,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 import structlog
 
+from common import dataclasses
 from common.clock import utc_text
+from common.dataclasses import dataclass, field
 from common.errors import CertfleetError
 from common.threads import on_thread
 from issuer.journey.attempt import Attempt

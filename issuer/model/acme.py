@@ -1,6 +1,6 @@
 """The CA's objects (RFC 8555 §7.1, RFC 9773) and the challenges that we answer. Frozen; times are epoch seconds."""
 
-from dataclasses import dataclass
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

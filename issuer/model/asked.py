@@ -1,7 +1,8 @@
 """The requests for answers to challenges that the logs of our own servers show. Frozen; times are epoch seconds."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A finding of the audit: one fault of one certificate, as facts that stay apart until they are shown. Pure."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from common.dataclasses import dataclass
 
 
 class Kind(Enum):

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from common.certificate import PARSE_ERRORS, load_request, spki_sha256
+from common.dataclasses import dataclass, field
 from common.names import is_address, parse_certificate_name
 from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type

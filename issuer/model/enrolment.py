@@ -3,10 +3,10 @@
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from common.certificate import Bundle, is_for_request, leaf_fingerprint, leaf_validity
+from common.dataclasses import dataclass
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf, bundle_of, leaf_of

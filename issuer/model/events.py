@@ -3,12 +3,12 @@
 An event is made where something happens. Whether anybody hears of it is decided by rules/alarms.py.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from common.strict_json import checked
 from issuer.model.audit import Finding
 from issuer.model.failure import Failure

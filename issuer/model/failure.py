@@ -1,9 +1,9 @@
 """A failure as facts that stay apart until they are shown. Pure."""
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Self
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from common.errors import CertfleetError
 from issuer.model.errors import AcmeProblem
 

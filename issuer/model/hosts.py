@@ -1,7 +1,8 @@
 """Reports of hosts about the certificates that they serve, as values. Pure. Times are epoch seconds."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from common.dataclasses import dataclass
 
 
 class HostState(Enum):

@@ -1,7 +1,5 @@
 """The present certificate of a row, parsed once into plain values. Pure."""
 
-from dataclasses import dataclass
-
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -18,6 +16,7 @@ from common.certificate import (
     serial_text,
     spki_sha256,
 )
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

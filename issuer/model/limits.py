@@ -5,10 +5,10 @@ The database keeps the counts; here are the limits that CAs publish (docs/many-c
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from common.clock import parse_duration
+from common.dataclasses import dataclass
 from issuer.model.failure import Failure
 from issuer.model.moments import believable
 

@@ -8,9 +8,9 @@ The record is saved before the world is touched and after each step, so a proces
 state from which the next one goes on. Each step can be run twice.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
+from common.dataclasses import dataclass
 from issuer.model.moments import believable
 
 

@@ -1,10 +1,10 @@
 """How attempts end, as values. Pure."""
 
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Self
 
 from common.clock import utc_text
+from common.dataclasses import dataclass, replace
 from issuer.model.failure import Failure
 from issuer.model.orders import OrderRecord
 from issuer.model.tries import Tries

@@ -1,8 +1,9 @@
 """The page to look at, as values. Pure. Moments are epoch seconds, 0 for unknown or none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ The database carries seals and cannot make them: their key stands in the state f
 """
 
 import json
-from dataclasses import astuple, dataclass
 from typing import Self
 
+from common.dataclasses import astuple, dataclass
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation, csr_digest
 

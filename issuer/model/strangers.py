@@ -4,8 +4,8 @@ So the first few are told one by one, and all of them are counted.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
+from common.dataclasses import dataclass
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended

@@ -1,7 +1,8 @@
 """The daemon's view of the database between orders, as values. Pure; times in epoch seconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from common.dataclasses import dataclass, field
 
 DAY = 86400
 EXPIRY_DAYS = (1, 3, 7, 14, 30, 60, 90)  # the bounds of the count by time left

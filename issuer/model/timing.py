@@ -1,6 +1,6 @@
 """How patient an issuer is where no setting says it. A test that cannot wait passes other values."""
 
-from dataclasses import dataclass
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

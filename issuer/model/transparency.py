@@ -1,11 +1,12 @@
 """Nouns of Certificate Transparency (RFC 6962): what a log and a search show of certificates for our names. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import cached_property
 
 from cryptography import x509
 
 from common.certificate import certified_names, issuer_text, not_after, not_before, serial_text, spki_sha256
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,20 @@ def sighting(certificate: x509.Certificate, ours: Iterable[str], where: str) -> 
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OurNames:
     """The names whose certificates are our concern: *names* that are enrolled, and all at and below *domains*."""
 
     names: frozenset[str]
     domains: frozenset[str] = frozenset()
-    _parents: frozenset[str] = field(init=False, repr=False)
-    _wildcards: frozenset[str] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        plain = (name for name in self.names if not name.startswith("*."))
-        object.__setattr__(self, "_parents", frozenset(name.partition(".")[2] for name in plain))
-        object.__setattr__(self, "_wildcards", frozenset(name[2:] for name in self.names if name.startswith("*.")))
+    @cached_property
+    def _parents(self) -> frozenset[str]:
+        return frozenset(name.partition(".")[2] for name in self.names if not name.startswith("*."))
+
+    @cached_property
+    def _wildcards(self) -> frozenset[str]:
+        return frozenset(name[2:] for name in self.names if name.startswith("*."))
 
     def among(self, names: Iterable[str]) -> list[str]:
         """Those of a certificate's *names* that concern us: one of ours, one that a wildcard of ours covers, a wildcard

@@ -1,9 +1,9 @@
 """The process that makes the next attempt, if there is one, as a value. Pure."""
 
 import math
-from dataclasses import dataclass
 
 from common.clock import utc_text
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ The database carries it in one line that an issuer has sealed (:mod:`issuer.trus
 """
 
 import json
-from dataclasses import astuple, dataclass
 from typing import Self
 
+from common.dataclasses import astuple, dataclass
 from common.strict_json import parse_json
 
 _KIND = "unapproved"

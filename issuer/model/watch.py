@@ -1,7 +1,6 @@
 """How people want a row to be watched, and what the last audit left in it. Pure."""
 
-from dataclasses import dataclass
-
+from common.dataclasses import dataclass
 from issuer.model.audit import Kind
 
 LONGEST_MUTE = 400 * 86400  # seconds: a year, and some. Another program may have written more

@@ -1,7 +1,6 @@
 """May this certificate be stored? Pure: the CA's answer against the CSR and the present certificate."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from cryptography.x509 import Certificate
 
@@ -16,6 +15,7 @@ from common.certificate import (
     parse_bundle,
     spki_sha256,
 )
+from common.dataclasses import dataclass
 from issuer.model.csr import CsrFacts
 from issuer.model.errors import AcmeProblem, WrongCertificate
 from issuer.model.leaf import Damaged, Leaf
@@ -81,7 +81,7 @@ def accept(
     now: float,
     *,
     present: Leaf | Damaged | None,
-    past: Past = Past(),
+    past: Past = Past(),  # noqa: B008 - frozen
     extra_names: bool = False,
 ) -> Bundle:
     """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, it differs from

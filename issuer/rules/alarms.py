@@ -4,10 +4,10 @@ An alarm is a trouble that people were told of and that has not ended. The rule:
 worse and when it is over, and nothing in between.
 """
 
-import dataclasses
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from issuer.model.events import Event, EventKind
 
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})

@@ -4,9 +4,9 @@ With ``on_ca_change = "hold"`` it is stored, and hosts go on with the present on
 ``hold_for``, or the moment when little of the present one's life is left.
 """
 
-import dataclasses
 from shlex import quote
 
+from common import dataclasses
 from common.certificate import Bundle, fingerprint, is_for_request, validity_faults
 from common.clock import utc_text
 from issuer.model.config import AWAIT_APPROVAL, RenewalSettings

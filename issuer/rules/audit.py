@@ -6,7 +6,6 @@ found here and make the row due (:func:`wanted`), once for each kind: a new cert
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from ipaddress import ip_address
 from shlex import quote
 
@@ -24,6 +23,7 @@ from common.certificate import (
     weak_key,
 )
 from common.clock import duration_text, utc_text
+from common.dataclasses import replace
 from common.errors import CertfleetError
 from common.revocation.state import Revocation
 from issuer.model.audit import Audited, Finding, Kind, Severity

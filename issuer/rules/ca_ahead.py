@@ -4,9 +4,9 @@ Firewalls and trust stores are prepared before that, or a night's renewal takes 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from common.certificate import common_names
+from common.dataclasses import dataclass, field
 from common.text import some
 from issuer.model.config import CaSettings
 from issuer.model.enrolment import Enrolment

@@ -5,10 +5,10 @@ names where it was read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
+from common.dataclasses import dataclass
 from issuer.model.config import CaSettings
 
 _BEFORE, _AFTER = 180, 365  # days

@@ -4,11 +4,11 @@ Let's Encrypt signs with one of several intermediates, chosen at random. So anot
 certificate of this database came from it before, whichever name it was for.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from common import dataclasses
 from common.certificate import Bundle, issuer_text
+from common.dataclasses import dataclass
 from common.egress.certified import urls
 from common.egress.needs import by_url, merged
 from issuer.model.events import Event, EventKind, ca_changed

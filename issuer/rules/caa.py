@@ -5,8 +5,8 @@ The caller brings the relevant record set: that of the name itself, or of the ne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from common.dataclasses import dataclass
 from issuer.rules.issue_value import issue_value
 
 _CRITICAL = 128

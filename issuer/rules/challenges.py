@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from common.dataclasses import dataclass
 from common.errors import Retry
 from issuer.model.acme import CaAuthorization, CaChallenge, Challenge
 from issuer.model.errors import AcmeProblem

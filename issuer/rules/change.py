@@ -5,12 +5,12 @@ is renewed at its own moment whatever becomes of the change, and a renewal that 
 An order that is under way goes on before another is opened.
 """
 
-import dataclasses
-from dataclasses import dataclass
 from enum import Enum
 from shlex import quote
 
+from common import dataclasses
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.names import uncovered
 from issuer.model.config import RenewalSettings
 from issuer.model.csr import CsrFacts

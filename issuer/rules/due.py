@@ -1,7 +1,6 @@
 """Is a certificate to be renewed now, and if not, when is it looked at again? Pure."""
 
-from dataclasses import dataclass
-
+from common.dataclasses import dataclass
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event, given_up, not_renewed

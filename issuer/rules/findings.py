@@ -1,10 +1,10 @@
 """Findings of `check`: one line each, with what to do. Pure."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
 from common.clock import Clock, duration_text
+from common.dataclasses import dataclass, field
 from common.errors import CertfleetError, ConfigError
 
 _CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs

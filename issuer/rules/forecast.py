@@ -4,9 +4,9 @@ The run decides with due.py. This tells the same from the same rules, and what i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from common.clock import utc_text
+from common.dataclasses import replace
 from common.text import storable
 from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment

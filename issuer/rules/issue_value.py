@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from common.dataclasses import dataclass
 
 _WSP = " \t"
 _TAG = re.compile(r"[A-Za-z0-9]+(-+[A-Za-z0-9]+)*")

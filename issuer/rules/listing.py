@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from common.dataclasses import dataclass, replace
 from issuer.model.page import ATTENTION, Choice, Entry, Overview, Sort
 from issuer.rules.page import state_word
 

@@ -5,12 +5,12 @@ they are quoted, each line of them marked, without characters that steer a scree
 mark would lend them our voice. Never a traceback, never a secret.
 """
 
-import dataclasses
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from common import dataclasses
 from common.clock import duration_text, utc_text
 from common.text import storable
 from issuer.model.enrolment import NEVER_ISSUED

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from common.dataclasses import dataclass, field
 
 
 def leaf_hash(leaf: bytes) -> bytes:

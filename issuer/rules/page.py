@@ -3,10 +3,10 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from shlex import quote
 from urllib.parse import urlsplit
 
+from common.dataclasses import dataclass
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Unsigned

@@ -7,10 +7,10 @@ removes it. Drafts 00 and 01 name the account by a URI; draft 02 has a hash in i
 import hashlib
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from common import base64url
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.errors import Retry
 from common.text import storable
 from issuer.model.acme import CaChallenge, CaIdentity

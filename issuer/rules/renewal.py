@@ -1,10 +1,10 @@
 """When is a certificate to be renewed: by our own rule, or by the CA's renewal information (RFC 9773)? Pure."""
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from issuer.model.acme import RenewalInfo
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment

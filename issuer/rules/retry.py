@@ -5,12 +5,12 @@ with it until it is too old. Only an answer by the CA itself ends an order: a pr
 authorization that it calls invalid, a wrong certificate.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import TypeGuard
 
 from common.clock import duration_text
+from common.dataclasses import dataclass
 from common.errors import CertfleetError, ConfigError, FileError, Retry
 from issuer.model.config import RenewalSettings, WebrootSettings
 from issuer.model.enrolment import Enrolment, Validation

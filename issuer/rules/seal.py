@@ -1,7 +1,6 @@
 """Does a row hold what was enrolled? Pure: the seal was proven genuine before (:mod:`issuer.trust.seals`)."""
 
-import dataclasses
-
+from common import dataclasses
 from issuer.model.enrolment import Enrolment
 from issuer.model.seal import Sealed, takeover_of
 from issuer.model.seal_faults import Fault

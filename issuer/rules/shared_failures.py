@@ -1,11 +1,11 @@
 """A failure that several certificates share is told once, with their count. Pure."""
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from common.text import some
 from issuer.model.failure import Failure
 

@@ -4,9 +4,9 @@ A statement says that this issuer stands by a certificate. The database alone is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from shlex import quote
 
+from common.dataclasses import dataclass
 from common.names import uncovered
 from common.statement import Statement
 from issuer.model.csr import CsrFacts

@@ -7,7 +7,6 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from common.certificate import PARSE_ERRORS
+from common.dataclasses import dataclass
 from issuer.model.transparency import Checkpoint, Entry
 from issuer.rules.merkle import leaf_hash
 

@@ -5,7 +5,6 @@ cell costs its row at most, never the command. Nor does a cell of 200 MB: the da
 byte longer than any good one, so that whoever parses it says that it is too large.
 """
 
-import dataclasses
 import re
 from enum import Enum
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.compiler import compiles
 
+from common import dataclasses
 from common.pem import LARGEST
 from issuer.model.moments import CLOCKS_APART
 

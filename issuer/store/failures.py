@@ -3,11 +3,11 @@
 The line wins: if it differs from the parts, an earlier version or a script wrote it after them.
 """
 
-import dataclasses
 import json
 
 import sqlalchemy as sa
 
+from common import dataclasses
 from common.strict_json import checked, parse_json
 from issuer.model.failure import Failure
 

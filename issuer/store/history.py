@@ -1,13 +1,13 @@
 """Every certificate ever stored and every event, and the ways back. One method, one transaction."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from common.certificate import Bundle, fingerprint, serial_text, spki_sha256
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.errors import RefusedError
 from issuer.model.enrolment import csr_digest
 from issuer.model.leaf import Damaged, bundle_of

@@ -8,7 +8,6 @@ an ended order therefore takes that order's lease, under the owner `NAME*`. An o
 value takes the rows over, or waits for that lease.
 """
 
-import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from common import dataclasses
 from issuer.model.acme import Challenge
 from issuer.model.errors import BeingTakenBack
 from issuer.store.cells import from_row

@@ -1,11 +1,10 @@
 """Bring the database to the newest revision, or tell what that would meet. Imports Alembic: only `db` loads it."""
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from common.dataclasses import dataclass
 from issuer.model.errors import OtherRevision, StoreError
 from issuer.store.database import Database
 from issuer.store.revision import NEEDED, present, revision_of

@@ -4,7 +4,6 @@ An alarm stands from the first notice about a trouble to its end, so that each t
 it lasts. The outbox keeps each event until a mail server has accepted it, so that no crash and no outage loses one.
 """
 
-import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from common import dataclasses
 from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, to_json

@@ -4,12 +4,12 @@ Row locks and GET_LOCK do not reach across Galera nodes; a committed change does
 UPDATE, and the unique ``active_name`` prevents a second order for the same certificate.
 """
 
-import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from common import dataclasses
 from issuer.model.errors import GivenUp, LeaseLost, StoreError
 from issuer.model.limits import names_text
 from issuer.model.orders import Cause, OrderRecord, OrderState, check_move

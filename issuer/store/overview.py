@@ -1,10 +1,10 @@
 """The facts that people see beside the certificates themselves: orders under way, and lives. Only reads."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from common.dataclasses import dataclass
 from issuer.model.moments import believable
 from issuer.model.orders import Cause, is_by_hand
 from issuer.store.cells import from_row

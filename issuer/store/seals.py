@@ -1,10 +1,10 @@
 """Seals in their columns, and what concerns the seals of many rows. Moments are epoch seconds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from common.dataclasses import dataclass
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, events

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.certificate import load_certificates, pem
+from common.dataclasses import dataclass
 from common.errors import RefusedError
 from common.files import create_new, give, make_folder, read_regular, read_secret, write_atomic
 from common.names import parse_dns_name

@@ -6,11 +6,11 @@ refused it for want of a statement looks again at every run; new moments would h
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
 
+from common.dataclasses import dataclass
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
 from issuer.rules.statements import Verdict

@@ -8,9 +8,9 @@ it fills again as rows are looked at, but for what was revoked or replaced.
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataclasses import dataclass
 from issuer.model.enrolment import change_scope
 from issuer.rules.acceptance import Past
 from issuer.trust.state_database import StateDatabase

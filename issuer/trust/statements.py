@@ -7,7 +7,6 @@ The file is read at each signature, so a process that runs follows a change of t
 """
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.certificate import Bundle
+from common.dataclasses import dataclass, field
 from common.errors import ConfigError, FileError, Finding
 from common.files import create_new, read_secret, sync_folder
 from common.issuer_key import issuer_key_id, issuer_key_text

@@ -2,10 +2,10 @@
 
 import socket
 import ssl
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
+from common.dataclasses import dataclass
 from common.deadline import Deadline, Incoming
 from common.names import in_url
 

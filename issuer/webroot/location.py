@@ -4,9 +4,9 @@ Another issuer may read the journal, so a folder stands there with the name of i
 """
 
 import posixpath
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from common.dataclasses import dataclass
 from common.names import parse_name
 
 LONGEST = 188  # the journal's column holds 253 characters: at most 64 for the machine's name, and a colon

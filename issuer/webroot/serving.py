@@ -6,11 +6,11 @@ Redirects are followed as a CA follows them.
 import urllib.parse
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 import structlog
 
+from common.dataclasses import dataclass
 from common.names import is_address, parse_dns_name, parse_name
 from issuer.dns.asking import NoAnswer
 from issuer.model.acme import Laggard

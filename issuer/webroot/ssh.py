@@ -6,11 +6,11 @@ This module and sftp.py import paramiko, which takes 0.2 s: import them only whe
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import paramiko
 
+from common.dataclasses import dataclass
 from common.deadline import cut_off
 from common.errors import CertfleetError, ConfigError, Finding, Retry
 from common.ssh import BROKEN, Pins, SshConnection, SshError, load_private_key

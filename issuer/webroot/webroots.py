@@ -5,7 +5,6 @@ folder. *value* is the key authorization, which begins with the token (RFC 8555 
 the file after a crash. An issuer removes a file of another machine only from a folder that both share.
 """
 
-import dataclasses
 import importlib
 import threading
 from collections import defaultdict
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common import dataclasses
 from common.errors import CertfleetError, ConfigError, Retry
 from common.ssh_host_keys import load_pinned_keys
 from common.ssh_limits import SshLimits

@@ -4,17 +4,17 @@ The parent's servers are asked for the referral (RFC 1034 §4.3.2) and its glue,
 The zone's own NS records are added: resolvers may use either (RFC 2181 §5.4.1).
 """
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import dns.message
 import dns.name
 import dns.rrset
 import structlog
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers

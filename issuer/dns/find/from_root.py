@@ -5,12 +5,12 @@ out true? A walk is bounded in zones, questions and seconds, whatever the answer
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 import dns.message
 
+from common.dataclasses import dataclass
 from common.deadline import Deadline
 from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
 from issuer.dns.find.routes import below

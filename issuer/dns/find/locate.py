@@ -6,12 +6,12 @@ zones. The zone never comes from a resolver: only an authoritative SOA counts.
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import dns.exception
 import dns.message
 import dns.name
 
+from common.dataclasses import dataclass
 from common.errors import Retry
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.find.resolvers import Resolvers

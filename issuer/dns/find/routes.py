@@ -1,9 +1,9 @@
 """The server and key for a name, by the longest matching ``[[dns.zone]]``, else by ``[dns]``. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataclasses import dataclass
 from issuer.model.config import DnsSettings
 
 

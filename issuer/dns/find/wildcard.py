@@ -5,10 +5,10 @@ A wildcard answers only for names that do not exist. Creating ``_acme-challenge.
 """
 
 import secrets
-from dataclasses import dataclass
 
 import dns.rcode
 
+from common.dataclasses import dataclass
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import rrset_in

@@ -1,9 +1,9 @@
 """The findings about a zone: one line for each observation, with what to do. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from common.clock import duration_text
+from common.dataclasses import dataclass, field
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.routes import below
 from issuer.model.acme import Laggard

@@ -6,10 +6,10 @@ after Ctrl-C too. After a kill the next check recognises and removes it.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.clock import Clock
+from common.dataclasses import dataclass
 from common.errors import CertfleetError
 from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.find.delegation import Delegation

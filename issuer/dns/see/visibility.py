@@ -9,12 +9,12 @@ With a TTL of 0, BIND caches them until the second is over (measured). We tell t
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 import dns.message
 import dns.rcode
 import structlog
 
+from common.dataclasses import dataclass
 from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
 from issuer.dns.see.txt import missing_txt, shown_txt
 from issuer.dns.servers import Server, question, rrset_in

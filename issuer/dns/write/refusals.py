@@ -1,11 +1,10 @@
 """The errors of a failed UPDATE, with hints for a sysadmin (RFC 2136 §2.2, RFC 8945 §5.2). Pure."""
 
-from dataclasses import dataclass
-
 import dns.rcode
 import dns.tsig
 
 from common.clock import duration_text, utc_text
+from common.dataclasses import dataclass
 from common.errors import Retry
 from issuer.dns.servers import Server
 from issuer.model.errors import DnsError

@@ -4,8 +4,8 @@ A secondary may be of another make than the primary: both speak AXFR (RFC 5936) 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from common.dataclasses import dataclass
 from issuer.dns.servers import DNS_PORT, Server
 from issuer.dns.write.zonefile import Piece
 

@@ -6,11 +6,11 @@ that missed a NOTIFY (RFC 1996) transfers the zone in time. No text holds the ke
 from the key file.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
+from common import dataclasses
+from common.dataclasses import dataclass
 from issuer.dns.dns01 import sub_zone
 
 _BIND_KEY_PLACE = " (name the copy of the key that named may read: on Debian below /etc/bind)"
