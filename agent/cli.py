@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.command_line import CommandLine, Handler, add_probe
+from common.command_line import CommandLine, Handler, add_nagios, add_probe
 from common.egress import FORMATS
 
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
@@ -35,8 +35,7 @@ def build() -> CommandLine:
     _hold(line)
     text = "look at everything that the next install depends on; changes nothing"
     check = line.command("check", _later("check", "check"), text, reports=True)
-    text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
-    check.add_argument("--nagios", action="store_true", help=text)
+    add_nagios(check)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     add_probe(line, _later("probe", "probe"))
     text = "what the firewall must let through, where that is now, and whether it is reached from here"

@@ -291,7 +291,7 @@ def weak_key(key: CertificatePublicKeyTypes) -> str:
 
 
 def extended_usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier] | None:
-    """None where the extension is missing: by RFC 5280 §4.2.1.12 every usage is allowed then."""
+    """The extended key usages; None without the extension: every usage is allowed then (RFC 5280 §4.2.1.12)."""
     try:
         return frozenset(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except (x509.ExtensionNotFound, ValueError):

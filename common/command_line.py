@@ -189,6 +189,12 @@ class CommandGroup:
         return self._add(name, handler, help_text, reports)
 
 
+def add_nagios(command: argparse.ArgumentParser) -> None:
+    """The option `--nagios`, whose commands end by :func:`common.monitoring.as_plugin`."""
+    text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
+    command.add_argument("--nagios", action="store_true", help=text)
+
+
 def add_probe(line: CommandLine, handler: Handler) -> None:
     """The command `probe`, which both sides have."""
     probe = line.command("probe", handler, "show which certificate a live socket serves", reports=True)
@@ -200,8 +206,7 @@ def add_probe(line: CommandLine, handler: Handler) -> None:
     probe.add_argument("--repeat", type=_count, default=1, metavar="NUMBER", help=text)
     text = "the time from one round of --repeat to the next (1m)"
     probe.add_argument("--every", type=_duration, default=None, metavar="TIME", help=text)
-    text = "the one line of a monitoring plugin, with its exit codes: 0 ok, 1 warning, 2 critical, 3 unknown"
-    probe.add_argument("--nagios", action="store_true", help=text)
+    add_nagios(probe)
     text = "write the numbers into this file too, for the textfile collector of Prometheus' node exporter"
     probe.add_argument("--textfile", type=Path, default=None, metavar="FILE", help=text)
 

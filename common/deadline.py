@@ -7,11 +7,14 @@ exchange never ends.
 import contextlib
 import errno
 import io
+import math
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+
+_HOUR = 3600.0
 
 
 class Deadline:
@@ -31,6 +34,31 @@ class Deadline:
         if left <= 0:
             raise TimeoutError(f"no answer within {self.seconds:g} s")
         return left
+
+
+class Allowance:
+    """The *seconds* that slow answers of one peer may take together within an hour: many of them, each before its own
+    deadline, would hold up a command for a day. Waits side by side count once. Thread-safe."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._hour, self._spent, self._counted_to = Deadline(_HOUR), 0.0, -math.inf
+
+    @property
+    def spent(self) -> bool:
+        """Is nothing left of it?"""
+        with self._lock:
+            if self._hour.over:
+                self._hour, self._spent = Deadline(_HOUR), 0.0
+            return self._spent >= self.seconds
+
+    def spend(self, seconds: float) -> None:
+        """A wait for so long ends now."""
+        with self._lock:
+            now = time.monotonic()
+            self._spent += now - max(now - seconds, self._counted_to)
+            self._counted_to = now
 
 
 class Incoming(io.RawIOBase):

@@ -23,14 +23,21 @@ _INSTANT = 0.02  # seconds
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace *file* in one step, for the owner of its folder if root does it (``common.replacing``). Raises
     FileError."""
-    write_together(file.parent, {file.name: content}, mode=mode)
+    write_together({file: content}, mode=mode)
 
 
-def write_together(folder: Path, contents: Mapping[str, bytes], *, mode: int) -> None:
-    """The same for several files of one *folder*: all are as they were if one cannot be written."""
-    with file_errors(folder / next(iter(contents), "")), open_folder(folder) as opened:
-        owner = heir(opened.status())
-        replace_all({Place(opened, name): NewContent(content, mode, *owner) for name, content in contents.items()})
+def write_together(contents: Mapping[Path, bytes], *, mode: int) -> None:
+    """The same for several files: all are as they were if one cannot be written. Their folders are open at once."""
+    folders: dict[Path, Folder] = {}
+    new: dict[Place, NewContent] = {}
+    with contextlib.ExitStack() as opened:
+        for file, content in contents.items():
+            with file_errors(file):
+                if file.parent not in folders:
+                    folders[file.parent] = opened.enter_context(open_folder(file.parent))
+                folder = folders[file.parent]
+                new[Place(folder, file.name)] = NewContent(content, mode, *heir(folder.status()))
+        replace_all(new)
 
 
 def write_private(file: Path, content: bytes) -> None:
@@ -159,11 +166,17 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
     return _read_open(descriptor, file, limit)
 
 
+def status_of_regular(descriptor: int, file: Path | str) -> os.stat_result:
+    """The status of the open *file*. Raises OSError for one that is not regular."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+    return status
+
+
 def _read_open(descriptor: int, file: Path, limit: int) -> tuple[bytes, os.stat_result]:
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        status = status_of_regular(descriptor, file)
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             content = stream.read(limit + 1)
     finally:
@@ -180,9 +193,7 @@ def read_end(file: Path, most: int) -> tuple[bytes, os.stat_result]:
     with contextlib.closing(place.folder):
         descriptor = place.folder.open(place.name, _FOR_READING)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        status = status_of_regular(descriptor, file)
         return os.pread(descriptor, most, max(0, status.st_size - most)), status
     finally:
         os.close(descriptor)

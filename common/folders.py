@@ -53,22 +53,22 @@ class Folder:
             os.unlink(name, dir_fd=self.descriptor)
 
     def names(self) -> list[str]:
-        with self._readable() as descriptor:
+        with self.readable() as descriptor:
             return os.listdir(descriptor)
 
     def attribute(self, name: str) -> bytes:
         """An extended attribute; b"" if it has none of that name."""
-        with self._readable() as descriptor, suppress(OSError):  # ENODATA; ENOTSUP of a file system without them
+        with self.readable() as descriptor, suppress(OSError):  # ENODATA; ENOTSUP of a file system without them
             return os.getxattr(descriptor, name)
         return b""
 
     def sync(self) -> None:
         """Make renames in it survive a power cut."""
-        with self._readable() as descriptor:
+        with self.readable() as descriptor:
             os.fsync(descriptor)
 
     @contextmanager
-    def _readable(self) -> Iterator[int]:
+    def readable(self) -> Iterator[int]:
         """A descriptor that can do more than hold its place."""
         descriptor = os.open(".", _READABLE, dir_fd=self.descriptor)
         try:

@@ -46,7 +46,7 @@ class MailServer:
                 [Finding("", "holds a character that is not ASCII, which cannot be sent here")],
                 hint="give the account at the mail server a password of ASCII characters",
             )
-        # those of the system take 30 ms to read, and most runs have nothing to tell
+        # the system's roots take 30 ms to read, and most runs have nothing to tell
         bundle = settings.smtp_ca_bundle
         self._trust = functools.cache(functools.partial(verified_tls, bundle, "notify.smtp_ca_bundle"))
         if bundle:

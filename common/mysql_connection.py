@@ -5,34 +5,63 @@ its time limits hold for each wait alone, so that a byte a second never exceeds 
 """
 
 import math
+import time
 from typing import Any
 
 import pymysql
 from pymysql.constants import CR
 
-from common.deadline import Deadline
+from common.deadline import Allowance, Deadline
 
 _LONGEST_HANDSHAKE = 1_000_000  # bytes
 _LOGIN_SECONDS = 30.0
+_USUAL_SECONDS = 1.0  # of an answer, which no allowance counts
+SLOW_SECONDS = 600.0  # an allowance, as docs/trust.md states it
+
+
+class Unanswered(pymysql.OperationalError):
+    """The server gave no answer while a login waited for one: nothing was begun."""
 
 
 class BoundedConnection(pymysql.connections.Connection):
     """As ``pymysql.connect``. *longest_answer*: the most bytes of an answer to a statement; *answer_seconds*: the time
-    in which all of it has to come. OperationalError when the peer sends more, or is slower. A login has less time."""
+    in which all of it has to come. OperationalError when the peer sends more, or is slower; Unanswered in a login,
+    which has *login_seconds* at most, and half a minute. *allowance*: for the slow answers of all connections to that
+    peer."""
 
-    def __init__(self, *, longest_answer: float = math.inf, answer_seconds: float = 300.0, **options: Any):
+    def __init__(
+        self,
+        *,
+        allowance: Allowance,
+        longest_answer: float = math.inf,
+        answer_seconds: float = 300.0,
+        login_seconds: float = math.inf,
+        **options: Any,
+    ):
+        self._allowance = allowance
         self._longest_answer = longest_answer
         self._answer_seconds = answer_seconds
+        self._login_seconds = login_seconds
         super().__init__(**options)
 
     def connect(self, sock: Any = None) -> None:
-        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._answer_seconds))
-        super().connect(sock)
+        self._late = CR.CR_CONN_HOST_ERROR  # it is not tried once more
+        self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._login_seconds, self._answer_seconds))
+        try:
+            super().connect(sock)
+        except pymysql.OperationalError as error:
+            if isinstance(getattr(error, "original_exception", error.__cause__), TimeoutError):
+                raise Unanswered(*error.args) from error
+            raise
 
     def _expect(self, most: float, seconds: float) -> None:
-        self._room, self._deadline = most, Deadline(seconds)
+        if self._allowance.spent:
+            why = f"its slow answers took {self._allowance.seconds:g} s within an hour"
+            raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, why)
+        self._room, self._deadline, self._usual = most, Deadline(seconds), _USUAL_SECONDS
 
     def _execute_command(self, command: Any, sql: Any) -> None:
+        self._late = CR.CR_SERVER_LOST  # SQLAlchemy lets go of such a connection, without a ROLLBACK
         self._expect(self._longest_answer, self._answer_seconds)
         super()._execute_command(command, sql)  # type: ignore[misc]  # the stubs name no private methods
 
@@ -49,7 +78,7 @@ class BoundedConnection(pymysql.connections.Connection):
             self._force_close()  # type: ignore[attr-defined]
             if self._deadline.over:
                 why = f"no answer within {self._deadline.seconds:g} s"
-                raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, why) from error
+                raise pymysql.OperationalError(self._late, why) from error
             raise pymysql.OperationalError(CR.CR_SERVER_LOST, f"the connection was lost: {error}") from error
         if len(found) < num_bytes:
             self._force_close()  # type: ignore[attr-defined]
@@ -60,8 +89,13 @@ class BoundedConnection(pymysql.connections.Connection):
         """The bytes that one wait brings, b"" at the end. Raises OSError."""
         stream, connection, one_wait = self._rfile, self._sock, self._read_timeout  # type: ignore[attr-defined]
         connection.settimeout(min(self._deadline.left(), one_wait or math.inf))
+        began = time.monotonic()
         try:
             some: bytes = stream.read1(most)
             return some
         finally:
             connection.settimeout(one_wait)
+            self._usual -= time.monotonic() - began
+            if self._usual < 0:
+                self._allowance.spend(-self._usual)
+                self._usual = 0.0

@@ -45,7 +45,7 @@ _CODES = {
     **dict.fromkeys(CROWDED_CODES, About.CROWDED),
     1205: About.LOCKED,
     2026: About.TLS,
-    **dict.fromkeys((2002, 2003), About.UNREACHABLE),
+    **dict.fromkeys((2002, 2003, 2006, 2013), About.UNREACHABLE),
 }
 
 

@@ -76,5 +76,5 @@ def redundant(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def uncovered(wanted: frozenset[str], offered: frozenset[str]) -> list[str]:
-    """Those of *wanted* that no name in *offered* covers, sorted."""
+    """The names in *wanted* that no name in *offered* covers, sorted."""
     return sorted(name for name in wanted if not any(covers(pattern, name) for pattern in offered))

@@ -83,7 +83,7 @@ def _way(file: Path) -> Iterator[Path]:
 
 
 def _found(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Those of *file* and its parent folders that can be seen, from the file on."""
+    """*file* and its parent folders, as far as they can be seen, with their status."""
     for one in (file, *file.parents):
         with contextlib.suppress(OSError):
             yield one, one.lstat()

@@ -13,7 +13,7 @@ from threading import Thread
 
 from common.dataclasses import dataclass, field
 from common.errors import FileError
-from common.folders import Place
+from common.folders import Folder, Place
 from common.owners import IN_A_UNIT, owner_hint
 
 _ACCESS_LIST = "system.posix_acl_access"  # acl(5)
@@ -47,9 +47,9 @@ def replace_all(contents: Mapping[Place, NewContent]) -> None:
             folder = place.folder.descriptor
             with file_errors(place.path):
                 os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
-        for touched in dict.fromkeys(place.folder for place in temporaries):
-            with file_errors(touched.path):
-                touched.sync()
+        touched = list(dict.fromkeys(place.folder for place in temporaries))
+        for first in range(0, len(touched), _SIDE_BY_SIDE):
+            _sync_folders(touched[first : first + _SIDE_BY_SIDE])
 
 
 @contextmanager
@@ -72,6 +72,16 @@ def _staged_together(items: Sequence[tuple[Place, NewContent]], staged: ExitStac
                 _fill(descriptors[place], new)
         sync_together({descriptor: place.path for place, descriptor in descriptors.items()})
     return temporaries
+
+
+def _sync_folders(folders: Sequence[Folder]) -> None:
+    """Make renames in all of them survive a power cut. Raises FileError."""
+    with ExitStack() as opened:
+        descriptors = {}
+        for folder in folders:
+            with file_errors(folder.path):
+                descriptors[opened.enter_context(folder.readable())] = folder.path
+        sync_together(descriptors)
 
 
 def sync_together(files: Mapping[int, Path]) -> None:

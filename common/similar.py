@@ -7,7 +7,7 @@ MOST_COMPARED, _MOST_TYPED = 10_000, 5  # known names, and mistyped ones: a sugg
 
 
 def similar(word: str, known: Iterable[str], least: float = 0.6) -> str:
-    """That one of *known*, whatever the case of its letters; "" if none is alike by *least* (of 1)."""
+    """The word in *known* that is most alike, in any case of letters; "" if none is alike by *least* (of 1)."""
     from difflib import get_close_matches  # noqa: PLC0415 - for a mistake only
 
     spelled = {one.lower(): one for one in known}

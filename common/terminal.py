@@ -28,7 +28,7 @@ class Colour(Enum):
 
 
 def coloured(lines: Iterable[tuple[str, Colour]]) -> list[str]:
-    """Those *lines* for standard output, each as `say` shows it, in its colour where that is a terminal."""
+    """The *lines* for standard output, each as `say` shows it, in its colour where that is a terminal."""
     plain = not _is_terminal(sys.stdout) or bool(os.environ.get("NO_COLOR"))
     shown = [(one_line(line), Colour.NONE if plain else colour) for line, colour in lines]
     return [f"{colour.value}{line}{_PLAIN}" if colour.value else line for line, colour in shown]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.clock import parse_duration
-from common.command_line import CommandGroup, CommandLine, Handler, add_probe
+from common.command_line import CommandGroup, CommandLine, Handler, add_nagios, add_probe
 from common.egress import FORMATS
 from common.late_log import load
 from issuer.model.reasons import REASONS, number_of
@@ -118,8 +118,8 @@ def _zone(line: CommandLine) -> None:
     form.add_argument("--shell", action="store_true", help=text)
     text = "write the texts to files below this folder, by the machine that they are for"
     form.add_argument("--out", metavar="DIR", default=None, help=text)
-    text = "with --caa: the only validation method that is to be allowed (default: dns-01)"
-    zone.add_argument("--method", choices=["dns-01", "http-01", "dns-persist-01"], default="dns-01", help=text)
+    text = "with --caa: the only challenge type that is to be allowed (default: dns-01)"
+    zone.add_argument("--method", metavar="TYPE", default=None, help=text)
     zone.add_argument("--force", action="store_true", help="with --out: replace files that are there")
 
 
@@ -226,8 +226,7 @@ def _watch(line: CommandLine) -> None:
     audit.add_argument("--retry", metavar="TIME", type=_time, default=0, help=text)
     text = "look at what is stored and reported alone: ask no DNS server and no CA"
     audit.add_argument("--local", action="store_true", help=text)
-    text = "print one line for a monitoring system, and end with its exit code"
-    audit.add_argument("--nagios", action="store_true", help=text)
+    add_nagios(audit)
     text = "until a moment, replace certificates for no finding, and tell of them in no mail"
     mute = _named(line, "mute", _later("audit", "mute"), text, "+")
     text = "a date, 2026-12-24 or 2026-12-24T06:00 (UTC), or a time from now, like 14d"
@@ -245,8 +244,7 @@ def _watch(line: CommandLine) -> None:
 def _transparency(line: CommandLine) -> None:
     text = "look in logs of Certificate Transparency for certificates of our names with keys that are not ours"
     command = line.command("transparency", _later("transparency", "transparency"), text, reports=True)
-    text = "print one line for a monitoring system, and end with its exit code"
-    command.add_argument("--nagios", action="store_true", help=text)
+    add_nagios(command)
     text = "the key, as the command prints it, is known to you: it counts as ours from now on; repeatable"
     command.add_argument("--accept", metavar="KEY", action="append", default=[], help=text)
 

@@ -13,17 +13,18 @@ from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
 from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
+from agent.journey.take import objection
 from agent.model.certificate import Certificate
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
 from agent.rules.must_staple import socket_findings
-from agent.rules.statement import hear
 from agent.settings.config import AgentSettings, load_settings
-from common.certificate import must_staple, parse_bundle
+from common.certificate import must_staple
 from common.clock import duration_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
+from common.monitoring import as_plugin
 from common.nagios import Metric, State, line, worst
 from common.probe.survey import looks
 from common.terminal import PROGRESS
@@ -33,14 +34,9 @@ MOST_APART = 300  # seconds
 
 def check(arguments: argparse.Namespace) -> int:
     """One line for each finding; exit code 1 if one is bad. With --nagios one line, and the code of a plugin."""
-    if not arguments.nagios:
-        return _shown(_findings(arguments), arguments)
-    try:
-        text, state = _plugin(_findings(arguments))
-    except CertfleetError as error:
-        text, state = line("check", State.UNKNOWN, str(error)), State.UNKNOWN
-    say(text)
-    return state
+    if arguments.nagios:
+        return as_plugin("check", lambda: _plugin(_findings(arguments)))
+    return _shown(_findings(arguments), arguments)
 
 
 def _findings(arguments: argparse.Namespace) -> list[Line]:
@@ -87,14 +83,14 @@ def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:
 _STATES = {OK: State.OK, WARN: State.WARNING, BAD: State.CRITICAL}
 
 
-def _plugin(lines: Sequence[Line]) -> tuple[str, State]:
+def _plugin(lines: Sequence[Line]) -> tuple[State, str]:
     """The worst finding, how many others there are, and the numbers."""
     state = worst(_STATES[one.level] for one in lines)
     found = [one for one in lines if _STATES[one.level] is state]
     told = f"{found[0].subject}: {found[0].sentence}" if state else f"{len(lines)} things are well"
     told += f", and {len(found) - 1} more" if state and len(found) > 1 else ""
     counts = [Metric(word, sum(one.level == level for one in lines)) for level, word in ((BAD, "bad"), (WARN, "warn"))]
-    return line("check", state, told, counts), state
+    return state, line("check", state, told, counts)
 
 
 def _document(one: Line) -> dict[str, str | None]:
@@ -202,22 +198,22 @@ def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[Line]:
         yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
     elif not offer.leaf_pem.strip():
         yield Line(OK, certificate.name, "enrolled, waiting for its first certificate")
-    elif certificate.issuer_key:
-        yield from _signed(certificate, offer, tools)
     else:
-        yield Line(OK, certificate.name, "the source has a certificate")
+        yield from _judged(certificate, offer, tools)
 
 
-def _signed(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
-    key = parse_issuer_key(tools.state.issuer_key(certificate.issuer_key))
+def _judged(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
+    """What the next run makes of the certificate offered. Of a key or a host that keeps that open another line
+    tells."""
+    there = tools.on(certificate.host)
     try:
-        bundle = parse_bundle(offer.leaf_pem, offer.chain_pem)
-    except ValueError as error:
-        yield Line(BAD, certificate.name, f"the certificate offered cannot be read: {error}")
+        refused = objection(Turn(certificate, tools.state.record(certificate.name), there), offer)
+    except CertfleetError:
         return
-    before = tools.state.record(certificate.name).stated_by(certificate.issuer_key)
-    findings = hear(certificate.name, offer, bundle, key, before).findings
-    for finding in findings:
-        yield Line(BAD, certificate.name, f"statement: {finding.problem}", "it is not installed")
-    if not findings:
-        yield Line(OK, certificate.name, "the certificate offered is signed by the issuer")
+    finally:
+        there.files.release()
+    if refused is not None:
+        yield Line(BAD, certificate.name, str(refused), refused.hint)
+    else:
+        signed = "is signed by the issuer, and " if certificate.issuer_key else ""
+        yield Line(OK, certificate.name, f"the certificate offered {signed}fits this host")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from agent.commands.run import begun
-from agent.commands.show import explained, is_well, run_document, tell
+from agent.commands.show import Reasons, explained, is_well, run_document, tell
 from agent.commands.wiring import LocalTools
 from agent.journey.rehearsal import GroupPlan, Rehearsal, Step, Told, rehearse
 from agent.model.certificate import Command
@@ -33,16 +33,17 @@ def dry_run(arguments: argparse.Namespace) -> int:
 
 
 def _show(found: Rehearsal, now: float, *, silent: bool) -> None:
+    reasons: Reasons = {}
     for name in found.interrupted:
         complain(f"{name}: an install was interrupted; a run would settle that first")
     for result in found.standing:
-        tell(result, now, silent=silent)
+        tell(result, now, reasons, silent=silent)
     for group in found.installs:
         for step in group.steps:
             if not silent:
                 say(*_step_lines(step))
             if not step.result.outcome.is_well:
-                complain(*explained(step.result, now))
+                complain(*explained(step.result, now, reasons))
         if not silent:
             for told in group.services:
                 say(*_told_lines(told, len(group.steps)))

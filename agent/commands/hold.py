@@ -35,12 +35,12 @@ def hold(arguments: argparse.Namespace) -> int:
 
 
 def release(arguments: argparse.Namespace) -> int:
-    """End pauses, and what a rollback left: the next run takes what the source offers. Exit code 3 while a run is under
-    way."""
+    """End pauses, and let certificates that a rollback left be taken again by the next run. Exit code 3 while a run is
+    under way."""
     settings, certificates = load_settings(arguments.config)
     chosen = selected_of(arguments.name, certificates, arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
-    if is_locked(state.lock_file):  # what it finds would be written over what is ended here
+    if is_locked(state.lock_file):  # else the run would overwrite what this command ends
         raise LockedError(f"a run holds {state.lock_file}", hint="let it finish")
     state.create()
     for certificate in chosen:
@@ -57,7 +57,7 @@ def release(arguments: argparse.Namespace) -> int:
 
 
 def _to_be_looked_at(before: Result) -> Result:
-    """Without the mark of its row, so that the next run judges the offer."""
+    """*before* without the mark of its row, so that the next run judges the offer."""
     installed = replace(before.installed, mark=Mark(0, 0)) if before.installed is not None else None
     return replace(before, installed=installed, refusal=None, gone_back=None)
 
@@ -73,7 +73,7 @@ def _reason(text: str) -> str:
 
 
 def _moment(text: str, now: float) -> int:
-    """The end of a day, or the moment, in epoch seconds; UsageError for none, and for one that is past."""
+    """The end of a day, or the moment, in epoch seconds. Raises UsageError for another text, and for a past moment."""
     try:
         found = datetime.fromisoformat(text)
         if "T" not in text and " " not in text:

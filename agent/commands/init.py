@@ -1,5 +1,5 @@
-"""A first agent.toml for this host: commented, with a block for each name given and each service found here; and the
-block of each further name."""
+"""init: makes a first agent.toml for this host, commented, with a block for each name given and each service found
+here; later it makes the block of each further name."""
 
 import argparse
 import json
@@ -143,8 +143,8 @@ def _refuse_others(arguments: argparse.Namespace, settings: AgentSettings) -> No
 
 
 def _append(config: Path, entries: bytes) -> None:
-    """Owner, mode and attributes stay. Raises ConfigError, with nothing written, where agent.toml with the entries is
-    not well formed; FileError."""
+    """Append *entries* to *config*, whose owner, mode and attributes stay. Raises FileError, and ConfigError, with
+    nothing written, where the whole would not be well formed."""
     files = LocalFiles()
     real = files.locate(config)
     live = files.read(real)
@@ -164,7 +164,7 @@ def _require_roots_own(config: Path) -> None:
 
 
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:
-    """The rest of this host: a link, units that may write what agent.toml names, timer, and key and CSR of every
+    """Set up the rest of this host: a link, units that may write what agent.toml names, timer, and key and CSR of every
     NAME."""
     link(started)
     elsewhere = arguments.config != Path(DEFAULT_FILE)
@@ -175,7 +175,27 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
     for name in names:
         plain: dict[str, object] = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
         request(argparse.Namespace(**vars(arguments) | {"name": [name]} | plain))
-    say("next: take each CSR to the issuer, then `certfleet-agent run`")
+    if names:
+        _tell_what_to_name(arguments.config, names)
+
+
+def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
+    """The files that the services' configuration must name for *names*, and what comes next."""
+    certificates = [one for one in load_settings(config)[1] if one.name in names]
+    services = dict.fromkeys(service.name for one in certificates for service in one.services if service.name)
+    for file in (file for one in certificates for file in one.files):
+        say(f"file {file.path} = {', '.join(file.parts)}; the first run writes it")
+    key = "" if all(any(file.holds_key for file in one.files) for one in certificates) else " and the key"
+    presets = Presets(config)
+    for name, preset in ((name, presets.load(name)) for name in services):
+        if preset is not None:
+            blind = "" if preset.probe else " Nothing is proven unless `probe` in agent.toml names a socket."
+            say(f"note {preset.note}{blind} More: `certfleet-agent presets {name}`")
+    say(
+        "next: take each CSR to the issuer",
+        f"next: let the service's configuration name these files{key}, and do not reload it: the first run does",
+        "next: `certfleet-agent run`",
+    )
 
 
 def _option(option: str, parser: Callable[[str], T], value: str) -> T:
@@ -205,8 +225,8 @@ def _text(
     names: Sequence[str],
     services: Mapping[str, Preset | None],
 ) -> str:
-    """The file. Without names the entries are comments, one for each of the *services*, which are found here; None for
-    one that is not."""
+    """The text of agent.toml. Without *names* its entries are comments, one for each of the *services*, with None for a
+    service that was not found here."""
     text = _HEAD.format(
         state_dir=_quoted(str(state_dir)),
         url=_quoted(source.url),

@@ -1,14 +1,13 @@
 """request --next: makes the key that is to take the place of the live one, and the CSR for the issuer."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from agent.commands.request import document, only_name, tell
 from agent.commands.run import refuse_directors
-from agent.commands.wiring import LocalTools, further_names, selected_of
+from agent.commands.wiring import LocalTools, further_names, real_key, selected_of
 from agent.host.presence import presence
 from agent.journey.due import found_in_files
 from agent.journey.next_key import drop_spent, is_open
@@ -17,6 +16,8 @@ from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
 from agent.journey.run import settle_all
 from agent.model.certificate import Certificate, file_stem
+from agent.model.remote_host import SshAddress
+from agent.model.result import Result
 from agent.settings.config import load_settings
 from common.certificate import certified_names
 from common.command_line import report
@@ -37,14 +38,15 @@ def request_next(arguments: argparse.Namespace) -> int:
     settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments)
     (certificate,) = selected_of([only_name(arguments.name)], certificates, arguments.config)
-    place = _place(certificate, certificates)
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{file_stem(certificate.name)}.next.csr")
-    wanted = Request((), place, arguments.key_type, csr_file.absolute() if csr_file else None)
+    wanted = Request((), certificate.next_key, arguments.key_type, csr_file.absolute() if csr_file else None)
     with closing(LocalTools(settings, certificates, arguments.config, retry=False)) as tools:
         tools.folder.create()
         with locked(tools.folder.lock_file, doing="request --next"):
-            settle_all({one.name: one for one in certificates}, tools)
-            turn = Turn(certificate, tools.state.record(certificate.name), tools)
+            broken = settle_all({one.name: one for one in certificates}, tools)
+            turn = Turn(certificate, tools.state.record(certificate.name), tools.on(certificate.host))
+            _refuse_unsettled(turn, broken)
+            _refuse_shared(turn, certificates)
             wanted, made = _made(turn, wanted, further_names(arguments.san))
     if arguments.json:
         report(document(certificate.name, wanted, made))
@@ -53,17 +55,28 @@ def request_next(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _place(certificate: Certificate, certificates: Sequence[Certificate]) -> Path:
-    """The file of the next key. Raises RefusedError where a key cannot be changed with one certificate."""
-    what, hint = f"no next key is made for {certificate.name}", _HINT.format(name=certificate.name)
-    if certificate.next_key is None:
-        raise RefusedError(what, why="its key is on another host, and is never read here", hint=hint)
-    real = os.path.realpath(certificate.key)
-    for other in certificates:
-        if other.host is None and other.name != certificate.name and os.path.realpath(other.key) == real:
+def _refuse_unsettled(turn: Turn, broken: Sequence[Result]) -> None:
+    """RefusedError while an install of it is still to be brought back: its way back may be by the key before."""
+    for result in broken:
+        if result.name == turn.certificate.name:
+            what = f"no next key is made for {result.name}"
+            raise RefusedError(what, why=result.detail, hint=result.hint or "`certfleet-agent run` brings it back")
+
+
+def _refuse_shared(turn: Turn, certificates: Sequence[Certificate]) -> None:
+    """RefusedError where others have the same key. Raises HostLost."""
+    certificate = turn.certificate
+    real = real_key(certificate.key, turn.tools.files)
+    others = (one for one in certificates if one.name != certificate.name and _place(one) == _place(certificate))
+    for other in others:
+        if real_key(other.key, turn.tools.files) == real:
             why = f"{other.name} has the same key, {certificate.key}, and would not fit any more"
-            raise RefusedError(what, why=why, hint=f"{hint}; or for both, each with --key NEW")
-    return certificate.next_key
+            hint = f"{_HINT.format(name=certificate.name)}; or for both, each with --key NEW"
+            raise RefusedError(f"no next key is made for {certificate.name}", why=why, hint=hint)
+
+
+def _place(certificate: Certificate) -> SshAddress | None:
+    return certificate.host.address if certificate.host is not None else None
 
 
 def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request, Requested]:

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 
 from agent.commands.run import refuse_directors
-from agent.commands.show import is_well, run_document, tell
+from agent.commands.show import Reasons, is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
 from agent.host.presence import presence
 from agent.journey.go_back import go_back
@@ -40,6 +40,7 @@ def rollback(arguments: argparse.Namespace) -> int:
             tools.close()
     if arguments.json:
         report({"certificates": [run_document(one, tools.now) for one in results], "stopped": not results})
+    reasons: Reasons = {}
     for one in results:
-        tell(one, tools.now, silent=arguments.json or getattr(arguments, "quiet", False))
+        tell(one, tools.now, reasons, silent=arguments.json or getattr(arguments, "quiet", False))
     return 0 if results and is_well(results[0], tools.now) else 1

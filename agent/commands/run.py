@@ -3,8 +3,9 @@
 import argparse
 import resource
 from collections.abc import Sequence
+from contextlib import suppress
 
-from agent.commands.show import is_well, run_document, tell
+from agent.commands.show import Reasons, is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
 from agent.host.presence import presence
 from agent.journey.announce import announce
@@ -29,18 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
     results: list[Result] = []
+    reasons: Reasons = {}
     PROGRESS.tell(f"0 of {len(selected)} certificates")
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
-            for result in run_over(certificates, selected, tools):
-                results.append(result)
-                tell(result, tools.now, silent=silent)
-                PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
-                if tools.waits.stop_asked:
-                    break
-        except Stopped:
-            pass
-        else:
+            with suppress(Stopped):
+                for result in run_over(certificates, selected, tools):
+                    results.append(result)
+                    tell(result, tools.now, reasons, silent=silent)
+                    PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
+                    if tools.waits.stop_asked:
+                        break
             announce(results, certificates, tools)
         finally:
             tools.close()
@@ -70,8 +70,8 @@ def refuse_directors(arguments: argparse.Namespace) -> None:
     if director and not arguments.obey_owner:
         raise UsageError(
             f"{director} can make root run any command by {arguments.config}",
-            hint="move it into a folder of root's, such as /etc/certfleet-agent (chown root, chmod go-w), and name that"
-            " with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
+            hint="make it and its folder root's alone (chown root, chmod go-w), or move it into one of root's, such as"
+            " /etc/certfleet-agent, and name that with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
         )
 
 

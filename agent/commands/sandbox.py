@@ -18,8 +18,8 @@ _HEAD = "# Made by `certfleet-agent init --system` from {config}, and made anew 
 
 
 def folders_to_write(settings: AgentSettings, certificates: Iterable[Certificate]) -> list[Path]:
-    """Where a run writes: the state folder, the folders of live files, and that of an SQLite database, links
-    followed."""
+    """The folders that a run writes to: the state folder, the folders of live files, and that of an SQLite database,
+    with links followed."""
     database = database_file(settings.source)
     files = [file.path for one in certificates if one.host is None for file in one.files]
     inside = [os.path.realpath(one) for one in (*files, *([database] if database else []))]
@@ -27,7 +27,8 @@ def folders_to_write(settings: AgentSettings, certificates: Iterable[Certificate
 
 
 def closed_folders(settings: AgentSettings, certificates: Iterable[Certificate]) -> list[Path]:
-    """Those of them that the unit may not write, with every drop-in; none where there is no such unit."""
+    """The folders of :func:`folders_to_write` that the unit, with every drop-in, may not write; none where there is no
+    such unit."""
     found = unit_properties(UNIT, "LoadState", "ProtectSystem", "ReadWritePaths", "StateDirectory")
     if found.get("LoadState") != ["loaded"]:
         return []

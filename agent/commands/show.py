@@ -10,9 +10,13 @@ def is_well(result: Result, now: float) -> bool:
     return result.outcome.is_well and not result.is_untold(now)
 
 
-def tell(result: Result, now: float, *, silent: bool) -> None:
-    """One line for each certificate and its remarks unless *silent*; also on stderr one that is not well, with why and
-    what to do, and the notes on one that is."""
+Reasons = dict[tuple[Outcome, str, str], str]
+"""Outcome, explanation and hint that were told in full, with the certificate that they were told of."""
+
+
+def tell(result: Result, now: float, reasons: Reasons, *, silent: bool) -> None:
+    """Say the line of a certificate and its remarks, unless *silent*. On stderr say why one is not well and what to do,
+    and the notes on one that is well."""
     if not silent:
         installed = result.installed
         shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
@@ -20,7 +24,7 @@ def tell(result: Result, now: float, *, silent: bool) -> None:
         for remark in result.remarks if result.outcome.is_well else ():
             say(f"  {remark}")
     if not result.outcome.is_well:
-        complain(*explained(result, now))
+        complain(*explained(result, now, reasons))
     else:
         for note in result.notes:
             complain(f"{result.name}: {note}")
@@ -28,10 +32,13 @@ def tell(result: Result, now: float, *, silent: bool) -> None:
         complain(untold(result))
 
 
-def explained(result: Result, now: float) -> list[str]:
-    """Lines that say why it is in this state, what to do, and when the agent tries a refused one again."""
-    lines = [f"{result.name}: {result.outcome.value}: {result.explanation}"] if result.explanation else []
-    if result.hint:
+def explained(result: Result, now: float, reasons: Reasons) -> list[str]:
+    """Lines that say why it is in this state, what to do, and when the agent tries a refused one again. Why and what to
+    do of several certificates are said once: *reasons* grows."""
+    first = reasons.setdefault((result.outcome, result.explanation, result.hint), result.name)
+    why = result.explanation if first == result.name else f"for the same reason as {first}"
+    lines = [f"{result.name}: {result.outcome.value}: {why}"] if result.explanation else []
+    if result.hint and first == result.name:
         lines.append(f"  what to do: {result.hint}")
     if result.refusal is not None and result.outcome is result.refusal.outcome:
         until = utc_text(result.refusal.until)
@@ -73,5 +80,5 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
 
 
 def run_document(result: Result, now: float) -> dict[str, object]:
-    """The same as a run knows it."""
+    """The document of a *result* of this run: it also says whether the run has changed anything."""
     return {**document(result, well=is_well(result, now)), "changed": result.changed}

@@ -1,5 +1,5 @@
-"""check, of stapling: each service of this host that can staple shows its configuration; its certificates, responders
-and logs are looked at. Nothing is changed."""
+"""The part of `check` about stapling: each service of this host that can staple shows its configuration, and its
+certificates, responders and logs are looked at. Nothing is changed."""
 
 import os
 import time
@@ -52,7 +52,8 @@ def stapling_lines(settings: AgentSettings, config: Path) -> Iterator[Line]:
         except TooMuch as error:
             found, why = None, f": {error}"
         if found is None:
-            hint = "run `check` as root; where the service has other files, name its own test in `check`"
+            shows = "".join(f"see what `{' '.join(one)}` says; " for one in _shows(service)[:1])
+            hint = f"{shows}run `check` as root; where the service has other files, name its own test in `check`"
             sentence = f"stapling: its configuration could not be read{why}"
             yield Line(WARN, service.name, sentence, hint, kind="stapling-unreadable")
         elif sites := stapling.sites(found, service.preset.stapling):
@@ -74,17 +75,21 @@ def _services(settings: AgentSettings, config: Path) -> Iterator[_Service]:
 
 def _read(service: _Service, environment: dict[str, str], seconds: float) -> Read | None:
     """The configuration; None where nothing of it could be seen. Raises TooMuch."""
-    preset, dialect = service.preset, service.preset.stapling
-    program = presence(preset.units, preset.programs).program
-    known = (*preset.programs, *preset.processes)
+    dialect = service.preset.stapling
     words = [word for command in service.check for word in command]
-    commands = show_commands(dialect, service.check, program, known)
-    for output in (output_of(one, seconds) for one in commands) if dialect.show else [""]:
+    for output in (output_of(one, seconds) for one in _shows(service)) if dialect.show else [""]:
         shown = Shown(output, texts_of(files_of(dialect, output, words)), environment)
         shown = replace(shown, texts={**shown.texts, **texts_of(further_files(dialect, shown))})
         if (found := read(dialect, shown)).tree:
             return found
     return None
+
+
+def _shows(service: _Service) -> list[tuple[str, ...]]:
+    """The commands by which it shows its configuration."""
+    preset = service.preset
+    program = presence(preset.units, preset.programs).program
+    return show_commands(preset.stapling, service.check, program, (*preset.programs, *preset.processes))
 
 
 def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Line]:
@@ -107,7 +112,7 @@ def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Lin
 
 
 def _expanded(site: Site, dialect: Dialect, folder: str) -> Site:
-    """With whole paths of files, and the files in the place of folders of certificates."""
+    """*site* with whole paths of files, and with the files of a folder of certificates in the place of the folder."""
     names = {dialect.certificate.lower(), dialect.chain.lower(), dialect.staple.lower()} - {""}
     files = {
         name: tuple(
@@ -156,7 +161,7 @@ def _staples(cases: Sequence[stapling.Case], certificates: _Certificates, now: f
 
 
 def _missing_folders(found: Read, dialect: Dialect) -> frozenset[str]:
-    """Those of files that a cache names."""
+    """The folders of the caches that the configuration names and that are not there."""
     wanted = dialect.cache.lower()
     words = [one.words[0] for one in walk(found.tree) if wanted and one.name.lower() == wanted and one.words]
     folders = {word.partition(":")[2].partition("(")[0].rpartition("/")[0] for word in words}
@@ -173,7 +178,7 @@ def _symptoms(found: Read, dialect: Dialect, now: float) -> Iterator[Symptom]:
 
 
 def _content(file: str) -> bytes:
-    """b"" where there is none."""
+    """The content of *file*; b"" where it cannot be read."""
     try:
         return content_of(file) or b""
     except OSError:

@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from agent.commands.show import document, explained, is_well, untold
+from agent.commands.show import Reasons, document, explained, is_well, untold
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
 from agent.rules.standing import standing
@@ -34,7 +34,8 @@ def status(arguments: argparse.Namespace) -> int:
         head, *lines = table(_HEAD, [_row(one, now) for one in results])
         colours = [Colour.NONE if is_well(one, now) else Colour.BAD for one in results]
         say_coloured([(head, Colour.HEAD), *zip(lines, colours, strict=True)])
-        for line in (line for one in results for line in explained(one, now)):
+        reasons: Reasons = {}
+        for line in (line for one in results for line in explained(one, now, reasons)):
             say(line)
         for late in (one for one in results if one.is_untold(now)):
             say(untold(late))

@@ -46,7 +46,7 @@ class LocalTools:
         retry: bool,
         read_only: bool = False,
     ):
-        inputs = {file for one in certificates for file in (one.inputs if one.host is None else one.inputs[1:])}
+        inputs = {file for one in certificates for file in (*one.inputs, *(one.keys if one.host is None else ()))}
         logins = {file for one in certificates if one.host for file in (one.host.key_file, one.host.host_keys)}
         protected = [settings.state_dir, config, *inputs, *logins, *own_files(settings.source)]
         if sys.prefix != sys.base_prefix:  # a virtual environment: what root runs
@@ -119,14 +119,14 @@ class LocalTools:
 
     @property
     def prober(self) -> "Prober":
-        """Its sockets, which the tools of another machine adapt to the keys there."""
+        """The sockets of this machine. RemoteTools adapts them to the keys of its host."""
         from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
 
         return Prober(self.settings.probe_timeout, self.waits)
 
 
 class RemoteTools:
-    """The same for another machine: files, keys and programs are there, all else is here."""
+    """The Tools for another machine: files, keys and programs are there, all else is here."""
 
     def __init__(self, local: LocalTools, host: RemoteHost):
         self._local, self._host = local, host
@@ -162,16 +162,8 @@ class RemoteTools:
     @property
     def protected(self) -> Sequence[Path]:
         """The keys on that host."""
-        return [self._real(one.key) for one in self._local.certificates if one.host == self._host]
-
-    def _real(self, key: Path) -> Path:
-        """*key* with all links followed; *key* itself where it is not there, or where others can exchange it."""
-        try:
-            return self.files.locate(key)
-        except HostLost:
-            raise
-        except FileError:
-            return key
+        own = (one for one in self._local.certificates if one.host == self._host)
+        return [real_key(key, self.files) for one in own for key in one.keys]
 
     @property
     def keys(self) -> Keys:
@@ -200,13 +192,23 @@ class RemoteTools:
         return replace(self._local.prober, type_of=self._type_of)
 
     def _type_of(self, key: Path) -> "KeyType":
-        """That of a key there, asked for once; "" where it cannot be looked at: others say so."""
+        """The type of a key on that host, asked for once; "" where the key cannot be read, which others tell."""
         if key not in self._types:
             try:
                 self._types[key] = "rsa" if self.keys.load(key).key_type.startswith("rsa") else "ecdsa"
             except CertfleetError:
                 return ""
         return self._types[key]
+
+
+def real_key(key: Path, files: Files) -> Path:
+    """*key* with all links followed; *key* itself where it is not there, or where others can exchange it."""
+    try:
+        return files.locate(key)
+    except HostLost:
+        raise
+    except FileError:
+        return key
 
 
 @contextmanager
@@ -238,7 +240,7 @@ def further_names(texts: Sequence[str]) -> list[str]:
 
 
 def selected_of(names: Sequence[str], certificates: Sequence[Certificate], config: Path) -> list[Certificate]:
-    """Those of the *certificates* that the *names* of a command line mean, all for none. Raises UsageError, ConfigError
+    """The *certificates* that the *names* of a command line mean; without names, all. Raises UsageError; ConfigError
     where none is configured."""
     if not certificates:
         finding = Finding("certificate", "none is configured")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import select
 import signal
-import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import IO, cast
 
 from agent.host.presence import search_path
 from common.deadline import Deadline
-from common.files import read_regular
+from common.errors import FileError
+from common.files import read_end, read_regular
 
 _MOST = 20_000_000  # bytes of output, and of a configuration
 _TAIL = 262_144  # bytes of a log
@@ -108,11 +108,6 @@ def content_of(file: str) -> bytes | None:
 def end_of(log: str) -> str:
     """The last lines of a log; "" where it cannot be read, or is a terminal, a pipe or the like."""
     try:
-        descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        return read_end(Path(log), _TAIL)[0].decode("utf-8", "replace")
+    except (OSError, ValueError, FileError):
         return ""
-    with os.fdopen(descriptor, "rb") as source:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return ""
-        return os.pread(source.fileno(), _TAIL, max(0, status.st_size - _TAIL)).decode("utf-8", "replace")

@@ -1,11 +1,14 @@
 """The folder of the certificates that were in place before, below the state folder: NAME/SERIAL.pem, 0600."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.model.certificate import file_stem
 from common.errors import FileError
-from common.files import make_private_folder, read_regular, write_atomic
+from common.files import make_private_folder, read_regular, write_together
 from common.replacing import file_errors
+
+_SIDE_BY_SIDE = 100  # folders that are open at once
 
 
 class KeptFolder:
@@ -23,11 +26,13 @@ class KeptFolder:
             raise FileError(f"cannot look into {folder}", why=error.strerror or str(error)) from error
         return [serial for _, serial in sorted(files, reverse=True)]
 
-    def save(self, name: str, serial: str, fullchain: bytes) -> None:
-        file = self._file(name, serial)
-        for folder in (self.folder, file.parent):
+    def save(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
+        """Each by name and serial. After an error some may be kept."""
+        files = [(self._file(name, serial), fullchain) for name, serial, fullchain in certificates]
+        for folder in (self.folder, *(file.parent for file, _ in files)):
             make_private_folder(folder)
-        write_atomic(file, fullchain, mode=0o600)
+        for first in range(0, len(files), _SIDE_BY_SIDE):
+            write_together(dict(files[first : first + _SIDE_BY_SIDE]), mode=0o600)
 
     def read(self, name: str, serial: str) -> bytes:
         file = self._file(name, serial)

@@ -1,7 +1,6 @@
 """The Keys of ``agent.journey.ports`` on this machine. Private keys are made here and never leave the machine."""
 
 import os
-import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.model.certificate import Keystore
-from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
 from common.certificate import load_certificates, load_request, spki_sha256
 from common.errors import ConfigError, Finding, RefusedError
@@ -67,8 +65,8 @@ def not_for_services(file: Path) -> RefusedError:
     return RefusedError(f"the key {file} is neither RSA nor ECDSA", hint="public CAs accept only these two")
 
 
-def public_half(key: _PublicKey, file: Path, content: bytes = b"") -> HostKey:
-    """The public half of the key in *file*. *content*: the key itself, where it is on this machine. Raises RefusedError
+def public_half(key: _PublicKey, file: Path, content: bytes) -> HostKey:
+    """The public half of the key in *file*. *content*: that of a HostKey. Raises RefusedError
     for one that is too weak."""
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < 2048:
         hint = "make another: `certfleet-agent request NAME --key NEW_FILE`; then name NEW_FILE as key in agent.toml"
@@ -150,18 +148,9 @@ def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
     return spki_sha256(found.public_key()), tuple(sorted(names))
 
 
-def serve(fullchain: Path, key: Path) -> None:
-    """Load both files as a TLS server does. Raises InstallError if a server could not."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(fullchain, key)
-    except (ssl.SSLError, OSError) as error:
-        what = "a TLS server could not load the certificate with its key"
-        raise InstallError("stage", what, why=str(error)) from error
-
-
 def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
-    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already, because no two makings are
-    alike. Raises ConfigError for a password file that is not as it must be."""
+    """Leaf, chain (PEM) and key in PKCS#12; *live* itself if that holds just these already: two files of the
+    same content differ. Raises ConfigError for a password file that is not as it must be."""
     password = read_password(store.password_file).encode()
     leaf, *chain = load_certificates(fullchain)
     private = load_pem_private_key(key.content, password=None)

@@ -2,31 +2,42 @@
 
 import syslog
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from math import ceil
 
 from agent.host.programs import LocalPrograms
 from agent.host.waits import Waits
 from agent.model.certificate import Command, Means
-from agent.model.errors import InstallError
+from agent.model.errors import InstallError, Stopped
 from agent.model.notice import Notice
 from agent.settings.config import AgentSettings
-from common.errors import CertfleetError
+from common.errors import CertfleetError, MailError
 from common.late_log import LateLog
 from common.mail import MailServer
 from common.text import storable
 
 _log = LateLog()
 _LONGEST_LINE = 1000  # characters; daemons cut at about that
+_LONGEST_MAIL = 75.0  # seconds: the look-up of its server, and then the time limit of a session
 
 
 class LocalMessages:
     """The Messages of ``agent.journey.ports``, whose words say what each method promises."""
 
     def __init__(self, settings: AgentSettings, host: str, waits: Waits) -> None:
-        self._settings, self._host = settings, host
+        self._settings, self._host, self._waits = settings, host, waits
         self._programs = LocalPrograms(settings.command_timeout, waits)
 
     def tell(self, notices: Sequence[Notice]) -> None:
+        """A request to stop that came before lets people hear what was done; one that comes meanwhile ends it."""
+        with self._waits.unbroken() if self._waits.stop_asked else nullcontext():
+            try:
+                self._tell(notices)
+            except Stopped:
+                names = ", ".join(notice.result.name for notice in notices)
+                _log.warning("notice.untold", certificates=names, error="stopped on request")
+
+    def _tell(self, notices: Sequence[Notice]) -> None:
         syslog.openlog("certfleet-agent", syslog.LOG_PID, syslog.LOG_DAEMON)
         for notice in notices:
             for means in notice.means:
@@ -58,7 +69,11 @@ class LocalMessages:
         failures = sum(not notice.installed for notice in notices)
         subject = f"{self._host}: {failures} not well" if failures else f"{self._host}: {len(notices)} newly installed"
         text = "\n\n".join("\n".join(_lines(notice)) for notice in notices)
-        MailServer(self._settings.notify, self._host).send(f"certfleet: {subject}", text)
+        server = MailServer(self._settings.notify, self._host)
+        try:
+            self._waits.within(_LONGEST_MAIL, lambda: server.send(f"certfleet: {subject}", text))
+        except TimeoutError as error:
+            raise MailError("the mail server took no mail", why=str(error)) from error
 
     def _reboot(self, notices: Sequence[Notice]) -> None:
         """shutdown(8) warns everybody who is logged in; `shutdown -c` stops it."""

@@ -32,7 +32,7 @@ def presence(units: tuple[str, ...], programs: tuple[str, ...], root: Path = Pat
 
 
 def found_programs(programs: Iterable[str]) -> tuple[str, ...]:
-    """Those of *programs* that are installed here."""
+    """The *programs* that are installed on this machine."""
     folders = search_path().split(":")
     return tuple(
         program

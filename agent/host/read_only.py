@@ -21,7 +21,7 @@ class ReadOnlyState(StateFolder):
     def save_confirmed(self, moment: float) -> None:
         """Forgotten."""
 
-    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
+    def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
         """Forgotten."""
 
     def drop_kept(self, name: str, serial: str) -> None:

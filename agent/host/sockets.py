@@ -56,7 +56,7 @@ class _Wanted:
 
     @classmethod
     def of(cls, targets: Iterable[ProbeTarget], name: str, key_type: KeyType, found: Mapping[_Host, _Found]) -> Self:
-        """Of a host's addresses those of this host; all where none is."""
+        """The looks at *targets*: at the addresses of a host that are this machine's; at all of them where none is."""
         wanted = cls([], [])
         for target in targets:
             there = found[_host(target)]

@@ -1,4 +1,4 @@
-"""The agent's state folder, 0700: records, journals, staged material and backups. Backups alone may hold keys.
+"""The agent's state folder, 0700: records, journals and backups. Backups alone may hold keys.
 
 issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run
@@ -7,7 +7,7 @@ records/NAME     the last result of a certificate
 kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
 holds/NAME       a pause: the word of a person that nothing new is taken for a while (the command is `hold`)
 journal/NAME     an install under way
-work/NAME/       staged material and backups of an install under way; gone when it has ended
+work/NAME/       backups of an install under way; gone when it has ended
 """
 
 import contextlib
@@ -84,8 +84,8 @@ class StateFolder:
         self.save_records([result])
 
     def save_records(self, results: Sequence[Result]) -> None:
-        files = {f"{file_stem(one.name)}.json": _text(record.to_document(one)) for one in results}
-        write_together(self._records, files, mode=0o600)
+        files = {self._records / f"{file_stem(one.name)}.json": _text(record.to_document(one)) for one in results}
+        write_together(files, mode=0o600)
 
     def issuer_key(self, pinned: str) -> str:
         known, present = _read(self._issuer, _issuer_keys) or ("", "")
@@ -109,8 +109,8 @@ class StateFolder:
     def kept_serials(self, name: str) -> list[str]:
         return self._kept.serials(name)
 
-    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
-        self._kept.save(name, serial, fullchain)
+    def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
+        self._kept.save(certificates)
 
     def read_kept(self, name: str, serial: str) -> bytes:
         return self._kept.read(name, serial)
@@ -213,4 +213,4 @@ def _write(file: Path, document: dict[str, Any]) -> None:
 
 
 def _text(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps(document, sort_keys=True).encode() + b"\n"

@@ -20,17 +20,23 @@ from common.files import stamps
 _MOST_FLIGHTS = 4  # of each side; TLS 1.2 needs two
 
 
-def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system"] | Path | bytes) -> str:
+def objection(
+    fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
+) -> str:
     """Why a client that trusts *roots* refuses *fullchain* (PEM) under one of *names*; "" if it takes all.
 
-    *roots*: those of the system's store, a PEM file, or PEM. Raises ConfigError for a file that holds none.
+    *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether a server can load
+    them. Raises ConfigError for a file that holds none.
     """
-    client, server = _client(roots), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         with in_memory(fullchain) as chain_file, in_memory(key.content) as key_file:
             server.load_cert_chain(chain_file, key_file)
     except ssl.SSLError as error:
         return f"a TLS server could not load it ({error.reason or error})"
+    if roots == "none":
+        return ""
+    client = _client(roots)
     return next((said for name in names if (said := _handshake(client, server, name.replace("*", "www", 1)))), "")
 
 

@@ -61,7 +61,8 @@ class Waits:
             raise Stopped
 
     def until(self, deadline: Deadline, has_ended: Callable[[float], bool]) -> None:
-        """Wait until *has_ended*, which waits itself for so many seconds. Raises TimeoutError and Stopped."""
+        """Wait until *has_ended* says so, which gets the seconds for which it may wait itself. Raises TimeoutError and
+        Stopped."""
         while True:
             self.go_on()
             if has_ended(min(_LOOK_UP, deadline.left())):
@@ -74,8 +75,8 @@ class Waits:
         return result(found)
 
     def each_within(self, seconds: float, work: Callable[[Item], T], items: Iterable[Item]) -> list[T | BaseException]:
-        """For each of *items*, all at once, the result or the error of *work*; TimeoutError for one that had not ended
-        after *seconds*. Raises Stopped."""
+        """The result or the error of *work* for each of *items*, all at once; TimeoutError for one that had not
+        ended after *seconds*. Raises Stopped."""
         deadline, outs = Deadline(seconds), [_Work(partial(work, item)) for item in items]
         for out in outs:
             with contextlib.suppress(TimeoutError):
@@ -84,7 +85,7 @@ class Waits:
 
 
 def result(found: T | BaseException) -> T:
-    """One of what `each_within` found; raises it if it is an error."""
+    """*found*, which `each_within` returned for one item. Raises it if it is an error."""
     if isinstance(found, BaseException):
         raise found
     return found

@@ -17,8 +17,17 @@ from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.record import back_off, remembered
-from agent.rules.targets import as_left, is_as_wanted, loses_list, refuse_dangling, refuse_detours, rights_of, wanted
-from agent.rules.verify import installed_in, to_be_shown
+from agent.rules.targets import (
+    as_left,
+    is_as_wanted,
+    loses_list,
+    refuse_dangling,
+    refuse_detours,
+    refuse_key,
+    rights_of,
+    wanted,
+)
+from agent.rules.verify import installed_in, leaf_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
 from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
@@ -48,13 +57,13 @@ class Due:
 
     @property
     def key_file(self) -> Path:
-        """Where *key* is now."""
+        """The file in which *key* is now."""
         certificate = self.turn.certificate
-        return certificate.next_key if self.switches and certificate.next_key is not None else certificate.key
+        return certificate.next_key if self.switches else certificate.key
 
     @property
     def sha256(self) -> str:
-        """That of the leaf."""
+        """The fingerprint of the leaf: SHA-256, in hex."""
         return fingerprint(self.bundle.leaf)
 
     @property
@@ -64,17 +73,19 @@ class Due:
 
     @property
     def serial(self) -> str:
-        """That of the leaf, in hex."""
+        """The serial number of the leaf, in hex."""
         return serial_text(self.bundle.leaf)
 
     @property
     def present_ends(self) -> int | None:
-        """The end of what is in place, in epoch seconds; None where nothing is that comes from a CA."""
-        return not_after(self.in_place.leaf) if self.in_place is not None else None
+        """The end of what is in place, in epoch seconds, also of one for another key, as on a host that comes from
+        another client; None where nothing is that comes from a CA. Raises FileError."""
+        leaf = self.in_place.leaf if self.in_place is not None else leaf_in(live_certificates(self.turn))
+        return not_after(leaf) if leaf is not None else None
 
     @property
     def present_serial(self) -> str:
-        """That of what is in place; "" for none."""
+        """The serial number of the certificate in place, in hex; "" for none."""
         return serial_text(self.in_place.leaf) if self.in_place is not None else ""
 
     @property
@@ -104,6 +115,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
     planned = {}
     for one in targets:
         live = files.read(real[one.path])
+        refuse_key(one.path, live)
         rights = rights_of(one, is_new=live is None)
         owner = files.owner_ids(rights.owner, rights.group)
         was = as_left(one, live, due.turn.before.installed)
@@ -114,7 +126,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
 def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
     """The content that the file is to get. Raises ConfigError for a keystore without a password."""
     bundle = due.bundle
-    if one.keystore is not None:  # what others could have put there is not opened
+    if one.keystore is not None:  # a keystore that others could have put there is not opened
         known = live.content if live is not None and not live.exchangeable else b""
         return due.turn.tools.keys.keystore(one.keystore, bundle.leaf_pem + bundle.chain_pem, due.key, known)
     parts = {"certificate": bundle.leaf_pem, "chain": bundle.chain_pem, "key": due.key.content}
@@ -151,12 +163,23 @@ def unless_in_place(due: Due) -> Due | Result:
     except CertfleetError as error:
         result = due.turn.result(Outcome.FAILED, f"{error}; no live file was touched", error.hint)
         return replace(result, refusal=None)
-    return due if evidence is None else concluded(due, due.turn.result(*conclusion(evidence)), planned)
+    if evidence is None:
+        return due
+    turn = due.turn
+    keep([(due.name, due.bundle)], turn.tools)
+    return concluded(due, turn.result(*conclusion(evidence, turn.certificate)), planned)
 
 
 def found_in_files(turn: Turn, key: HostKey) -> Bundle | None:
     """The certificate for this key that the live files hold, with what they hold of its chain. Raises FileError."""
     return installed_in(live_certificates(turn), key.spki_sha256)
+
+
+def life_in_files(turn: Turn) -> tuple[int, int] | None:
+    """Begin and end (epoch seconds) of the certificate in the live files, whosever key it is for; None where none is
+    from a CA. Raises FileError."""
+    leaf = leaf_in(live_certificates(turn))
+    return (not_before(leaf), not_after(leaf)) if leaf is not None else None
 
 
 def live_certificates(turn: Turn) -> list[bytes]:
@@ -187,14 +210,20 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         not_after=not_after(leaf),
         mark=due.mark,
         files={str(file.path): turn.tools.files.digest(file.path) for file in targets},
-        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)},
+        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)} | _key(turn),
         circumstances=circumstances,
         chain=due.chain,
         by_issuer=due.by_issuer,
     )
-    keep(due.name, due.bundle, turn.tools)
     past = remembered(turn.before, due.sha256)
     return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
+
+
+def _key(turn: Turn) -> dict[str, str]:
+    """The facts of the key's own file by its path; none of another machine, which it never leaves."""
+    place = turn.certificate.key
+    live = turn.tools.files.read(place) if turn.certificate.host is None else None
+    return {} if live is None else {str(place): live.facts}
 
 
 def refused(result: Result, turn: Turn, offered: str, mark: Mark, circumstances: str) -> Result:

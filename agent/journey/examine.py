@@ -23,7 +23,8 @@ from common.errors import CertfleetError
 from common.names import uncovered
 from common.probe.view import Seen
 
-_OTHER = "an install proves itself there only if the service's configuration names the files of this certificate"
+_FIRST = "let the service's configuration name {}, and leave the reload to `run`, which looks there afterwards"
+_BLIND = "name one in `probe`; `certfleet-agent presets SERVICE` tells which the service has"
 _DRIFT = "see who changed it; the next run puts it right"
 
 
@@ -43,7 +44,7 @@ def _key(turn: Turn) -> Iterator[Line]:
     else:
         yield Line(OK, name, f"its key is in {file} ({key.key_type})")
     waiting = turn.certificate.next_key
-    if waiting is not None and turn.tools.keys.is_there(waiting):
+    if turn.tools.keys.is_there(waiting):
         yield _next_key(turn, waiting)
 
 
@@ -113,7 +114,7 @@ def _sockets(turn: Turn) -> Iterator[Line]:
     name, installed = turn.certificate.name, turn.before.installed
     sights = look(turn)
     if not sights:
-        yield Line(WARN, name, "no socket can show it: an install is not proven", "name one in `probe`")
+        yield Line(WARN, name, "no socket can show it: an install is not proven", _BLIND)
     elif installed is not None:
         yield _compared(turn, sights, installed)
     else:
@@ -127,10 +128,11 @@ def _at_first(turn: Turn, sights: Sequence[Sight]) -> Iterator[Line]:
     strangers = [sight for sight in answering if uncovered(names, names_in(sight.leaf))]
     shown = sorted({sight.target for sight in answering})
     silent = [sight for sight in sights if sight.target not in shown]
+    hint = _FIRST.format(turn.certificate.paths)
     for sight in silent:
-        yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}")
+        yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}", hint)
     for sight in strangers:
-        yield Line(WARN, name, f"{sight.target} ({sight.address}) shows a certificate {whose(sight.leaf)}", _OTHER)
+        yield Line(WARN, name, f"{sight.target} ({sight.address}) shows a certificate {whose(sight.leaf)}", hint)
     if not silent and not strangers:
         yield Line(OK, name, f"its sockets answer: {', '.join(shown)}")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.journey.due import Due, concluded
 from agent.journey.install import install
+from agent.journey.keep import keep
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import still_refused
 from agent.model.certificate import Service
@@ -38,10 +39,13 @@ def install_all(due: Sequence[Due]) -> Iterator[list[tuple[Turn, Result]]]:
 
 def _installed(group: Sequence[Due], tools: Tools) -> list[tuple[Turn, Result]]:
     try:
-        return [
-            (due.turn, concluded(due, result, member.planned if member is not None else {}))
+        found = [
+            (due, concluded(due, result, member.planned if member is not None else {}))
             for due, result, member in install(group, tools)
         ]
+        in_place = [due for due, result in found if result.outcome not in {Outcome.FAILED, Outcome.BROKEN}]
+        keep([(due.name, due.bundle) for due in in_place], tools)
+        return [(due.turn, result) for due, result in found]
     except HostLost as error:  # at the very end: the new files are in place
         return [(due.turn, due.turn.result(Outcome.UNREACHABLE, str(error), error.hint)) for due in group]
     except CertfleetError as error:

@@ -14,9 +14,9 @@ from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
-from agent.journey.keep import keep
+from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, life, services_of, sights_of
+from agent.journey.member import Life, Member, life, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
@@ -24,7 +24,7 @@ from agent.journey.watch import Judge, look_at_all, watch_all
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from agent.rules.evidence import Evidence, Proof, conclusion, judge, sights_of
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
 from common.dataclasses import dataclass, field, replace
@@ -107,8 +107,10 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     if members:
         commit(under_way.entry, tools)
     for member in members:
-        result = replace(member.turn.result(*conclusion(evidence[member.name])), changed=True, ended=True)
-        under_way.results[member.name] = replace(result, notes=(*member.losing, *left_alone(member, under_way.told)))
+        concluded = conclusion(evidence[member.name], member.certificate)
+        result = replace(member.turn.result(*concluded), changed=True, ended=True)
+        notes = (*result.notes, *member.losing, *left_alone(member, under_way.told))
+        under_way.results[member.name] = replace(result, notes=notes)
     _mark_alone(group, members, under_way)
     return members
 
@@ -120,26 +122,25 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
         try:
             if number == 0:
                 tools.state.new_work(due.name)
-            member = Member(due, plan(due))
-            stage(member, group[0].name, tools)
+            member = stage(due)
             member.saved = back_up(member, group[0].name, number, tools)
-            if due.in_place is not None:
-                keep(due.name, due.in_place, tools, replaced=True)
         except CertfleetError as failure:
             results[due.name] = _untouched(due.turn, failure)
             continue
         members.append(member)
+    in_place = ((member.name, member.due.in_place) for member in members)
+    keep_replaced([(name, bundle) for name, bundle in in_place if bundle is not None], tools)
     for member, sights in zip(members, look_at_all([member.turn for member in members], tools), strict=True):
         member.before = sights
     return members
 
 
-def stage(member: Member, folder: str, tools: Tools) -> None:
-    """Write the public parts to the work *folder*, and load them with the key as a TLS server would."""
-    bundle = member.due.bundle
-    staged = tools.state.save_work(folder, "fullchain.pem", bundle.leaf_pem + bundle.chain_pem)
-    tools.keys.serve(staged, member.due.key_file)
-    member.losing = losing_lists(member.due, member.planned)
+def stage(due: Due) -> Member:
+    """What its live files are to become. InstallError if its key is not the one that was verified any more."""
+    if due.turn.tools.keys.load(due.key_file).spki_sha256 != due.key.spki_sha256:
+        raise InstallError("stage", f"the key {due.key_file} is another one than a moment ago")
+    planned = plan(due)
+    return Member(due, planned, losing_lists(due, planned))
 
 
 def _untouched(turn: Turn, failure: CertfleetError) -> Result:
@@ -162,7 +163,7 @@ def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[Sav
 
 
 def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalEntry:
-    """From here on the way back is on record."""
+    """Save the way back, before anything changes."""
     parts, host = tuple(member.part for member in members), members[0].certificate.host
     entry = JournalEntry(name, InstallState.BACKED_UP, parts, host)
     tools.state.sync_work(name)
@@ -171,7 +172,7 @@ def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalE
 
 
 def swap(members: Sequence[Member], tools: Tools) -> Failures:
-    """From here on live files change. Returns those whose files cannot be written."""
+    """Write the new content into the live files. Returns the members whose files cannot be written."""
 
     def replace_of(some: Sequence[Member]) -> None:
         tools.files.replace({file: new for member in some for file, new in member.planned.items()})
@@ -238,14 +239,15 @@ def faults(
     failures: Failures = {}
     for member in members:
         found = evidence[member.name]
+        hint = conclusion(found, member.certificate)[2]
         commands = [error for service in member.certificate.services for error in told.get(service, ())]
         if found.proof is Proof.WRONG:
             what = "the service does not serve the new certificate"
-            told_wrong = InstallError("prove", what, why=with_names(found), hint=conclusion(found)[2])
+            told_wrong = InstallError("prove", what, why=with_names(found), hint=hint)
             failures[member.name] = commands[0] if commands else told_wrong
         elif found.proof is Proof.INCOMPLETE and _was_whole(member):
             what = "the service does not serve the new certificate whole, as it did the one before"
-            failures[member.name] = InstallError("prove", what, why=found.detail, hint=conclusion(found)[2])
+            failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
         elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
             failures[member.name] = commands[0]
     return failures
@@ -295,7 +297,7 @@ def _was_whole(member: Member) -> bool:
 
 
 def _mark_alone(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
-    """Where a service took none of several, one of them may have taken it down: each goes alone the next time."""
+    """A service took none of several certificates, and one of them may have taken it down: each goes alone next."""
     stays, results = {member.name for member in staying}, under_way.results
     for service, users in services_of(group).items():
         if service in under_way.told and len(users) > 1 and stays.isdisjoint(user.name for user in users):

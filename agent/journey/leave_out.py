@@ -1,9 +1,11 @@
 """A service's own check, on all that is new together; where it fails, the certificates at fault are found and left out.
 
 Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
+Beside the check of all there is one for each bad one that the check names, and at most ⌈log2 (n + 1)⌉ + 1 for another
+of n: halving finds it, and the rest is checked before the service is told.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from agent.journey.member import Life, Member, life
 from agent.journey.old_files import old_files
@@ -17,28 +19,32 @@ _log = LateLog()
 
 
 def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
-    """The *users* of the service at fault by their names, each with what the check said; their old files are back. None
-    where the check passes, or where it failed before too and the service does not run: it may miss more than these
-    certificates, as two that are new on one host miss each other. Where the check of a service that runs fails without
-    any of them, each has BrokenBefore, or Awaits if it misses the first files of others. Raises FileError.
+    """The *users* of the service at fault by their names, each with what the check said; their old files are back. No
+    user is at fault where the check passes, or where it failed before too and the service does not run: it may miss
+    more than these certificates, as two that are new on one host miss each other. Where the check of a service that
+    runs fails without any of them, each user has BrokenBefore, or Awaits if the check misses the first files of others.
+    Raises FileError.
     """
     left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
     remaining = list(users)
+    passing: set[str] | None = None  # the names of users that pass together, as any part of them does
     while remaining and (complaint := trial.complaint(remaining)) is not None:
-        ordered, first = suspects_last(remaining, _paths, str(complaint))
+        ordered, first = suspects_last(remaining, _texts, str(complaint))
         if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):
             left[ordered[-1].name] = complaint
             remaining.remove(ordered[-1])
             continue
-        bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first)  # noqa: B023 - called at once
-        if bad == 1 and (without := trial.complaint([])) is not None:
+        good = -1 if passing is None else _leading(ordered, passing)
+        bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first, good)  # noqa: B023 - called at once
+        if bad == 0:
+            without = trial.complaint([])
             if life(service, users, tools) is Life.STOPPED:
                 _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
                 trial.put(remaining)
                 return left
             return left | _broken(remaining, str(complaint), str(without), tools)
-        culprit = ordered[bad - 1]
+        passing, culprit = {one.name for one in ordered[: bad - 1]}, ordered[bad - 1]
         left[culprit.name] = trial.complaint(ordered[:bad]) or complaint
         remaining.remove(culprit)
     trial.put(remaining)
@@ -81,9 +87,14 @@ class _Trial:
         return None
 
 
+def _leading(ordered: Sequence[Member], passing: Collection[str]) -> int:
+    """How many at the head of *ordered* are among the *passing*."""
+    return next((place for place, one in enumerate(ordered) if one.name not in passing), len(ordered))
+
+
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
     """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
-    return complaint is None or not any(path in str(complaint) for path in _paths(suspect))
+    return complaint is None or not any(text in str(complaint) for text in _texts(suspect))
 
 
 def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools) -> dict[str, InstallError]:
@@ -95,14 +106,14 @@ def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools)
     refused: InstallError
     if named:
         what = f"waits for the first certificate of {', '.join(named)}, which the service's check refuses"
-        refused = BrokenBefore("check", what, why=complaint)
+        refused = BrokenBefore(what, why=complaint)
     elif awaited:
-        refused = Awaits("check", awaited, why=complaint)
+        refused = Awaits(awaited, why=complaint)
     else:
         both = complaint if complaint == without else f"{complaint}; without the new files: {without}"
-        refused = BrokenBefore("check", "the service's configuration was broken before", why=both)
+        refused = BrokenBefore("the service's configuration was broken before", why=both)
     own = "the service's check fails with its first certificate, and misses that without"
-    return {user.name: BrokenBefore("check", own, why=complaint) if user.name in named else refused for user in users}
+    return {user.name: BrokenBefore(own, why=complaint) if user.name in named else refused for user in users}
 
 
 def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]:
@@ -117,6 +128,12 @@ def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]
 
 
 def _paths(member: Member) -> Iterator[str]:
-    """Its files, as the service may name them."""
+    """The files of *member*, as its service may name them."""
     yield from map(str, member.planned)
     yield from (str(file.path) for file in member.certificate.files)
+
+
+def _texts(member: Member) -> Iterator[str]:
+    """Those, and its key: of a certificate and a key that do not fit each other nginx names the key."""
+    yield from _paths(member)
+    yield str(member.certificate.key)

@@ -9,7 +9,7 @@ from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
-from agent.rules.evidence import Sight, runs
+from agent.rules.evidence import Sight, runs, sights_of
 from agent.rules.journal import Part, SavedFile
 from common.dataclasses import dataclass
 
@@ -39,17 +39,17 @@ class Member:
 
     @property
     def is_first(self) -> bool:
-        """Is a file of it new? A service whose configuration names that misses it until then."""
+        """Is one of its files new? A service whose configuration names that file misses it before the install."""
         return any(not file.backup for file in self.saved)
 
     @property
     def part(self) -> Part:
-        """Its entry in the journal."""
+        """The entry of this certificate in the journal."""
         return Part(self.name, self.due.sha256, self.saved, self.before)
 
 
 def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
-    """Every service that they concern, with its own."""
+    """Every service that *members* concern, with the members that concern it."""
     found: dict[Service, list[Member]] = {}
     for member in members:
         for service in member.certificate.services:
@@ -66,8 +66,8 @@ class Life(Enum):
 
 
 def life(service: Service, users: Sequence[Member], tools: Tools) -> Life:
-    """Does the service run? One of which a socket answers does; of another its own command is asked, where there is
-    one: a web server may listen at no port for TLS before its first certificate."""
+    """Does the service run? It does if one of its sockets answers. Else its own command is asked, where there is one: a
+    web server may listen at no port for TLS before its first certificate."""
     sights = [sight for user in users for sight in sights_of(service, user.certificate, user.before)]
     return life_by(service, sights, tools)
 
@@ -83,9 +83,3 @@ def life_by(service: Service, sights: Sequence[Sight], tools: Tools) -> Life:
     except InstallError:
         return Life.STOPPED
     return Life.RUNS
-
-
-def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
-    """Those of the *sights* of a certificate that show sockets of the service."""
-    texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
-    return [sight for sight in sights if sight.target in texts]

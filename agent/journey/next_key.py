@@ -19,7 +19,7 @@ def key_for(bundle: Bundle, live: HostKey, turn: Turn) -> HostKey:
     """The next key if *bundle* is for that, else the *live* one. Raises ConfigError, RefusedError for a next key that
     is not as it must be; FileError."""
     wanted, place = spki_sha256(bundle.leaf.public_key()), turn.certificate.next_key
-    if place is None or wanted == live.spki_sha256 or not turn.tools.keys.is_there(place) or is_open(turn):
+    if wanted == live.spki_sha256 or not turn.tools.keys.is_there(place) or is_open(turn):
         return live
     found = turn.tools.keys.load(place)
     return found if found.spki_sha256 == wanted else live
@@ -46,20 +46,21 @@ def with_key(turn: Turn, key: HostKey) -> dict[Path, LiveFile]:
         raise FileError(f"the key {place} has vanished, or others can exchange it")
     block = old.content.rstrip(b"\n")
     content = live.content.replace(block, key.content.rstrip(b"\n")) if block in live.content else key.content
-    return {real: replace(live, content=content)}
+    return {real: replace(live, content=content, taken_from=turn.certificate.next_key)}
 
 
 def drop_spent(turn: Turn, live: HostKey) -> bool:
-    """Remove the file of the next key if it holds the *live* one: it has become that. Was there such a file?
+    """Remove the file of the next key if it holds the *live* one: it has become that; and what was kept for a way back
+    to the key before. Was there such a file?
 
     One that cannot be removed does no harm, and is tried again.
     """
     files, place = turn.tools.files, turn.certificate.next_key
     try:
-        found = files.read(place) if place is not None else None
-        if place is None or found is None or live.content.rstrip(b"\n") not in found.content:
+        found, key = files.read(place), files.read(turn.certificate.key)
+        if found is None or key is None or live.content.rstrip(b"\n") not in found.content:
             return False
-        files.restore({place: None})
+        files.restore({turn.certificate.key: key, place: None})
     except FileError as error:
         _log.warning("next-key.not-removed", certificate=turn.certificate.name, error=str(error), hint=error.hint)
         return False

@@ -1,6 +1,6 @@
 """Nothing new is installed for a while because a person said so: by a pause, or by the window of agent.toml.
 
-The certificate in place is looked at as ever.
+The certificate in place is looked at as usual.
 """
 
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from agent.journey.watch import look
 from agent.model.result import Outcome, Result
 from agent.model.waiting import Postponed
 from agent.rules.evidence import conclusion, judge
+from agent.rules.standing import before_the_first
 from agent.rules.window import waits_for
 from common.dataclasses import replace
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 
 def as_it_stands(turn: Turn) -> Result:
-    """How what is installed stands; PAUSED where nothing is. Raises FileError."""
+    """The standing of the certificate in place; PAUSED where none is. Raises FileError."""
     installed = turn.before.installed
     if installed is None:
-        return turn.result(Outcome.PAUSED)
+        from agent.journey.due import life_in_files  # noqa: PLC0415 - X.509, before the first certificate alone
+
+        return before_the_first(turn.result(Outcome.PAUSED), life_in_files(turn), turn.tools.now)
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
     evidence = judge(look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
-    return put_right(turn, turn.result(*conclusion(evidence)), lives, circumstances_of(turn))
+    return put_right(turn, turn.result(*conclusion(evidence, turn.certificate)), lives, circumstances_of(turn))
 
 
 def in_its_window(found: "Due | Result") -> "Due | Result":

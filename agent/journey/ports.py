@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """The place that certificates come from. Every method raises SourceError when it cannot be asked or refuses."""
+    """The place that certificates come from. Moments are epoch seconds. Every method raises SourceError when it cannot
+    be asked or refuses."""
 
     def marks(self, names: Sequence[str]) -> Mapping[str, Mark]:
         """The cheap question, asked once for all: the mark of each name that is enrolled."""
@@ -44,11 +45,11 @@ class Source(Protocol):
         were refused, by name. After an error some may be written."""
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
-        """Say at once that the reports of *host* with these *results* are still true; how many of them there are. One
-        that tells of another state or certificate is none of them: the database may be a backup's."""
+        """Say at once that the reports of *host* with these *results* are still true. Returns how many of them the
+        source has. One that tells of another state or certificate does not count: the database may be a backup's."""
 
     def moment(self) -> float | None:
-        """The time there, in epoch seconds; None where that is the clock of this machine."""
+        """The time of the source; None where that is the clock of this machine."""
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
@@ -61,7 +62,7 @@ class StateStore(Protocol):
         """The last result of a certificate; one that never ran if there is none, or none that can be understood."""
 
     def save_record(self, result: Result) -> None:
-        """Keep it, all but the fields about one run."""
+        """Keep *result*, all but the fields about one run."""
 
     def save_records(self, results: Sequence[Result]) -> None:
         """The same for several; all are as they were if one cannot be kept."""
@@ -81,20 +82,21 @@ class StateStore(Protocol):
     def kept_serials(self, name: str) -> list[str]:
         """The serial numbers (hex) of the certificates of *name* that are kept, the one put in place last first."""
 
-    def save_kept(self, name: str, serial: str, fullchain: bytes) -> None:
-        """Keep *fullchain* (PEM): it is the one put in place last."""
+    def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep each: its name, its serial number, and the full chain in PEM. It is the one of that name put in place
+        last. After an error some may be kept."""
 
     def read_kept(self, name: str, serial: str) -> bytes:
-        """The full chain in PEM."""
+        """The full chain, in PEM, of the certificate of *name* that is kept with that serial number."""
 
     def drop_kept(self, name: str, serial: str) -> None:
-        """Forget it."""
+        """Forget the certificate of *name* that is kept with that serial number."""
 
     def pause(self, name: str) -> Pause | None:
         """The word of a person that nothing new is taken for *name*, which may be over."""
 
     def save_pause(self, name: str, pause: Pause | None) -> None:
-        """Keep it in the place of the one before; None for none."""
+        """Keep *pause* in the place of the one before; None ends that."""
 
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""
@@ -103,7 +105,7 @@ class StateStore(Protocol):
         """Note how far an install has come, before the step that this names."""
 
     def new_work(self, name: str) -> None:
-        """An empty private folder for staged material and backups of *name*."""
+        """An empty private folder for the backups of *name*."""
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
         """Put *content* into that folder as the file *label*, readable for this user alone. It survives a power cut
@@ -133,7 +135,7 @@ class Files(Protocol):
         """A text that changes with the file or with what keeps it from being looked at; never raises."""
 
     def digest(self, file: Path) -> str:
-        """Digest of the content, "" if there is no such file."""
+        """SHA-256 (hex) of the content; "" if there is no such file."""
 
     def read(self, file: Path) -> LiveFile | None:
         """The file as it is, None if there is none. FileError too for what is no regular file or larger than 1 MB."""
@@ -145,7 +147,7 @@ class Files(Protocol):
         """Is it a link that leads to nothing?"""
 
     def owner_ids(self, owner: str, group: str) -> tuple[int, int]:
-        """Numbers of a user and a group, which may be numbers already; -1 for ""."""
+        """The numbers of a user and a group, which may be numbers already; -1 for ""."""
 
     def replace(self, contents: Mapping[Path, LiveFile]) -> None:
         """Put all of them in place, one rename each: none if one cannot be written, as far as file systems allow."""
@@ -161,13 +163,14 @@ class Keys(Protocol):
     """Private keys, which never leave the machine."""
 
     def load(self, file: Path) -> HostKey:
-        """ConfigError if absent, unreadable or too open; RefusedError for one that no service or CA would take."""
+        """The key in *file*. Raises ConfigError if it is absent, unreadable or too open, RefusedError if no service
+        or CA would take it."""
 
     def is_there(self, file: Path) -> bool:
         """Is anything at that path, be it a link that leads to nothing?"""
 
     def create(self, file: Path, key_type: str) -> HostKey:
-        """A new one in a new file, 0600; *key_type* as in ``request --key-type``. FileError if *file* is there."""
+        """Make a key in a new *file*, 0600; *key_type* as in ``request --key-type``. FileError if it exists."""
 
     def csr_of(self, file: Path, names: tuple[str, ...]) -> bytes:
         """A request in PEM (RFC 2986) for *names*, signed by the key in *file*; the first is the common name too where
@@ -178,34 +181,33 @@ class Keys(Protocol):
         from now on."""
 
     def csr_facts(self, pem: bytes) -> tuple[str, tuple[str, ...]]:
-        """SPKI digest and sorted names of a CSR; ValueError if it is none."""
-
-    def serve(self, fullchain: Path, key: Path) -> None:
-        """Load both as a TLS server does; InstallError if it could not."""
+        """SHA-256 (hex) of the SubjectPublicKeyInfo of a CSR in PEM, and its names, sorted. Raises ValueError if it is
+        no CSR."""
 
     def keystore(self, store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
-        """Leaf, chain (PEM) and key in PKCS#12; *live* itself if it holds just these already. ConfigError for a
-        password file that is not as it must be."""
+        """Leaf, chain (PEM) and key in PKCS#12; *live* itself if it holds just these already. Raises
+        ConfigError for a password file that is not as it must be."""
 
     def stored(self, store: Keystore, content: bytes) -> bytes:
-        """The certificates of a keystore in PEM, b"" if it cannot be opened. ConfigError as `keystore`."""
+        """The certificates of a keystore in PEM, b"" if it cannot be opened. Raises ConfigError as `keystore`."""
 
 
 class Trust(Protocol):
     """The judgement of clients."""
 
     def objection(
-        self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system"] | Path | bytes
+        self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
     ) -> str:
         """Why a client that trusts *roots* refuses *fullchain* (PEM), served with *key* under *names*; "" if it takes
-        it under all. *roots*: those of the system's store, a PEM file, or PEM. ConfigError for a file without any."""
+        it under all. *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether
+        a server can load them. Raises ConfigError for a file without any."""
 
 
 class Programs(Protocol):
     """The operator's own commands."""
 
     def run(self, step: str, commands: Iterable[Command]) -> None:
-        """Run each to its end, one after another; InstallError, with *step* in it, at the first that fails."""
+        """Run each to its end, one after another. Raises InstallError, with *step* in it, at the first that fails."""
 
 
 class Messages(Protocol):
@@ -227,10 +229,10 @@ class Sockets(Protocol):
         """The same for several certificates, some side by side."""
 
     def deadline(self, settle: float) -> float:
-        """When the time ends that a service gets to show what is waited for: *settle* seconds at least."""
+        """The end of the time that a service gets to show what is waited for: *settle* seconds from now, at least."""
 
     def steady_until(self) -> float:
-        """Until when it must go on showing it."""
+        """The moment until which the service must go on showing it."""
 
     def wait(self, deadline: float) -> bool:
         """Pause before another look; False once *deadline* has passed."""

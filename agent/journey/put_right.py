@@ -10,7 +10,7 @@ from agent.journey.ports import Turn
 from agent.model.certificate import TargetFile
 from agent.model.live_file import LiveFile
 from agent.model.result import Result
-from agent.rules.targets import differences, wanted
+from agent.rules.targets import differences, reopened, wanted
 from common.dataclasses import replace
 
 
@@ -28,4 +28,18 @@ def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | 
         if found:
             files.replace({file.path: meant})
             notes.append(f"{file.path} had {', '.join(found)}")
-    return replace(result, notes=tuple(notes))
+    return replace(result, notes=(*result.notes, *notes))
+
+
+def close_key(turn: Turn) -> Turn:
+    """The turn, in which the key's own file has the mode again that it had at the last install, if somebody has opened
+    it since; it says so. Raises FileError."""
+    place, was, files = turn.certificate.key, turn.before.installed, turn.tools.files
+    facts = was.written.get(str(place)) if was is not None else None
+    live = files.read(place) if facts is not None else None
+    meant = reopened(live, facts) if facts is not None and live is not None else None
+    if live is None or meant is None:
+        return turn
+    files.replace({place: meant})
+    note = f"{place} had {', '.join(differences(live, meant))}"
+    return replace(turn, before=replace(turn.before, notes=(note,)))

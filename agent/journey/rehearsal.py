@@ -1,4 +1,4 @@
-"""A run without changes: its own first half asks, verifies and looks at everything, and tells what would be done.
+"""A run without changes: the first half of a run asks, verifies and looks at everything, and tells what it would do.
 
 The tools keep it so: their state folder and files are read-only. No command is run but the question whether a service
 runs, so what its own check would say is not known.
@@ -25,7 +25,7 @@ from common.probe.view import Seen
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A live file that would be written: "new", "other content", or what of its rights would change."""
+    """A live file that would be written. *what*: "new", "other content", or the rights that would change."""
 
     path: Path
     what: str
@@ -65,8 +65,8 @@ class GroupPlan:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """The certificates of which an *interrupted* install would be settled first; how those stand that are not due; the
-    installs that there would be."""
+    """The certificates whose *interrupted* install would be settled first; the standing of those that are not due; the
+    installs that would be made."""
 
     interrupted: tuple[str, ...]
     standing: tuple[Result, ...]
@@ -110,7 +110,7 @@ def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
     due, turn, certificate = member.due, member.turn, member.certificate
     coming = _coming(member, told)
     evidence = foreseen(member.before, due.sha256, due.chain, certificate.by_hand, coming)
-    outcome, _, hint = conclusion(evidence)
+    outcome, _, hint = conclusion(evidence, certificate)
     result = standing(concluded(due, turn.result(outcome, evidence.detail, hint), member.planned), tools.now)
     changes = ((path, _change(tools.files.read(path), new)) for path, new in member.planned.items())
     written = tuple(Change(path, what) for path, what in changes if what)
@@ -119,8 +119,8 @@ def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
 
 
 def _coming(member: Member, told: Collection[Service]) -> set[str]:
-    """The targets that have to show a certificate then although they may show none now: those of a service that is
-    started, and before the first certificate, without which a service may offer no TLS, those of each that is told."""
+    """The targets that may show no certificate now, and have to show one after the install: those of a service that is
+    started. Before the first certificate, without which a service may offer no TLS, those of each that is told."""
     uses = [use for use in member.certificate.uses if use.service in told]
     is_first = member.due.in_place is None
     return {probe.text for use in uses if is_first or use.service.starts_stopped for probe in use.probes}

@@ -3,14 +3,24 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
-from agent.journey.member import Life, life_by, sights_of
+from agent.journey.member import Life, life_by
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, look, watch, watch_all
 from agent.model.certificate import Command, Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, Sight, conclusion, is_as_before, judge, served_any, was_down
+from agent.rules.evidence import (
+    Evidence,
+    Proof,
+    Sight,
+    conclusion,
+    is_as_before,
+    judge,
+    served_any,
+    sights_of,
+    was_down,
+)
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part
 from common.dataclasses import dataclass, replace
@@ -107,7 +117,7 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
     for part in entry.parts:
         turn = turns[part.name]
         if _is_proven(turn, part):
-            results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN))), ended=True)
+            results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN), turn.certificate)), ended=True)
         else:
             returning.append(Returning(turn, part, interrupted))
     if returning:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.journey.on_record import concluded, on_record, told
 from agent.journey.pause import as_it_stands, in_its_window
 from agent.journey.ports import Tools, Turn
+from agent.journey.put_right import close_key
 from agent.journey.update import unreachable, update
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost, SourceError
@@ -60,14 +61,15 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
 
 
 def settle_all(by_name: Mapping[str, Certificate], tools: Tools) -> list[Result]:
-    """Settle every install that was interrupted; what could not be brought back. Raises FileError."""
+    """Settle every install that was interrupted; returns those that could not be brought back. Raises FileError."""
     broken = [result for entry in tools.state.journals() for result in _settled(by_name, entry, tools)]
     tools.state.sweep()
     return broken
 
 
 def asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mark] | SourceError:
-    """One question for all of them; a source that cannot be asked keeps one timeout waiting, and not one for each."""
+    """The marks of *certificates*, or why the source cannot be asked. One question for all: it costs one timeout at
+    most."""
     try:
         return tools.source.marks([certificate.name for certificate in certificates])
     except SourceError as error:
@@ -78,7 +80,7 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     """Bring interrupted installs back, and return those that failed; other certificates have their turn as usual."""
     from agent.journey.roll_back import settle  # noqa: PLC0415 - an interrupted install is rare
 
-    # of one that agent.toml does not name any more the files are all there is to mend
+    # where agent.toml no longer names the certificate, its files are all that there is to mend
     certificates = [configured.get(part.name) or Certificate(part.name, frozenset(), Path()) for part in entry.parts]
     there = tools.on(_host_of(entry, certificates))
     turns = {one.name: Turn(one, tools.state.record(one.name), there) for one in certificates}
@@ -97,7 +99,7 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
 
 
 def _host_of(entry: "JournalEntry", certificates: Sequence[Certificate]) -> RemoteHost | None:
-    """Where the files of an install are: as the journal says, by the login that agent.toml has for it now."""
+    """The host that has the files of an install: by the journal, with the login that agent.toml has for it now."""
     hosts = [one.host for one in certificates if one.host is not None]
     return next((one for one in hosts if entry.host is not None and one.address == entry.host.address), entry.host)
 
@@ -118,9 +120,10 @@ def taken_up(
     )
 
     def found() -> "Due | Result":
+        here = close_key(turn)
         if pause is not None:
-            return as_it_stands(turn)
-        return unreachable(turn, answer) if isinstance(answer, SourceError) else in_its_window(update(turn, mark))
+            return as_it_stands(here)
+        return unreachable(here, answer) if isinstance(answer, SourceError) else in_its_window(update(here, mark))
 
     result = _guarded(turn, found)
     if not isinstance(result, Result):

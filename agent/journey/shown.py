@@ -14,7 +14,7 @@ def names_in(leaf: bytes) -> frozenset[str]:
 
 
 def whose(leaf: bytes) -> str:
-    """Its names for people, as "for a.example.com, b.example.com"."""
+    """The names of *leaf* for people, as "for a.example.com, b.example.com"."""
     return f"for {some(sorted(names_in(leaf))) or 'no name'}"
 
 

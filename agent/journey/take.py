@@ -28,12 +28,14 @@ _log = LateLog()
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """An offer, its certificate, the key of this host that it is for, and the issuer's statement about it, None
-    where agent.toml has no key to verify one."""
+    """An offer, its certificate, the key of this host that it is for, the one *in_place* for the *live* key, and the
+    issuer's statement about the offer, None where agent.toml has no key to verify one."""
 
     offer: Offer
     bundle: Bundle
     key: HostKey
+    live: HostKey
+    in_place: Bundle | None
     word: Word | None
 
 
@@ -53,12 +55,9 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         gone_back = turn.before.gone_back
         if gone_back is not None and fingerprint(bundle.leaf) in gone_back.left:
             return stay(turn, gone_back, mark)
-        live = turn.tools.keys.load(turn.certificate.key)
-        key = key_for(bundle, live, turn)
-        in_place = found_in_files(turn, live)
-        word = _word(turn, offer, bundle)
-        voucher = _verify(turn, _Judged(offer, bundle, key, word), live, in_place)
-        turn = _believing(turn, word)
+        judged = _judged(turn, offer, bundle)
+        voucher = _verify(turn, judged)
+        turn = _believing(turn, judged.word)
     except HostLost:
         raise
     except CertfleetError as error:
@@ -66,9 +65,27 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         return refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
-    switches = key is not live
+    switches = judged.key is not judged.live
     facts = (mark, circumstances, offered, voucher.is_issuer)
-    return unless_in_place(Due(turn, bundle, key, *facts, in_place, switches=switches))
+    return unless_in_place(Due(turn, bundle, judged.key, *facts, judged.in_place, switches=switches))
+
+
+def objection(turn: Turn, offer: Offer) -> VerificationError | None:
+    """Why a run would refuse the certificate of *offer*; None if it would take it. Nothing is changed.
+
+    Raises CertfleetError where key or live files cannot be read.
+    """
+    try:
+        _verify(turn, _judged(turn, offer, _parse(offer)))
+    except VerificationError as error:
+        return error
+    return None
+
+
+def _judged(turn: Turn, offer: Offer, bundle: Bundle) -> _Judged:
+    live = turn.tools.keys.load(turn.certificate.key)
+    key, in_place = key_for(bundle, live, turn), found_in_files(turn, live)
+    return _Judged(offer, bundle, key, live, in_place, _word(turn, offer, bundle))
 
 
 def _parse(offer: Offer) -> Bundle:
@@ -100,16 +117,15 @@ def _believing(turn: Turn, word: Word | None) -> Turn:
     return replace(turn, before=replace(turn.before, stated=stated))
 
 
-def _verify(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle | None) -> Voucher:
-    """The voucher of the certificate; VerificationError with every finding that speaks against it. *live* is the key of
-    the one in place."""
-    bundle, key, word = judged.bundle, judged.key, judged.word
+def _verify(turn: Turn, judged: _Judged) -> Voucher:
+    """The voucher of the certificate; VerificationError with every finding that speaks against it."""
+    bundle, key, in_place, word = judged.bundle, judged.key, judged.in_place, judged.word
     installed = installed_facts(in_place) if in_place is not None else None
     expected = Expectation(key.spki_sha256, turn.certificate.names, installed)
     findings = [*(word.findings if word is not None else ()), *verify(bundle, expected, turn.tools.now)]
     if {finding.path for finding in findings} <= {"age"}:  # else a client would say the same again
         voucher, refused = vouch(turn, bundle, key, in_place)
-        if findings and in_place is not None and not _counts(turn, judged, live, in_place, voucher):
+        if findings and in_place is not None and not _counts(turn, judged, in_place, voucher):
             findings = []
         findings += refused
         if not findings:
@@ -136,13 +152,13 @@ def _verify(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle | None)
     raise VerificationError("the certificate offered does not fit", findings, hint=hint)
 
 
-def _counts(turn: Turn, judged: _Judged, live: HostKey, in_place: Bundle, voucher: Voucher) -> bool:
+def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> bool:
     """Does it count that the certificate is older? Not if that is meant, nor beside one that no client takes."""
     before, sha256 = turn.before, fingerprint(judged.bundle.leaf)
     stated, known = before.stated_by(turn.certificate.issuer_key), known_leaves(before.installed, before.past)
     if not dates_count(judged.word, stated, judged.offer, sha256, known):
         return False
-    return is_trusted(turn, in_place, live, voucher)
+    return is_trusted(turn, in_place, judged.live, voucher)
 
 
 def _is_at_fault(error: CertfleetError) -> bool:

@@ -44,7 +44,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
         evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
-            result = replace(turn.result(*conclusion(evidence)), refusal=None)
+            result = replace(turn.result(*conclusion(evidence, certificate)), refusal=None)
             return put_right(turn, result, lives, circumstances)
     from agent.journey.take import take  # noqa: PLC0415 - X.509 costs 0.1 s, and a run without news has no use for it
 
@@ -59,17 +59,20 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
 
 
 def circumstances_of(turn: Turn) -> str:
-    """A digest of its settings and inputs: ``Certificate.circumstances``."""
+    """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
     certificate, tools = turn.certificate, turn.tools
-    others = [tools.here.stamp(file) for file in certificate.inputs[1:]]
-    return certificate.circumstances([tools.files.stamp(certificate.key), *others])
+    keys = map(tools.files.stamp, certificate.keys)
+    return certificate.circumstances([*keys, *map(tools.here.stamp, certificate.inputs)])
 
 
 def not_enrolled(turn: Turn) -> Result:
     """The result where the source has no row of that name."""
     name = turn.certificate.name
-    detail = f"the source does not know {name}: not enrolled"
-    hint = f"run `certfleet-issuer populate {name}` there; if it was removed on purpose, take it out of agent.toml"
+    detail = f"the source does not know {name}"
+    hint = (
+        f"look at how agent.toml spells it; `certfleet-issuer populate {name}` on the issuer enrols it; "
+        "if it was removed on purpose, take it out of agent.toml"
+    )
     return turn.result(Outcome.NOT_ENROLLED, detail, hint)
 
 
@@ -83,7 +86,8 @@ def waiting(turn: Turn) -> Result:
 
 
 def _is_too_early(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
-    """Is it too early to try again what was refused, and is still what is offered? A row may change under one mark.
+    """Is it too early to try again what was refused, and does the source still offer it? A row may change under one
+    mark.
 
     Raises SourceError.
     """
@@ -99,8 +103,8 @@ def still_refused(turn: Turn, refusal: Refusal) -> Result:
 
 
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:
-    """It stays refused; FAILED where it broke a service that is mended by now. None for a first one of those: it is
-    tried again, but once, because systemd too may have brought the service back."""
+    """The result that it stays refused; with FAILED where it broke a service that is mended by now. None where it is
+    the first certificate and broke the service once: it is tried once more, because systemd may have mended that."""
     result = still_refused(turn, refusal)
     mended = _mended(turn, was, digests) if refusal.outcome is Outcome.BROKEN else ""
     if not mended:
@@ -111,8 +115,9 @@ def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapp
 
 
 def _mended(turn: Turn, was: Installed | None, digests: Mapping[str, str]) -> str:
-    """How it is that nothing is broken any more; "" while it is. The sockets show the certificate that was in place: a
-    later run has brought its files back, or a person has started the service. Before the first one they answer."""
+    """The sentence that the service is mended; "" while it is broken. Then its sockets show the certificate that was in
+    place: a later run has brought its files back, or a person has started the service. Where none was in place, they
+    answer."""
     if was is None:
         gone = any(sight.seen in {Seen.DOWN, Seen.UNKNOWN} for sight in look(turn))
         return "" if gone else "its sockets answer again"

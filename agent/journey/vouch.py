@@ -14,15 +14,15 @@ from common.certificate import Bundle, pem
 from common.dataclasses import dataclass
 from common.errors import Finding
 
-Anchors = Literal["system"] | Path | bytes
+Anchors = Literal["system", "none"] | Path | bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Voucher:
-    """The roots that a certificate leads to: *anchors*, None where agent.toml asks for no roots; *is_issuer*: they are
+    """The roots that a certificate leads to: *anchors*, "none" where agent.toml asks for none; *is_issuer*: they are
     those of the certificate in place."""
 
-    anchors: Anchors | None
+    anchors: Anchors
     is_issuer: bool = False
 
 
@@ -32,10 +32,10 @@ def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> 
     Raises ConfigError for a file of roots that cannot be read.
     """
     roots = turn.certificate.roots
-    if roots == "none":
-        return Voucher(None), []
-    faults = [Finding("leaf", fault) for fault in leaf_faults(bundle.leaf)]
     refused = _objection(turn, bundle, key, roots)
+    if roots == "none":
+        return Voucher(roots), [Finding("form", refused)] if refused else []
+    faults = [Finding("leaf", fault) for fault in leaf_faults(bundle.leaf)]
     if not refused:
         return Voucher(roots), faults
     above = b"".join(map(pem, in_place.chain)) if in_place is not None else b""
@@ -47,7 +47,7 @@ def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> 
 
 def is_trusted(turn: Turn, in_place: Bundle, key: HostKey, voucher: Voucher) -> bool:
     """Do clients take the certificate in place for the same reason? One that they do not take is a placeholder."""
-    if voucher.anchors is None:
+    if voucher.anchors == "none":
         return True
     return not leaf_faults(in_place.leaf) and not _objection(turn, in_place, key, voucher.anchors)
 

@@ -1,12 +1,16 @@
 """Looking at the sockets of services until they prove something, and for a moment longer."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from agent.journey.ports import Tools, Turn
-from agent.rules.evidence import Evidence, Proof, Sight
+from agent.model.certificate import Service
+from agent.model.errors import HostLost, InstallError
+from agent.rules.evidence import Evidence, Proof, Sight, runs, sights_of
 
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
+_RARELY = 10  # looks, a second or more, between two questions whether a service has ended
 _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PENDING})
 
 
@@ -34,13 +38,17 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
     """Look until each judge finds its proof, and all go on finding it for a moment.
 
     One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
-    and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad.
+    and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad. Nor is
+    a service waited for that has ended for good, as systemd says: then its clients get the old one the sooner.
     """
     settle = max((service.settle for turn, _ in watched for service in turn.certificate.services), default=0)
-    deadline = tools.sockets.deadline(settle) if patient else 0.0
+    deadline, count = tools.sockets.deadline(settle) if patient else 0.0, itertools.count(1)
     while True:
         found = _steady(watched, tools)
-        if all(evidence.proof in _FINAL for evidence in found) or not tools.sockets.wait(deadline):
+        open_ones = [one for one, evidence in zip(watched, found, strict=True) if evidence.proof not in _FINAL]
+        if not open_ones or not tools.sockets.wait(deadline):
+            return found
+        if next(count) % _RARELY == 0 and all(_is_in_vain(*one, tools) for one in open_ones):
             return found
 
 
@@ -52,3 +60,22 @@ def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidenc
         found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]
         if any(one.proof is not Proof.PROVEN for one in found) or not tools.sockets.wait(end):
             return found
+
+
+def _is_in_vain(turn: Turn, judge: Judge, tools: Tools) -> bool:
+    """Is all that is waited for on sockets of services that have ended?"""
+    sights = look(turn)
+    each = [(service, sights_of(service, turn.certificate, sights)) for service in turn.certificate.services]
+    over = [one for service, its in each if its and not runs(its) and _has_ended(service, tools) for one in its]
+    others = tuple(one for one in sights if one not in over)
+    return bool(over) and (not others or judge(others).proof in _FINAL)
+
+
+def _has_ended(service: Service, tools: Tools) -> bool:
+    if not service.has_ended:
+        return False
+    try:
+        tools.programs.run("ask whether it has ended", service.has_ended)
+    except (InstallError, HostLost):
+        return False
+    return True

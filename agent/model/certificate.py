@@ -10,6 +10,7 @@ from agent.model.window import Window
 from common.dataclasses import dataclass
 from common.names import is_address
 from common.probe.target import ProbeTarget
+from common.text import some
 
 Command = tuple[str, ...]
 """One program and its arguments; never a line for a shell."""
@@ -74,8 +75,9 @@ class Service:
     runs, "" for this machine.
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
     what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before; *restart*
-    does so where whoever starts it takes it for up. *is_up* fails where it does not run. *asks*: an operator restarts
-    it, and nobody else. *settle*: seconds that it may take to show a new certificate, if more than others."""
+    does so where whoever starts it takes it for up. *is_up* fails where it does not run, and *has_ended* unless nobody
+    will start it again by himself. *asks*: an operator restarts it, and nobody else. *settle*: seconds that it may take
+    to show a new certificate, if more than others."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
@@ -86,6 +88,7 @@ class Service:
     starts_stopped: bool = False
     asks: bool = False
     is_up: tuple[Command, ...] = ()
+    has_ended: tuple[Command, ...] = ()
     settle: int = 0
     host: str = ""
 
@@ -123,6 +126,11 @@ class Certificate:
     host: RemoteHost | None = None
 
     @property
+    def paths(self) -> str:
+        """Its files, for people."""
+        return some([str(file.path) for file in self.files])
+
+    @property
     def services(self) -> tuple[Service, ...]:
         """The services that read its files."""
         return tuple(use.service for use in self.uses)
@@ -146,21 +154,25 @@ class Certificate:
         return (plain or known or [""])[0].replace("*", "www", 1)
 
     @property
-    def next_key(self) -> Path | None:
-        """The file of a key that is to take the place of the present one; None on another host, which keeps its key."""
-        return Path(f"{self.key}.next") if self.host is None else None
+    def next_key(self) -> Path:
+        """The file of a key that is to take the place of the present one, on the same host."""
+        return Path(f"{self.key}.next")
+
+    @property
+    def keys(self) -> tuple[Path, Path]:
+        """The files of its key and its next key: they count for what is installed."""
+        return self.key, self.next_key
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files that count for what is installed: its key, its roots, the passwords of its keystores, its next
-        key."""
+        """The files of this machine that count for it too: its roots, the passwords of its keystores."""
         passwords = tuple(file.keystore.password_file for file in self.files if file.keystore is not None)
-        next_keys = (self.next_key,) if self.next_key is not None else ()
-        return (self.key, *((self.roots,) if isinstance(self.roots, Path) else ()), *passwords, *next_keys)
+        return (*((self.roots,) if isinstance(self.roots, Path) else ()), *passwords)
 
     def circumstances(self, stamps: Sequence[str]) -> str:
-        """A digest that changes with every setting of this certificate and with its inputs, of which *stamps* say when
-        they last changed: then a refused certificate has a new chance, and an installed one is looked at anew."""
+        """A digest that changes with every setting of this certificate and with its keys and inputs, of which *stamps*
+        say when they last changed: then a refused certificate has a new chance, and one that is installed is looked at
+        anew."""
         facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.uses)
         facts += (self.roots, *filter(None, (self.issuer_key, self.host)))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()

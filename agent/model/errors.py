@@ -49,15 +49,15 @@ class InstallError(CertfleetError):
 class BrokenBefore(InstallError):
     """A service's own check fails whatever this host does: no certificate is at fault."""
 
-    def __init__(self, step: str, what: str, *, why: str = "") -> None:
-        super().__init__(step, what, why=why, hint="mend the service's configuration; the next run goes on")
+    def __init__(self, what: str, *, why: str = "") -> None:
+        super().__init__("check", what, why=why, hint="mend the service's configuration; the next run goes on")
 
 
 class Awaits(BrokenBefore):
     """A service's own check misses the files of other certificates, of which this host has none yet."""
 
-    def __init__(self, step: str, names: Sequence[str], *, why: str) -> None:
-        super().__init__(step, f"waits for the first certificate of {', '.join(names)}", why=why)
+    def __init__(self, names: Sequence[str], *, why: str) -> None:
+        super().__init__(f"waits for the first certificate of {', '.join(names)}", why=why)
         self.hint = (
             "nothing to do here: they are installed in one run when each has one; `certfleet-issuer status NAME`"
         )

@@ -5,8 +5,8 @@ from common.dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """*content* is the key alone in PEM, whatever else is in its file; b"" for one on another host, where it stays.
-    *key_type* is a word of ``request --key-type``;
+    """*content* is the key alone in PEM, whatever else is in its file; for one on another host, where it
+    stays, its public half. *key_type* is a word of ``request --key-type``;
     *spki_sha256* the SHA-256 (hex) of the DER SubjectPublicKeyInfo, which identifies the key without giving it away."""
 
     content: bytes = field(repr=False)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from common.dataclasses import dataclass, field
 
@@ -13,7 +14,10 @@ class LiveFile:
     """Content, mode, owner, extended attributes (access control list, SELinux context). *uid*, *gid*: -1 sets none;
     *attributes*: None leaves them to the folder. About a file that was read: *inheritable* is the default list of its
     folder, if it has an access control list; *exchangeable*: others than root and the agent's user can put another file
-    there."""
+    there.
+
+    The file of a private key on another host has the public half as its content. To write it is to copy the key there:
+    *taken_from* the file of a next key, else from what was kept beside it when that came."""
 
     content: bytes = field(repr=False)  # may hold a private key
     mode: int
@@ -22,10 +26,16 @@ class LiveFile:
     attributes: Mapping[str, bytes] | None = field(default_factory=dict)
     inheritable: bytes = field(default=b"", compare=False)
     exchangeable: bool = field(default=False, compare=False)
+    taken_from: Path | None = field(default=None, compare=False)
 
     @property
     def digest(self) -> str:
         return digest(self.content)
+
+    @property
+    def is_key_elsewhere(self) -> bool:
+        """Is it the file of a private key on another host?"""
+        return self.content.startswith(b"-----BEGIN PUBLIC KEY-----")
 
     @property
     def facts(self) -> str:

@@ -8,7 +8,7 @@ from common.dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """That a certificate was *installed*, or is not well; and the *means* by which that is told."""
+    """The news that a certificate was *installed*, or is not well; and the *means* by which people are told."""
 
     result: Result
     installed: bool
@@ -16,7 +16,7 @@ class Notice:
 
     @property
     def sentence(self) -> str:
-        """In one line."""
+        """The news in one line."""
         result = self.result
         if self.installed and result.installed is not None:
             new = result.installed

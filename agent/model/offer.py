@@ -14,7 +14,7 @@ class Mark:
 
     updated: int  # certs.ts_last_update
     expires: int  # certs.ts_expire
-    disabled: bool = field(default=False, compare=False)  # certs.enable is N: the same certificate all the same
+    disabled: bool = field(default=False, compare=False)  # certs.enable is N; the certificate is the same
 
     @classmethod
     def of_cells(cls, updated: Any, expires: Any, enable: Any = None) -> Self:

@@ -47,8 +47,8 @@ class Installed:
     """The certificate that the agent has put into the live files. *mark* is its row and *circumstances* were settings
     and key at that time; *files* has the digest of each live file by its path, *chain* that of each certificate that a
     service must show beside the leaf. *by_issuer*: no trusted root vouches for it, only the CA of its predecessor.
-    *written* has what was written to each path (``LiveFile.facts``), whatever lies there since. An earlier agent put
-    the last four on no record: then *not_before* is 0."""
+    *written* has what was written to each path, and how the key's own file was (``LiveFile.facts``), whatever lies
+    there since. An earlier agent put the last four on no record: then *not_before* is 0."""
 
     sha256: str
     serial: str

@@ -30,7 +30,7 @@ def parse_window(text: str) -> Window:
     if begins >= _MINUTES or ends > _MINUTES:
         raise ValueError(f"must have hours from 00:00 to 24:00, not {text[:80]!r}")
     if begins == ends:
-        raise ValueError(f"must not end when it begins, as {text[:80]!r} does; any time is no window at all")
+        raise ValueError(f"must not end when it begins, as {text[:80]!r} does; leave it out for any time")
     return Window(text.strip(), _days(match[1]) if match[1] else frozenset(range(7)), begins, ends)
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from common.dataclasses import dataclass
@@ -47,7 +47,7 @@ class Access(Protocol):
         """Is there still somebody who answers?"""
 
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
-        """Those of the files themselves, no link is followed; None where there is nothing."""
+        """The status of each path, without following a link; None where there is nothing."""
 
     def link(self, path: str) -> str:
         """Where a symbolic link leads to."""
@@ -58,8 +58,16 @@ class Access(Protocol):
     def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
         """A new file, closed to others until its rights are set, and on disk. *owner*: user and group, -1 sets none."""
 
-    def rename(self, old: str, new: str) -> None:
-        """In one step; what *new* was is gone."""
+    def key_in(self, path: str) -> bytes:
+        """The public half (PEM) of the private key that the file holds; b"" where it holds none. OSError where it holds
+        something else as well."""
+
+    def copy(self, source: str, path: str, mode: int, owner: tuple[int, int]) -> None:
+        """A new file as `create` makes it, with the content of *source*, which stays there."""
+
+    def rename(self, moves: Mapping[str, str]) -> None:
+        """Each new name by its old one, in one step each; what had the new name is gone. A connection that is cut
+        leaves all of them renamed or none."""
 
     def remove(self, path: str) -> None:
         """Delete a file; a symbolic link itself, not what it leads to."""
@@ -69,7 +77,7 @@ class Access(Protocol):
 
 
 def status(access: Access, path: str) -> Status:
-    """That of one file. Raises OSError."""
+    """The status of one file. Raises OSError."""
     (found,) = access.statuses([path])
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

@@ -5,13 +5,13 @@ therefore walked first, once in each turn: every folder on it belongs to root or
 its owner can change it.
 """
 
+import errno
 import os
 import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from errno import ELOOP
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,17 +20,17 @@ from agent.remote.access import Access, Status, status, steps
 from agent.remote.session import Session
 from common.errors import FileError
 from common.files import LARGEST_READ
-from common.pem import private_key
 
 T = TypeVar("T")
 _MOST_LINKS = 40
 _NO_ID = 2**32 - 1  # chown(2): no change
 _HINT = "look there at permissions, free space and mount options"
+_READ = "look there at its permissions; a file with a key and more cannot be read from here: the key stays on its host"
 
 
 class RemoteFiles:
-    """The Files of ``agent.journey.ports``, whose words say what each method promises. A file with a private key is a
-    FileError: that stays on its host."""
+    """The Files of ``agent.journey.ports``, whose words say what each method promises. The file of a private key has
+    the public half as its content, because the key stays on its host; one with more than a key is a FileError."""
 
     def __init__(self, session: Session):
         self._session = session
@@ -49,16 +49,12 @@ class RemoteFiles:
         return live.digest if live else ""
 
     def read(self, file: Path) -> LiveFile | None:
-        with self._errors("read", file):
+        with self._errors("read", file, hint=_READ):
             real = self._walked(file)
             try:
-                live = self._session.files(lambda access: _read(access, real))
+                return self._session.files(lambda access: _read(access, real))
             except FileNotFoundError:
                 return None
-        if private_key(live.content):
-            hint = "name a file without a key in agent.toml: the key stays on its host"
-            raise FileError(f"{file} on {self._session.name} holds a private key", hint=hint)
-        return live
 
     def locate(self, file: Path) -> Path:
         with self._errors("find", file):
@@ -122,13 +118,13 @@ class RemoteFiles:
         return number
 
     @contextmanager
-    def _errors(self, what: str, *files: Path) -> Iterator[None]:
+    def _errors(self, what: str, *files: Path, hint: str = _HINT) -> Iterator[None]:
         """A FileError that names the file and its host, in place of an OSError."""
         try:
             yield
         except OSError as error:
             where = f"cannot {what} {', '.join(map(str, files))} on {self._session.name}"
-            raise FileError(where, why=error.strerror or str(error), hint=_HINT) from error
+            raise FileError(where, why=error.strerror or str(error), hint=hint) from error
 
 
 class ReadOnlyRemoteFiles(RemoteFiles):
@@ -168,7 +164,7 @@ def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int]) -> s
         if found is not None and found.is_link and (todo or follow):
             links += 1
             if links > _MOST_LINKS:
-                raise OSError(ELOOP, os.strerror(ELOOP))
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             target = access.link(here)
             at = "/" if target.startswith("/") else at
             todo = [*steps(target), *todo]
@@ -197,14 +193,14 @@ def _followed(access: Access, path: str) -> Status:
         if not found.is_link:
             return found
         path = posixpath.join(posixpath.dirname(path), access.link(path))
-    raise OSError(ELOOP, os.strerror(ELOOP))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _read(access: Access, path: str) -> LiveFile:
     found = status(access, path)
     if not stat.S_ISREG(found.mode):
         raise FileError(f"{path} is not a regular file there", hint="name another path in agent.toml")
-    content = access.read(path, LARGEST_READ + 1)
+    content = access.key_in(path) or access.read(path, LARGEST_READ + 1)
     if len(content) > LARGEST_READ:
         hint = "no certificate is that long: name another path in agent.toml, or move that file away"
         raise FileError(f"{path} is larger than {LARGEST_READ} bytes there", hint=hint)
@@ -221,14 +217,40 @@ def _replace(access: Access, contents: Mapping[str, LiveFile]) -> None:
             with suppress(FileNotFoundError):
                 access.remove(temporary)
             temporaries[temporary] = path
-            access.create(temporary, new.content, new.mode, (new.uid, new.gid))
-        for temporary, path in list(temporaries.items()):
-            access.rename(temporary, path)
-            del temporaries[temporary]
+            if new.is_key_elsewhere:
+                _copy_key(access, path, temporary, new)
+            else:
+                access.create(temporary, new.content, new.mode, (new.uid, new.gid))
+        if temporaries:
+            access.rename(temporaries)
+        temporaries.clear()
     finally:
         for temporary in temporaries:
             with suppress(OSError):
                 access.remove(temporary)
+
+
+def _copy_key(access: Access, path: str, temporary: str, new: LiveFile) -> None:
+    """The key that *new* means is in *temporary*; what is at *path* is kept, where a next key takes its place."""
+    kept, was = _kept(path), access.key_in(path)
+    if new.taken_from is not None and was != new.content:  # else a connection was lost when all was done
+        with suppress(FileNotFoundError):
+            access.remove(kept)
+        access.copy(path, kept, stat.S_IRUSR | stat.S_IWUSR, (-1, -1))
+        _refuse_other_key(access, kept, was)
+    access.copy(str(new.taken_from or kept), temporary, new.mode, (new.uid, new.gid))
+    _refuse_other_key(access, temporary, new.content)
+
+
+def _kept(path: str) -> str:
+    """The file that keeps the key before, until the install has ended."""
+    folder, name = posixpath.split(path)
+    return posixpath.join(folder, f".{name}.before")
+
+
+def _refuse_other_key(access: Access, path: str, public: bytes) -> None:
+    if access.key_in(path) != public:
+        raise OSError(errno.EIO, f"{path} holds another key than a moment ago")
 
 
 def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
@@ -241,9 +263,9 @@ def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
                 access.remove(posixpath.join(folder, leftover))
     _replace(access, {path: was for path, was in old.items() if was is not None and not _is(access, path, was)})
     for path, was in old.items():
-        if was is None:
+        if was is None or was.is_key_elsewhere:
             with suppress(FileNotFoundError):
-                access.remove(path)
+                access.remove(path if was is None else _kept(path))
 
 
 def _is(access: Access, path: str, was: LiveFile) -> bool:

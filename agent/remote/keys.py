@@ -10,17 +10,15 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agent.host.keys import csr_facts, not_for_services, public_half
 from agent.model.certificate import Keystore
-from agent.model.errors import InstallError
 from agent.model.host_key import HostKey
 from agent.remote.session import Session
-from common.certificate import load_certificates, spki_sha256
+from agent.remote.shell import PUBLIC
 from common.errors import ConfigError, FileError, Finding, RefusedError
-from common.files import read_regular
 from common.names import common_name, is_address
 
 _NO_PROGRAM = 127  # the exit code of a shell that does not find a program
 _ABSENT = 44  # our own
-_PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && openssl pkey -in {0} -passin pass: -pubout"
+_PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && " + PUBLIC
 _KINDS = {"ecdsa-p256": "EC -pkeyopt ec_paramgen_curve:P-256", "ecdsa-p384": "EC -pkeyopt ec_paramgen_curve:P-384"}
 # the key gets its name when it is whole, and takes that of no other file
 _MAKE = """umask 077; mkdir -p {folder} && trap 'rm -f {temporary}' EXIT || exit 1
@@ -73,7 +71,7 @@ class RemoteKeys:
             raise RefusedError(f"the key {where} cannot be read", why=ended.said, hint=hint) from error
         if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise not_for_services(file)
-        return public_half(key, file)
+        return public_half(key, file, public)
 
     def is_there(self, file: Path) -> bool:
         at = shlex.quote(str(file))
@@ -121,12 +119,6 @@ class RemoteKeys:
     def stored(self, store: Keystore, content: bytes) -> bytes:
         """As above."""
         return b""
-
-    def serve(self, fullchain: Path, key: Path) -> None:
-        """A certificate fits a key by its public half alone: no key is loaded here."""
-        (leaf, *_) = load_certificates(read_regular(fullchain))
-        if spki_sha256(leaf.public_key()) != self.load(key).spki_sha256:
-            raise InstallError("stage", f"the key {key} on {self._session.name} is another one than a moment ago")
 
 
 def _alternatives(names: tuple[str, ...]) -> str:

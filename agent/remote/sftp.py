@@ -1,7 +1,7 @@
 """The files of another host over SFTP, with OpenSSH's extensions where they are there."""
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import paramiko
@@ -46,13 +46,14 @@ class SftpAccess:
             file.chmod(mode)
             self._sync(file, path)
 
-    def rename(self, old: str, new: str) -> None:
-        try:
-            self._client.posix_rename(old, new)
-        except (FileNotFoundError, PermissionError):
-            raise
-        except OSError:  # SFTP 3 has no error code for an extension that is not there
-            self._shell.rename(old, new)
+    def key_in(self, path: str) -> bytes:
+        return self._shell.key_in(path)
+
+    def copy(self, source: str, path: str, mode: int, owner: tuple[int, int]) -> None:
+        self._shell.copy(source, path, mode, owner)
+
+    def rename(self, moves: Mapping[str, str]) -> None:
+        self._shell.rename(moves)
 
     def remove(self, path: str) -> None:
         self._client.remove(path)

@@ -3,15 +3,24 @@
 import errno
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agent.remote.access import Ended, Status
+from common.files import LARGEST_READ
 
 _ABSENT = 44  # our own exit code
 _STATUS = """if [ -e {0} ] || [ -L {0} ]; then stat -c '%f %u %g %s %Y' {0} || exit 1; else echo; fi
 """
-_SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old one takes no file, and has all that waits written
+PUBLIC = "openssl pkey -in {0} -passin pass: -pubout"
+# openssl takes the first key and is silent about the rest
+_KEY = """[ -f {0} ] && head -c {1} {0} | grep -q 'PRIVATE KEY-----' || exit 0
+if grep -e '-----BEGIN' {0} | grep -qv -e 'PRIVATE KEY-----' -e 'EC PARAMETERS-----'; then
+    echo 'it holds a private key and more' >&2
+    exit 1
+fi
+"""
+_SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old sync takes no file, and writes all that waits
 
 
 class _Execute(Protocol):
@@ -43,14 +52,21 @@ class ShellAccess:
         # In two steps: a connection that is cut ends the content early, and `cat` takes that for its end.
         at = shlex.quote(path)
         self._run(f"umask 077; set -C; cat > {at}", content)
-        uid, gid = ("" if number == -1 else str(number) for number in owner)
-        script = f"chown {uid}:{gid} {at} && " if (uid or gid) else ""
-        size = int(self._run(f"{script}chmod {mode:o} {at} && {_SYNC.format(at)} && wc -c < {at}"))
+        size = int(self._run(f"{_finish(at, mode, owner)} && wc -c < {at}"))
         if size != len(content):
             raise OSError(errno.EIO, f"{size} of {len(content)} bytes have arrived")
 
-    def rename(self, old: str, new: str) -> None:
-        self._about(old, f"mv -f {{0}} {shlex.quote(new)}")
+    def key_in(self, path: str) -> bytes:
+        return self._run((_KEY + PUBLIC).format(shlex.quote(path), LARGEST_READ))
+
+    def copy(self, source: str, path: str, mode: int, owner: tuple[int, int]) -> None:
+        at = shlex.quote(path)
+        self._run(f"umask 077; set -C; cat {shlex.quote(source)} > {at} && {_finish(at, mode, owner)}")
+
+    def rename(self, moves: Mapping[str, str]) -> None:
+        # A shell begins with what is in braces when it has read all of that; one command line would have a limit.
+        each = (f"mv -f {shlex.quote(old)} {shlex.quote(new)}" for old, new in moves.items())
+        self._run("exec sh", f"{{ {' && '.join(each)}; }}\n".encode())
 
     def remove(self, path: str) -> None:
         self._about(path, "rm -f {0}")
@@ -59,7 +75,7 @@ class ShellAccess:
         return [os.fsdecode(name) for name in self._about(folder, "ls -a {0}").split(b"\n") if name]
 
     def sync(self, path: str) -> None:
-        """The file arrives on its disk."""
+        """Wait until the file is on the disk there."""
         self._run(_SYNC.format(shlex.quote(path)))
 
     def _about(self, path: str, command: str) -> bytes:
@@ -74,6 +90,13 @@ class ShellAccess:
         if ended.code != 0:
             raise OSError(errno.EIO, ended.said or f"exit code {ended.code}")
         return ended.out
+
+
+def _finish(at: str, mode: int, owner: tuple[int, int]) -> str:
+    """Words that give the file *at* its rights and have it written to its disk."""
+    uid, gid = ("" if number == -1 else str(number) for number in owner)
+    script = f"chown {uid}:{gid} {at} && " if (uid or gid) else ""
+    return f"{script}chmod {mode:o} {at} && {_SYNC.format(at)}"
 
 
 def _status(line: bytes) -> Status | None:

@@ -19,8 +19,12 @@ _VERIFY = ("openssl", "verify", "-purpose", "sslserver", "-auth_level", "2", "-p
 _SAID = re.compile(r"error \d+ at \d+ depth lookup: *(.+)")
 
 
-def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system"] | Path | bytes) -> str:
-    """As ``agent.host.trust.objection``. FileError if there is no openssl on this machine."""
+def objection(
+    fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
+) -> str:
+    """As ``agent.host.trust.objection``; "" for "none". FileError if there is no openssl on this machine."""
+    if roots == "none":
+        return ""
     if isinstance(roots, Path):
         refuse_no_roots(roots)
     return next((said for name in names if (said := _verified(fullchain, name.replace("*", "www", 1), roots))), "")

@@ -8,6 +8,10 @@ from agent.model.presence import Presence
 _SIGNAL = "SIG"
 _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
+# Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead
+_IS_OVER = """states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")
+! echo "$states" | grep -qvx -e inactive -e failed"""
+
 
 def activating(
     action: Action, presence: Presence, units: Sequence[str], own: tuple[Command, ...]
@@ -52,3 +56,9 @@ def asking(presence: Presence) -> tuple[Command, ...]:
     if presence.unit:
         return (("systemctl", "is-active", "--quiet", presence.unit),)
     return (("service", presence.script, "status"),) if presence.script else ()
+
+
+def asking_for_its_end(presence: Presence) -> tuple[Command, ...]:
+    """A command that fails unless systemd says that the service has ended, and that it does not start it again: one
+    that waits for Restart= is "activating" (systemd.service(5)). None where nobody else knows the difference."""
+    return (("sh", "-c", _IS_OVER, presence.unit),) if presence.unit else ()

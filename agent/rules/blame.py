@@ -15,16 +15,17 @@ def suspects_last(items: Sequence[T], texts: Callable[[T], Iterable[str]], compl
     return ordered, named.count(False)
 
 
-def first_failing(count: int, passes: Callable[[int], bool], first: int) -> int:
+def first_failing(count: int, passes: Callable[[int], bool], first: int, good: int = -1) -> int:
     """The smallest number of items that fails, of *count* in a row that fail together: the last of these is at fault,
-    beside those before it. *passes* tries so many; the number *first* is tried first, and never none of them. At most
-    ⌈log2 count⌉ tries if *first* is the middle."""
-    good, bad = 0, count
-    middle = first if 0 < first < count else count // 2
+    beside those before it; 0 if it fails without any of them. *passes* tries so many, the number *first* at first. So
+    many as *good* pass, -1 where that is not known. At most ⌈log2 (count - good)⌉ tries if *first* is no number between
+    those two."""
+    bad = count
+    middle = first if max(good, 0) < first < count else (good + bad + 1) // 2
     while bad - good > 1:
         if passes(middle):
             good = middle
         else:
             bad = middle
-        middle = (good + bad) // 2
+        middle = (good + bad + 1) // 2
     return bad

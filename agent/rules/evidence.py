@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from enum import Enum
 
+from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
 from common.dataclasses import dataclass, field, replace
 from common.probe.view import Seen
@@ -117,8 +118,8 @@ def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
 
 
 def _lost(looks: Sequence[Sight], before: Sequence[Sight]) -> Sequence[Sight]:
-    """Of the looks at a target, those that show no certificate where there was one before; all of them where none is
-    shown at any address: its name may have no address any more."""
+    """The *looks* at a target that show no certificate where there was one before; all of them where no address shows
+    any: the name may have no address any more."""
     served = {sight.address for sight in before if sight.seen is Seen.SERVED}
     bare = [sight for sight in looks if sight.seen is not Seen.SERVED]
     if served and len(bare) == len(looks):
@@ -163,11 +164,14 @@ def _differs(old: Sight, new: Sight | None) -> str:
 
 _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
 _ELSEWHERE = (
-    "see that the service's configuration names the files of this certificate; if that address is a balancer's or "
-    "another host's, name this host's own socket: ?connect=127.0.0.1; a container must mount the folder of these, "
-    "because a file that is mounted alone stays the old one"
+    "see that the service's configuration names {files}; if that address is a balancer's or another host's, name this "
+    "host's own socket: ?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone "
+    "stays the old one"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
+_AT_WORK = (
+    "start or reload the service, whose configuration must name {files} for that socket; the next run looks again"
+)
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
@@ -177,21 +181,27 @@ _CONCLUSIONS = {
     ),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
-    Proof.DOWN: (Outcome.UNPROVEN, "start the service, with TLS at that socket; the next run looks again"),
+    Proof.DOWN: (Outcome.UNPROVEN, _AT_WORK),
     Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
 }
 
 
-def conclusion(evidence: Evidence) -> tuple[Outcome, str, str]:
+def conclusion(evidence: Evidence, certificate: Certificate) -> tuple[Outcome, str, str]:
     """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
     outcome, hint = _CONCLUSIONS[evidence.proof]
     place = "the files are in place, but" if outcome is Outcome.INCOMPLETE else "the files are in place, not proven:"
-    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
+    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint.format(files=certificate.paths)
 
 
 def served_any(before: Sequence[Sight]) -> bool:
     """Was there a certificate on any socket?"""
     return any(sight.seen is Seen.SERVED for sight in before)
+
+
+def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight]) -> list[Sight]:
+    """The *sights* of *certificate* that show sockets of *service*."""
+    texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
+    return [sight for sight in sights if sight.target in texts]
 
 
 def was_down(before: Sequence[Sight]) -> bool:

@@ -8,7 +8,7 @@ _READ_ONLY = {"strict": ("/",), "full": ("/boot", "/efi", "/etc", "/usr"), "yes"
 
 
 def closed(folders: Iterable[Path], protect_system: str, writable: Iterable[Path]) -> list[Path]:
-    """Those of *folders* that a unit may not write: the nearest folder above, or the folder itself, decides."""
+    """The *folders* that a unit may not write. The nearest folder above, or the folder itself, decides."""
     rules: Mapping[Path, bool] = {
         **{Path(one): False for one in _READ_ONLY.get(protect_system, ())},
         **dict.fromkeys(writable, True),

@@ -36,6 +36,16 @@ def standing(result: Result, now: float) -> Result:
     return replace(result, outcome=outcome, detail=problem + doubt, hint=hint)
 
 
+def before_the_first(result: Result, life: tuple[int, int] | None, now: float) -> Result:
+    """*result*, by which nothing is installed here yet because of a person, as it stands at *now*: what another client
+    has left in the live files may have ended, or end soon. *life*: its begin and end; None where nothing is there."""
+    if life is None or not little_left(*life, now):
+        return result
+    outcome, when = (Outcome.EXPIRED, "expired") if life[1] <= now else (Outcome.ENDING, "ends")
+    detail = f"the certificate in the live files {when} at {utc_text(life[1])}, and nothing newer is taken"
+    return replace(result, outcome=outcome, detail=detail, hint=_RELEASE.format(name=result.name))
+
+
 def has_little_left(installed: Installed, now: float) -> bool:
     """As `little_left`; False where an earlier agent did not keep when it began."""
     return bool(installed.not_before) and little_left(installed.not_before, installed.not_after, now)

@@ -78,7 +78,7 @@ def _block(place: Place, name: str, certificate: str, words: Sequence[str]) -> D
 
 
 def _bare(words: Sequence[str]) -> list[str]:
-    """Those of a list have their options in brackets."""
+    """*words* without the options in brackets, which entries of a list have."""
     return [word.strip("[]") for word in words]
 
 

@@ -11,6 +11,7 @@ from agent.rules.access_lists import group_rights, without_inherited
 from common.dataclasses import replace
 
 _EVERYBODY = 0o007
+_OPEN = 0o027  # modes in which no key is taken: others read it, or its group writes
 
 
 def refuse_detours(real: Mapping[Path, Path], protected: Iterable[Path]) -> None:
@@ -35,6 +36,12 @@ def refuse_dangling(links: Iterable[Path]) -> None:
         raise InstallError("stage", f"{link} is a symbolic link that leads to nothing", hint=hint)
 
 
+def refuse_key(target: Path, live: LiveFile | None) -> None:
+    """InstallError for a *target* that is a private key on another host: it could not be brought back from here."""
+    if live is not None and live.is_key_elsewhere:
+        raise InstallError("stage", f"{target} holds a private key", hint="name another file in agent.toml")
+
+
 def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> LiveFile | None:
     """*live*; with the rights that the last install left to *file*, where somebody may have put a file of his own in
     the place of ours: its rights say nothing about who may have the key."""
@@ -45,6 +52,15 @@ def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> L
     if digest == live.digest:
         return live
     return replace(live, uid=int(uid), gid=int(gid), mode=int(mode, 8), attributes={})
+
+
+def reopened(live: LiveFile, facts: str) -> LiveFile | None:
+    """The key's own file with the mode of its *facts* at the last install, when it was closed; None where it still is,
+    or is another key. It stays where others could exchange it."""
+    digest, _, _, mode = facts.split()
+    if live.exchangeable or live.digest != digest or not live.mode & _OPEN:
+        return None
+    return replace(live, mode=int(mode, 8))
 
 
 def rights_of(file: TargetFile, *, is_new: bool) -> Rights:

@@ -51,6 +51,16 @@ def installed_in(contents: Iterable[bytes], key_spki_sha256: str, *, placeholder
     return None if leaf is None else Bundle(leaf, issuers_in(found, leaf))
 
 
+def leaf_in(contents: Iterable[bytes]) -> x509.Certificate | None:
+    """The certificate of a server in *contents* of live files, whosever key it is for; None where none is from a CA."""
+    for content in contents:
+        with contextlib.suppress(ValueError):
+            for one in load_certificates(content):
+                if one.issuer != one.subject and not is_ca(one):
+                    return one
+    return None
+
+
 def issuers_in(pool: Sequence[x509.Certificate], leaf: x509.Certificate) -> tuple[x509.Certificate, ...]:
     """The CAs above *leaf* that are in *pool*, by their signatures, nearest first."""
     path = [leaf]
@@ -60,7 +70,7 @@ def issuers_in(pool: Sequence[x509.Certificate], leaf: x509.Certificate) -> tupl
 
 
 def installed_facts(bundle: Bundle) -> InstalledCertificate:
-    """The facts by which another one is called older."""
+    """The facts of *bundle* by which another certificate is called older."""
     return InstalledCertificate(fingerprint(bundle.leaf), not_before(bundle.leaf), not_after(bundle.leaf))
 
 

@@ -99,8 +99,8 @@ class AgentSettings:
 
 
 def load_settings(file: Path, find: Finder = nowhere) -> tuple[AgentSettings, tuple[Certificate, ...]]:
-    """The settings in *file* and the certificates they ask for; ConfigError with every finding. *find*: how services
-    are present on this host, for whom it concerns by which commands they are reached."""
+    """The settings in *file* and the certificates they ask for; ConfigError with every finding. *find* tells how
+    services are present on this host, for callers that use the commands which reach them."""
     settings = load(AgentSettings, file)
     return settings, resolve(settings, file, find)
 

@@ -51,7 +51,7 @@ class CombinedSettings(RightsSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeystoreSettings(RightsSettings):
-    """``[[keystore]]``: certificate, chain and key in PKCS#12, which Java reads whatever it is told that it is."""
+    """``[[keystore]]``: certificate, chain and key in PKCS#12, which Java reads, whichever type it is told."""
 
     password_file: Path = setting(path)
     path: Path = setting(path)
@@ -81,7 +81,7 @@ class ShapesSettings(RightsSettings):
             yield _target(store.path, stem, _PARTS_OF_KEYSTORE, store.rights.or_else(self.rights), keystore)
 
     def opening(self) -> Iterator[tuple[str, int]]:
-        """Where a mode stands that would open a private key to everybody, and that mode."""
+        """Each setting whose mode would open a private key to everybody, with that mode."""
         holding: list[tuple[str, RightsSettings]]
         holding = [(f"combined[{index}].", one) for index, one in enumerate(self.combined) if "key" in one.parts]
         holding += [(f"keystore[{index}].", one) for index, one in enumerate(self.keystore)]

@@ -26,8 +26,8 @@ class Preset(ShapesSettings):
 
     What people are told: *note*, *traps*; *proven*: on what it was tried with certfleet, "" for not at all; *versions*
     that it is for; *key_readable_by*: the user that must be able to read the key when the service takes new files;
-    *globbed*: the service reads whatever lies in the folder of its files; *keeps_connections*: open connections outlive
-    that it takes new files.
+    *globbed*: the service reads whatever lies in the folder of its files; *keeps_connections*: open connections stay
+    when it takes new files.
 
     How it is found: *programs* show that it is installed, *processes* that it runs; *units* are its names for systemd
     and init scripts. The first of each that is there counts.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.model.certificate import ASK, Certificate, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
-from agent.rules.activation import activating, asking, restarting, starting
+from agent.rules.activation import activating, asking, asking_for_its_end, restarting, starting
 from agent.settings.preset import Preset
 from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
@@ -60,6 +60,7 @@ def service_of(
         starts_stopped=preset.starts_stopped,
         asks=preset.activate == ASK,
         is_up=asking(presence),
+        has_ended=asking_for_its_end(presence),
         settle=preset.settle,
     )
     return service if own is None else _overruled(service, _filled_in(own, words), acting)
@@ -92,6 +93,7 @@ def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[s
         starts_stopped=service.starts_stopped if own.starts_stopped is None else own.starts_stopped,
         asks=service.asks if own.activate is None else own.activate == ASK,
         is_up=service.is_up,
+        has_ended=service.has_ended,
         settle=service.settle if own.settle is None else own.settle,
     )
 

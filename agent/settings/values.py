@@ -91,7 +91,7 @@ def probe_texts(value: Any) -> tuple[str, ...]:
 
 
 def host(value: Any) -> SshAddress | None:
-    """Where another machine is, as "ssh://user@host[:port]"; None for ""."""
+    """The address of another machine, as "ssh://user@host[:port]"; None for ""."""
     return parse_ssh_address(value) if text(value) else None
 
 

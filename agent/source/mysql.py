@@ -24,8 +24,8 @@ from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
 from common.database_url import MysqlAddress
-from common.deadline import Deadline
-from common.mysql_connection import BoundedConnection
+from common.deadline import Allowance, Deadline
+from common.mysql_connection import SLOW_SECONDS, BoundedConnection, Unanswered
 from common.mysql_errors import AGAIN, CROWDED_CODES, About, about, code_of, text_of
 from common.pem import LARGEST
 
@@ -34,13 +34,14 @@ _Row = tuple[object, ...]
 
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds; a part of it by chance, so that agents that met do not meet again
 _ROWS_AT_ONCE = 50
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
-_NO_COLUMN = 1054
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
+_SPREAD = "spread the agents: RandomizedDelaySec of their timer"
+_UNANSWERED = f"check that the server is running, and the way to it; if it has too many to answer, {_SPREAD}"
 _HINTS = {
     About.TLS: (
         "the server's certificate is not signed by [source] tls_ca, or not for this host name; or it has no TLS"
@@ -49,7 +50,7 @@ _HINTS = {
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
     About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
     About.DUPLICATE: ("this host's row was written by another account: let `certfleet-issuer hosts forget` delete it"),
-    About.CROWDED: "raise max_connections of the server, or spread the agents: RandomizedDelaySec of their timer",
+    About.CROWDED: f"raise max_connections of the server, or {_SPREAD}",
     About.FULL: (
         "let `certfleet-issuer hosts forget` delete the rows of hosts that are no more, or give each host an account"
     ),
@@ -73,6 +74,7 @@ class MysqlSource:
         self._waits = waits
         self._patience = patience
         self._given_up: SourceError | None = None
+        self._allowance = Allowance(SLOW_SECONDS)
         self._connection: BoundedConnection | None = None
         self._certs = "agent_certs"
 
@@ -104,7 +106,7 @@ class MysqlSource:
         return None
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
-        """A transaction for some at a time: each gets the patience of one question, over a slow line too."""
+        """Write some rows in each transaction: each gets the patience of one question, over a slow line too."""
         refused: dict[str, SourceError] = {}
         for first in range(0, len(results), _ROWS_AT_ONCE):
             some = results[first : first + _ROWS_AT_ONCE]
@@ -151,20 +153,11 @@ class MysqlSource:
             )
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
-        change = "UPDATE own_installations SET ts_report = %s{} WHERE host = %s AND name IN %s"
+        change = "UPDATE own_installations SET ts_report = %s WHERE host = %s AND name IN %s"
         change += " AND (name, state, sha256) IN %s"  # beside the names, by which the server finds them
         told = tuple((one.name, one.outcome.value, one.columns()[0]) for one in results)
         facts = (moment, host, tuple(one.name for one in results), told)
-
-        def write(cursor: pymysql.cursors.Cursor) -> int:
-            try:
-                return int(cursor.execute(change.format(", changes_only = NULL"), facts))
-            except pymysql.MySQLError as error:
-                if code_of(error) != _NO_COLUMN:  # which a database of an earlier certfleet lacks
-                    raise
-            return int(cursor.execute(change.format(""), facts))
-
-        return self._within(write)
+        return self._within(lambda cursor: int(cursor.execute(change, facts)))
 
     def moment(self) -> float | None:
         def ask(cursor: pymysql.cursors.Cursor) -> float:
@@ -204,19 +197,24 @@ class MysqlSource:
             what = f"the database on {self._address} cannot be used"
             self._given_up = SourceError(what, why=str(error), hint=_UNREACHABLE)
             raise self._given_up from error
+        except SourceError as error:
+            if isinstance(error.__cause__, Unanswered):
+                self._given_up = error
+            raise
         except Stopped:
             self._connection = None
             raise
 
     def _tried(self, work: Callable[[pymysql.cursors.Cursor], T]) -> T:
-        """The result of *work*, tried again for half of our patience while others are in its way."""
+        """The result of *work*, tried again for half of our patience while others are in its way: a server with too
+        many of them has no connection left, or answers no login in time."""
         deadline, longest = Deadline(self._patience / 2), _FIRST_PAUSE
         while True:
             try:
                 with self._cursor() as cursor:
                     return work(cursor)
             except SourceError as error:
-                if deadline.over or code_of(error.__cause__ or error) not in AGAIN | CROWDED_CODES:
+                if deadline.over or not _is_in_the_way(error.__cause__ or error):
                     raise
             time.sleep(longest * (1 + os.urandom(1)[0]) / 256)
             longest = min(2 * longest, _LONGEST_PAUSE)
@@ -242,7 +240,9 @@ class MysqlSource:
             [(host, port)] = address.hosts
             where = {"host": host, "port": port, "ssl": ssl.create_default_context(cafile=self._tls_ca)}
         return BoundedConnection(
+            allowance=self._allowance,
             longest_answer=_LONGEST_ANSWER,
+            login_seconds=self._patience / 4,  # so that one which is not answered is tried again
             **where,
             user=address.user,
             password=self._password,
@@ -257,4 +257,10 @@ class MysqlSource:
 
     def _explained(self, error: Exception) -> SourceError:
         what = f"the database on {self._address} cannot be used"
-        return SourceError(what, why=text_of(error), hint=_HINTS.get(about(error), _UNREACHABLE))
+        hint = _UNANSWERED if isinstance(error, Unanswered) else _HINTS.get(about(error), _UNREACHABLE)
+        return SourceError(what, why=text_of(error), hint=hint)
+
+
+def _is_in_the_way(error: BaseException) -> bool:
+    """Does it go well, perhaps, when others have gone?"""
+    return isinstance(error, Unanswered) or code_of(error) in AGAIN | CROWDED_CODES

@@ -15,6 +15,7 @@ from common.owners import own_name
 from common.pem import LARGEST
 
 T = TypeVar("T")
+_LONGEST_CELL = 16_000_000  # bytes; of a longer text nothing is read
 _BUSY_TIMEOUT = 10.0  # seconds to wait for the issuer's own write to end
 _MOMENTS = [
     f"CASE WHEN typeof({one}) IN ('blob', 'text') THEN 0 ELSE {one} END" for one in ("ts_last_update", "ts_expire")
@@ -65,24 +66,15 @@ class SqliteSource:
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
         which = "name = ? AND host = ? AND account = ? AND state = ? AND sha256 = ?"
+        statement = f"UPDATE installations SET ts_report = ? WHERE {which}"  # noqa: S608 - a constant
         rows = [(moment, one.name, host, own_name(), one.outcome.value, one.columns()[0]) for one in results]
-
-        def change(more: str) -> int:
-            statement = f"UPDATE installations SET ts_report = ?{more} WHERE {which}"  # noqa: S608 - constants
-            return self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
-
-        try:
-            return change(", changes_only = NULL")
-        except SourceError as error:
-            if "no such column" not in str(error.__cause__):  # which a database of an earlier certfleet lacks
-                raise
-        return change("")
+        return self._within("rw", lambda connection: connection.executemany(statement, rows).rowcount)
 
     def moment(self) -> float | None:
         return None
 
     def close(self) -> None:
-        """Each question has a connection of its own."""
+        """Does nothing: each question has a connection of its own."""
 
     def _ask(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         return self._within("ro", lambda connection: connection.execute(statement, values).fetchall())
@@ -100,6 +92,7 @@ class SqliteSource:
             connection = sqlite3.connect(
                 _uri(self._file, mode), uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False
             )
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_CELL)
             try:
                 return self._waits.within(self._patience, work)
             except (TimeoutError, Stopped) as stop:

@@ -52,8 +52,8 @@ class Answered:
 
 
 def client_hello(server_name: str, key_type: KeyType, random: bytes, shares: Mapping[int, bytes]) -> bytes:
-    """The first message. *random*: 64 bytes; *shares*: our half of the key exchange for each group. ValueError for a
-    name that TLS cannot carry."""
+    """The first message. *random*: 64 bytes; *shares*: our half of the key exchange for each group. Raises
+    ValueError for a name that TLS cannot carry."""
     types: tuple[KeyType, ...] = (key_type,) if key_type else ("ecdsa", "rsa")
     ciphers = (*_CIPHERS_1_3, *(cipher for one in types for cipher in _CIPHERS[one]))
     schemes = (*(scheme for one in types for scheme in _SCHEMES[one]), *(() if key_type else _OTHER_SCHEMES))
@@ -75,12 +75,12 @@ def client_hello(server_name: str, key_type: KeyType, random: bytes, shares: Map
 
 
 def record(message: bytes) -> bytes:
-    """A message in its record. Servers of old want version 1.0 here (RFC 8446 §5.1)."""
+    """A message in its record. Old servers want version 1.0 here (RFC 8446 §5.1)."""
     return bytes((HANDSHAKE, 3, 1)) + _sized(2, message)
 
 
 def server_hello(body: bytes) -> ServerHello:
-    """ValueError for one that is malformed, or asks for another try."""
+    """The content of the message ServerHello. Raises ValueError for one that is malformed, or asks for another try."""
     reader = Reader(body)
     version, random = reader.number(2), reader.take(32)
     if random == _RETRY:
@@ -99,7 +99,8 @@ def server_hello(body: bytes) -> ServerHello:
 
 
 def certificates(body: bytes) -> Answered:
-    """Of the message Certificate up to TLS 1.2. ValueError where it is malformed, as in the functions below."""
+    """The content of the message Certificate up to TLS 1.2 (RFC 5246 §7.4.2). Raises ValueError where it is malformed,
+    as the functions below do."""
     entries = Reader(Reader(body).sized(3))
     shown = []
     while entries.left:

@@ -8,6 +8,7 @@ from common.probe.conclude import conclusions
 from common.probe.shown import Shown
 from common.probe.verdict import Match
 from common.probe.view import Seen, key_type_of
+from common.text import one_line
 
 _MOST_SAID = 5  # sentences in the line of a plugin
 
@@ -125,4 +126,5 @@ def _labels(one: Shown) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    """A value of a label. The format escapes \\n alone, and some readers see other line ends too."""
+    return one_line(value).replace("\\", "\\\\").replace('"', '\\"')

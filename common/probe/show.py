@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import report, say
-from common.errors import CertfleetError, ConfigError, Finding, UsageError
+from common.errors import ConfigError, Finding, UsageError
 from common.files import write_atomic
-from common.nagios import State, line
+from common.monitoring import as_plugin
+from common.nagios import State
 from common.probe.document import whole
 from common.probe.plugin import plugin_line, textfile
 from common.probe.shown import Shown
@@ -36,7 +37,7 @@ def show(arguments: argparse.Namespace, lookup: Lookup) -> int:
     if arguments.nagios:
         if arguments.json or arguments.repeat > 1 or arguments.every is not None:
             raise UsageError("--nagios is one look and one line", hint="leave --json, --repeat and --every out")
-        return _as_plugin(arguments, lookup)
+        return as_plugin("probe", lambda: _plugin(arguments, lookup))
     if arguments.every is not None and arguments.repeat == 1:
         raise UsageError("--every is for --repeat", hint="`--repeat 60 --every 1m` looks for an hour")
     targets, names, every = list(map(_target, arguments.target)), _names(arguments.sni), arguments.every or _EVERY
@@ -66,17 +67,11 @@ def _tell(tally: Tally, shown: Sequence[Shown], arguments: argparse.Namespace, n
     return 1 if tally.failures else 0
 
 
-def _as_plugin(arguments: argparse.Namespace, lookup: Lookup) -> State:
-    """A plugin says everything in its line, its own troubles too."""
-    try:
-        now = time.time()
-        shown = survey(list(map(_target, arguments.target)), _names(arguments.sni), lookup, now)
-        _keep(shown, arguments.textfile, now)
-        state, said = plugin_line(shown, now)
-    except CertfleetError as error:
-        state, said = State.UNKNOWN, line("probe", State.UNKNOWN, str(error))
-    say(said)
-    return state
+def _plugin(arguments: argparse.Namespace, lookup: Lookup) -> tuple[State, str]:
+    now = time.time()
+    shown = survey(list(map(_target, arguments.target)), _names(arguments.sni), lookup, now)
+    _keep(shown, arguments.textfile, now)
+    return plugin_line(shown, now)
 
 
 def _keep(shown: Sequence[Shown], file: Path | None, now: float) -> None:

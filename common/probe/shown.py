@@ -19,8 +19,8 @@ _SHORT = 1 / 6  # of its life is left: its renewal has been tried for a while
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where is looked, and for which name: *name* is sent by SNI, "" for none. *family*: "IPv4" or "IPv6", "" where the
-    target has no address. *is_own*: the address is this machine's."""
+    """The address that is looked at, and the name that is asked for: *name* is sent by SNI, "" for none.
+    *family*: "IPv4" or "IPv6", "" where the target has no address. *is_own*: the address is this machine's."""
 
     target: ProbeTarget
     name: str

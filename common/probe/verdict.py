@@ -74,8 +74,8 @@ def unverifiable(why: str) -> Verdict:
 
 
 def verdict(shown: x509.Certificate, stored: Sequence[Stored]) -> Verdict:
-    """Of *shown*, against all that is *stored* for the name that was asked for. A name may have two certificates, one
-    for each type of key."""
+    """The verdict on *shown*, beside all that is *stored* for the name that was asked for. A name may have two
+    certificates, one for each type of key."""
     if not stored:
         return unverifiable("the database has no certificate for this name")
     digest, key = fingerprint(shown), spki_sha256(shown.public_key())

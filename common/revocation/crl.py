@@ -32,7 +32,7 @@ class Source:
 
 
 def sources(leaf: x509.Certificate) -> list[Source]:
-    """Where the lists of *leaf* are, by http. RFC 5280 §8 warns of https: its certificate would have to be checked
+    """The sources of the lists of *leaf*, by http. RFC 5280 §8 warns of https: its certificate would have to be checked
     first. A list that another authority keeps (cRLIssuer) is none of the issuer's. Raises one of PARSE_ERRORS."""
     try:
         points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value

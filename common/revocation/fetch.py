@@ -6,12 +6,11 @@ The answer is hostile input. No redirect is followed, and no proxy is used. The 
 import socket
 import threading
 from http.client import HTTPException, HTTPResponse
-from typing import Any
 from urllib.parse import urlsplit
 
 from common.certificate import PARSE_ERRORS
-from common.deadline import Deadline, Incoming
-from common.names import in_url
+from common.deadline import Deadline
+from common.http_exchange import authority, exchange
 from common.revocation.crl import RevocationList
 
 _MOST_HEADERS = 65536
@@ -81,42 +80,59 @@ def _parsed(content: bytes) -> RevocationList | Exception:
         return error
 
 
-def fetch(url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None) -> bytes:
-    """The body of the answer to a GET of *url*, or to a POST of an OCSP *request*. Raises NoAnswer, also for one larger
-    than *most_bytes*."""
+def fetch(
+    url: str, deadline: Deadline, most_bytes: int, request: bytes | None = None, family: int = socket.AF_UNSPEC
+) -> bytes:
+    """The body of the answer to a GET of *url*, or to a POST of an OCSP *request* (RFC 6960 appendix A). *family*: the
+    addresses to try, as socket.AF_INET6; all without it. Raises NoAnswer, also for a body larger than *most_bytes*."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 80
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [f"{'GET' if request is None else 'POST'} {target} HTTP/1.1"]
-        lines += [f"Host: {in_url(host)}" + ("" if port == 80 else f":{port}"), "User-Agent: certfleet"]
-        lines += ["Accept: */*", "Accept-Encoding: identity", "Connection: close"]
+        line, headers = f"GET {target}", {"Host": authority("http", host, port)}
         if request is not None:
-            lines += ["Content-Type: application/ocsp-request", f"Content-Length: {len(request)}"]
-        head = "\r\n".join([*lines, "", ""]).encode("ascii")
-        with socket.create_connection((host, port), deadline.left()) as connection:
-            connection.sendall(head + (request or b""))
-            return _body(connection, deadline, most_bytes)
+            line = f"POST {target}"
+            headers |= {"Content-Type": "application/ocsp-request", "Content-Length": str(len(request))}
+        most = most_bytes + _MOST_HEADERS
+        with (
+            _connection(parts.scheme, host, port, family, deadline) as connection,
+            exchange(connection, line, headers, deadline, most, body=request or b"") as response,
+        ):
+            return _body(response, most_bytes)
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {deadline.seconds:g} s", is_away=True) from error
+    except socket.gaierror as error:
+        raise NoAnswer(f"the name does not resolve ({error.strerror})", is_away=True) from error
     except OSError as error:
         raise NoAnswer((error.strerror or str(error)).lower(), is_away=True) from error
-    except (HTTPException, ValueError) as error:
+    except HTTPException as error:
         raise NoAnswer(f"not an HTTP answer ({type(error).__name__})") from error
+    except ValueError as error:  # also a label that is empty or too long
+        raise NoAnswer("that is no http URL of a host", is_away=True) from error
 
 
-def _body(connection: socket.socket, deadline: Deadline, most_bytes: int) -> bytes:
-    incoming: Any = Incoming(connection, deadline, most_bytes + _MOST_HEADERS)
-    with HTTPResponse(incoming) as response:
-        response.begin()
-        if response.status != _OK:
-            raise NoAnswer(f"it answers HTTP {response.status}")
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            raise NoAnswer(f"it packs its answer ({encoding[:20]!r}), which nobody asked for")
-        body = response.read(most_bytes + 1)
-        if len(body) > most_bytes:
-            raise NoAnswer(f"its answer is larger than {most_bytes} bytes")
-        if response.length:
-            raise NoAnswer("its answer is cut off")
-        return body
+def _connection(scheme: str, host: str, port: int, family: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first address that takes one. Raises OSError, ValueError."""
+    if scheme != "http" or not host:
+        raise ValueError
+    refusal = OSError("it has no address")
+    for _, _, _, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
+        try:
+            return socket.create_connection((str(address[0]), port), deadline.left())
+        except OSError as error:
+            refusal = error
+    raise refusal
+
+
+def _body(response: HTTPResponse, most_bytes: int) -> bytes:
+    if response.status != _OK:
+        raise NoAnswer(f"it answers HTTP {response.status}")
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise NoAnswer(f"it packs its answer ({encoding[:20]!r}), which nobody asked for")
+    body = response.read(most_bytes + 1)
+    if len(body) > most_bytes:
+        raise NoAnswer(f"its answer is larger than {most_bytes} bytes")
+    if response.length:
+        raise NoAnswer("its answer is cut off")
+    return body

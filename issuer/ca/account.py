@@ -35,7 +35,7 @@ def create_account_key(file: Path) -> None:
 
 
 def next_key(file: Path) -> Path:
-    """Where the new key of a change lies until it takes the place of *file* (issuer/commands/rollover.py)."""
+    """The file of the new key of a change, until it takes the place of *file* (issuer/commands/rollover.py)."""
     return file.with_name(file.name + ".new")
 
 

@@ -60,7 +60,8 @@ class OrderList:
         return urls[::-1][: self._longest]
 
     def _ask(self, url: str) -> AcmeAnswer | None:
-        """None if the CA does not serve it: some CAs name a list that they do not keep, or an order that is gone."""
+        """The answer for *url*; None if the CA does not serve it: some CAs name a list that they do not keep, or an
+        order that is gone."""
         try:
             return self._transport.post(url, None)
         except AcmeProblem as problem:

@@ -56,5 +56,5 @@ class Revocations:
 
 
 def nobody_asked(rows: Sequence[Enrolment], _now: int) -> list[Revocation]:
-    """In place of the method, where nobody is to be asked."""
+    """The answers where nobody is to be asked: as of :meth:`Revocations.of`."""
     return [Revocation()] * len(rows)

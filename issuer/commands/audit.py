@@ -12,7 +12,8 @@ from common.clock import parse_duration, utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, RefusedError, UsageError
-from common.nagios import State, line
+from common.monitoring import as_plugin
+from common.nagios import State
 from common.revocation.state import Revocation
 from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa
@@ -50,36 +51,11 @@ _LONGEST_NOTE = 1000  # characters
 def audit(arguments: argparse.Namespace) -> int:
     """Show the findings about NAMEs or every enabled certificate. Exit code 1 if there is any; with --nagios that of a
     monitoring plugin."""
-    if not arguments.nagios:
-        return _audit(arguments)
-    try:
-        return _audit(arguments)
-    except CertfleetError as error:
-        say(line("audit", State.UNKNOWN, str(error)))
-        return State.UNKNOWN
-
-
-def _audit(arguments: argparse.Namespace) -> int:
-    faults = {"--retry goes with --fix": bool(arguments.retry) and not arguments.fix}
-    faults["--fix goes with neither --nagios nor --json"] = arguments.fix and (arguments.nagios or arguments.json)
-    for fault in (text for text, is_so in faults.items() if is_so):
-        raise UsageError(fault, hint="`audit --fix --retry 1h` orders, and tries again for an hour")
-    settings = load(Settings, arguments.config)
-    with closing(open_database(settings.database)) as database:
-        look = _Look(settings, database, arguments)
-        said, found, coming = dict[str, Revocation](), list[Finding](), dict[str, frozenset[Kind]]()
-        for rows in look.portions():
-            for row, answer, some in look.findings(rows):
-                PROGRESS.tell(f"{len(said)} certificates audited")
-                said[row.name] = answer
-                found += some
-                if kinds := look.curable(row, some):
-                    coming[row.name] = kinds
     if arguments.nagios:
-        state, text = plugin(found, len(said), look.crowd)
-        say(text)
-        return state
-    _show(arguments, found, said, coming, look.strangers)
+        return as_plugin("audit", lambda: _plugin(_looked(arguments)))
+    look = _looked(arguments)
+    found, coming = look.found, look.coming
+    _show(arguments, look)
     if look.crowd is not None:
         complain(f"error: {look.crowd}", *(f"  {label}: {text}" for label, text in look.crowd.advice))
     if not (arguments.fix and coming):
@@ -89,18 +65,29 @@ def _audit(arguments: argparse.Namespace) -> int:
     return issue_for(arguments, stay=arguments.retry) or int(left)
 
 
-def _show(
-    arguments: argparse.Namespace,
-    found: Sequence[Finding],
-    said: dict[str, Revocation],
-    coming: dict[str, frozenset[Kind]],
-    strangers: int,
-) -> None:
+def _looked(arguments: argparse.Namespace) -> "_Look":
+    faults = {"--retry goes with --fix": bool(arguments.retry) and not arguments.fix}
+    faults["--fix goes with neither --nagios nor --json"] = arguments.fix and (arguments.nagios or arguments.json)
+    for fault in (text for text, is_so in faults.items() if is_so):
+        raise UsageError(fault, hint="`audit --fix --retry 1h` orders, and tries again for an hour")
+    settings = load(Settings, arguments.config)
+    with closing(open_database(settings.database)) as database:
+        look = _Look(settings, database, arguments)
+        look.at_all()
+    return look
+
+
+def _plugin(look: "_Look") -> tuple[State, str]:
+    return plugin(look.found, len(look.said), look.crowd)
+
+
+def _show(arguments: argparse.Namespace, look: "_Look") -> None:
+    found, said, coming = look.found, look.said, look.coming
     well = sorted(said.keys() - {one.name for one in found})
     if arguments.json:
         replaced = {name: [kind.value for kind in Kind if kind in kinds] for name, kinds in sorted(coming.items())}
         document = {"well": well, "findings": [one.fields for one in found], "to_be_replaced": replaced}
-        document |= {"enrolled_by_nobody": strangers}
+        document |= {"enrolled_by_nobody": look.strangers}
         report(document | {"revocation": {name: answer.fields for name, answer in sorted(said.items())}})
         return
     if found:
@@ -112,7 +99,8 @@ def _show(
 
 
 class _Look:
-    """One `audit`: its *arguments*, and its moment."""
+    """One `audit`: its *arguments*, and its moment; after :meth:`at_all` the answers about revocation that were *said*,
+    the findings, and the kinds of those for which a new certificate is *coming*, by name."""
 
     def __init__(self, settings: Settings, database: Database, arguments: argparse.Namespace):
         self._settings = settings
@@ -125,8 +113,20 @@ class _Look:
         self._surroundings = None if arguments.local else _surroundings(settings)
         asks = settings.audit.revocation and not arguments.local
         self._revocations = Revocations(_REVOCATION_SECONDS, self._rows.is_proven).of if asks else nobody_asked
+        self.said: dict[str, Revocation] = {}
+        self.found: list[Finding] = []
+        self.coming: dict[str, frozenset[Kind]] = {}
 
-    def portions(self) -> Iterator[list[Enrolment]]:
+    def at_all(self) -> None:
+        for rows in self._portions():
+            for row, answer, some in self._findings(rows):
+                PROGRESS.tell(f"{len(self.said)} certificates audited")
+                self.said[row.name] = answer
+                self.found += some
+                if kinds := self._curable(row, some):
+                    self.coming[row.name] = kinds
+
+    def _portions(self) -> Iterator[list[Enrolment]]:
         """The rows of the names that are given; without names every enabled row, of strangers the first few."""
         names = self._arguments.name
         rows = iter(self._certificates.get(names) if names else self._certificates.all())
@@ -140,10 +140,10 @@ class _Look:
 
     @property
     def crowd(self) -> Failure | None:
-        """Their count in words; None where each of them was looked at."""
+        """The count of rows that nobody enrolled, in words; None where each of them was looked at."""
         return self._few.crowd
 
-    def findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
+    def _findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
         """Each of *rows* with what its CA says, and what was found."""
         self._standings.ask_for(rows)
         standings = [self._standings.of(row) for row in rows]
@@ -162,7 +162,7 @@ class _Look:
             found += self._surroundings.findings(row, serving)
         return completed(row, found, self._now)
 
-    def curable(self, row: Enrolment, found: Sequence[Finding]) -> frozenset[Kind]:
+    def _curable(self, row: Enrolment, found: Sequence[Finding]) -> frozenset[Kind]:
         """The kinds for which the next run orders a new certificate; with --fix those for which one is ordered now,
         and the row is marked so."""
         kinds = (fixable if self._arguments.fix else wanted)(row, found, self._now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from common.errors import UsageError
 from issuer.dns.dns01 import Dns01
 from issuer.dns.persist01 import DnsPersist01
 from issuer.journey.solver import ChallengeType, CheckableSolver, chosen
@@ -25,6 +26,14 @@ def ways(validation: Validation, names: Sequence[str]) -> list[tuple[Validation,
     """The *names* of a row, those with the same validation together, with that validation and its type. Raises
     RefusedError for a way that is none."""
     return [(way, challenge_type(way), some) for way, some in validation.shares(names)]
+
+
+def known_type(name: str) -> str:
+    """*name*, which has to be that of a challenge type. Raises UsageError."""
+    known = [kind.name for kind in CHALLENGE_TYPES]
+    if name not in known:
+        raise UsageError(f"{name!r} is no challenge type", hint=f"give one of {', '.join(known)}")
+    return name
 
 
 def build_solvers(settings: Settings) -> dict[str, CheckableSolver]:

@@ -200,7 +200,7 @@ def _read(settings: Settings, tell: _Report) -> Read | None:
 
 
 def _mail_server(settings: Settings, tell: _Report) -> MailServer | None:
-    """None if nobody is to get mail or a file for it is unusable. The files are read in either case."""
+    """The mail server; None if nobody is to get mail or a file for it is unusable. The files are read in any case."""
     try:
         server = MailServer(settings.notify, socket.gethostname())
     except CertfleetError as error:

@@ -71,7 +71,7 @@ class _Service:
         self._arguments = arguments
         self._listener: Listener | None = None
         self._generation: Generation | None = None
-        self._turns = Turns()  # whose turn it was before a reload, it is after it too
+        self._turns = Turns()  # a reload takes nobody's turn
         self.health = Health(time.monotonic)
         self.metrics = Metrics(VERSION, self.health, time.time)
         self._page = DaemonPage(settings, self._propagation)

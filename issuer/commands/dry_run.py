@@ -39,7 +39,7 @@ _NOT_TRIED = "whether the answers can be published there, and seen from outside,
 
 
 class _Onlooker(AcmeCa):
-    """Registers no account."""
+    """A CA at which our account is looked up, and never registered."""
 
     def account_url(self) -> str:
         return self.find_account()

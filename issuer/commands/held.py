@@ -1,7 +1,7 @@
 """Which certificates wait for the end of a CA's hold, or for room in its limits: for `status` and `issue`."""
 
 from common.clock import utc_text
-from common.errors import ConfigError
+from common.errors import ConfigError, FileError
 from issuer.journey.pacing import Pacing
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
@@ -14,6 +14,7 @@ from issuer.rules.retry import authority_index
 from issuer.store.counts import CountsAtOnce
 from issuer.store.database import Database
 from issuer.store.holds import Holds
+from issuer.trust.memory import MEMORY, Memory
 
 
 class HeldUp:
@@ -26,6 +27,7 @@ class HeldUp:
         self._now = now
         self._scopes = {hold.scope for hold in self._holds}
         self._accounts = _accounts(settings) if self._holds else {}
+        self._memory = Memory(settings.state_dir / MEMORY)
         self._limited = any(ca.limits != CaLimits() for ca in settings.authorities)
 
     def by(self, row: Enrolment) -> Hold | None:
@@ -55,8 +57,16 @@ class HeldUp:
             return None
         names = row.request.names
         pacing = Pacing(ca.directory, ca.limits, self._counts)
-        free_at = pacing.free_at(names, self._now, renewal=renews(row, names, ca.directory))
+        renewal, remembered = renews(row, names, ca.directory), self._issued(row)
+        free_at = pacing.free_at(names, self._now, renewal=renewal, remembered=remembered)
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
+
+    def _issued(self, row: Enrolment) -> tuple[int, ...]:
+        """As the attempt of *row* will find it; none without the right to read that, or for its change."""
+        try:
+            return () if row.changing else self._memory.past(row.name).issued
+        except FileError:
+            return ()
 
 
 def _accounts(settings: Settings) -> dict[str, str]:

@@ -44,12 +44,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One certificate as it is now, without its row. *fact*: as --json shows it. *rank*: the lowest is the worst.
-    *state*: the word of issuer/rules/health.py. *coming*: the next attempt (epoch seconds), 0 for the next run or
-    none."""
+    """One certificate as it is now, without its row. *fact*: as --json shows it. *rank*: the lowest is the worst;
+    *ends*: of one rank, the one that ends first, where people asked for what ends soon; else 0. *state*: the word of
+    issuer/rules/health.py. *coming*: the next attempt, 0 for the next run or none. Moments are epoch seconds."""
 
     name: str
     rank: Severity
+    ends: int
     state: str
     coming: int
     fact: dict[str, Any]
@@ -122,7 +123,8 @@ class View:
         if self._wanted.particulars:
             fact |= self._particulars.of(row)
         rank = severity(row, state, self._now, hosts_not_well=counts.total())
-        return Look(row.name, rank, state, coming, with_hosts(fact, counts), row.failure, hold)
+        ends = row.ends if self._wanted.expiring is not None else 0
+        return Look(row.name, rank, ends, state, coming, with_hosts(fact, counts), row.failure, hold)
 
     @staticmethod
     def remarks(row: Enrolment) -> list[str]:

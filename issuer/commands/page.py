@@ -39,7 +39,7 @@ class _Kept:
     until: float
 
     def note(self, *, is_renewed: bool) -> str:
-        """Its age for people; "" for a new one."""
+        """The age of the page for people; "" for a new one."""
         age = time.monotonic() - self.began
         renewed = "; a newer look is under way: load this page again" if is_renewed else ""
         return f"{duration_text(age)} old{renewed}" if age >= _OLD else ""

@@ -70,7 +70,7 @@ class Particulars:
         return {"at": utc_text(step.at), "words": words, "why": step.why}
 
     def _mute(self, row: Enrolment) -> dict[str, Any] | None:
-        """None where nothing is muted now."""
+        """The mute of *row* for --json; None where nothing is muted now."""
         muted = {"replacing": row.watch.keeps(self._now), "mails": row.watch.silent(self._now)}
         return {"until": utc_text(row.watch.muted_until), **muted} if any(muted.values()) else None
 

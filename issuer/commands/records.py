@@ -8,11 +8,12 @@ from common.command_line import complain, report, say
 from common.dataclasses import asdict, dataclass
 from common.errors import CertfleetError, UsageError, render
 from common.names import parse_dns_name
+from issuer.commands.challenge_types import known_type
 from issuer.commands.wiring import build_authority
 from issuer.dns.persist01 import DnsPersist01
 from issuer.model.acme import CaIdentity
 from issuer.model.config import Settings
-from issuer.model.enrolment import Validation
+from issuer.model.enrolment import DNS, Validation
 from issuer.model.errors import AcmeProblem, noted
 from issuer.rules.caa import binding
 from issuer.rules.persist import owner_of, wanted_at, zone_line
@@ -45,9 +46,10 @@ def print_persist(settings: Settings, arguments: argparse.Namespace) -> None:
 def print_caa(settings: Settings, arguments: argparse.Namespace) -> None:
     """Print the CAA record that lets our account alone have certificates for each NAME, by one validation method alone
     (RFC 8657). Raises UsageError, AcmeProblem."""
+    method = known_type(DNS if arguments.method is None else arguments.method)
 
     def record(identity: CaIdentity, name: str) -> Record:
-        found = binding(name, identity.identities, identity.account, arguments.method)
+        found = binding(name, identity.identities, identity.account, method)
         if found is None:
             what = f"{identity.directory} does not tell its name in CAA records"
             raise AcmeProblem(what, hint="ask the CA for its CAA identity")

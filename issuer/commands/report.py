@@ -15,7 +15,7 @@ from common.command_line import say
 from common.config_file import load
 from common.dataclasses import replace
 from common.errors import UsageError
-from common.files import make_folder, write_together
+from common.files import make_folder, write_atomic
 from common.folders import open_folder
 from common.replacing import file_errors
 from common.terminal import PROGRESS
@@ -177,10 +177,10 @@ def write_pages(overview: Overview, folder: Path) -> int:
             choice = replace(part, page=number)
             name = links.href(choice) or INDEX
             if name != INDEX:
-                write_together(folder, {name: renderer.page(choice, found)}, mode=0o644)
+                write_atomic(folder / name, renderer.page(choice, found))
                 written.add(name)
     whole = Choice()
-    write_together(folder, {INDEX: renderer.page(whole, selected(overview.entries, whole))}, mode=0o644)
+    write_atomic(folder / INDEX, renderer.page(whole, selected(overview.entries, whole)))
     with file_errors(folder, "tidy"), open_folder(folder) as opened:
         for name in opened.names():
             if OURS.fullmatch(name) and name not in written:

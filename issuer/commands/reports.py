@@ -6,7 +6,7 @@ from issuer.ground.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey
-from issuer.rules.hosts import is_forgotten, recalled
+from issuer.rules.hosts import is_doubtful, is_forgotten, recalled
 from issuer.store.database import Database
 from issuer.store.hosts import MOST_READ, Hosts
 from issuer.trust.hosts import HOSTS, HostMemory
@@ -26,18 +26,19 @@ class Reports:
     def reports(self, names: Collection[str], now: int) -> dict[str, list[Report]]:
         """The reports about *names* as they are believed, and those that the table has lost. New ones are
         remembered."""
-        return {name: believed for name, (_, believed) in self._recalled(names, now).items()}
+        return {name: believed for name, (believed, _) in self._recalled(names, now).items()}
 
-    def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], list[Report]]]:
-        """By name, what stands in the table, and what is believed."""
+    def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], bool]]:
+        """For each name the reports as they are believed, and whether a look has to take in something new."""
         stored, heard = self._store.reports(names), self._memory.heard(names)
         is_all = sum(map(len, stored.values())) < MOST_READ  # else some may only be unread
-        found, news, over = dict[str, tuple[list[Report], list[Report]]](), dict[ReportKey, Heard](), list[ReportKey]()
+        found, news, over = dict[str, tuple[list[Report], bool]](), dict[ReportKey, Heard](), list[ReportKey]()
         for name in stored.keys() | heard.keys():
-            there = stored.get(name, [])
-            believed, new = recalled(there, heard.get(name, {}), now, is_all=is_all)
+            there, before = stored.get(name, []), heard.get(name, {})
+            believed, new = recalled(there, before, now, is_all=is_all)
             old = [one.key for one in believed if one.gone and is_forgotten(one, now, self._hosts)]
-            found[name] = (there, [one for one in believed if one.key not in old])
+            believed = [one for one in believed if one.key not in old]
+            found[name] = (believed, is_doubtful(there, believed, before))
             news |= new
             over += old
         if news or over:
@@ -49,18 +50,22 @@ class Reports:
         next looks take in what differs."""
         doubted = set[str]()
         for names in chunks(sorted(self._store.names() | self._memory.names()), _AT_ONCE):
-            pairs = self._recalled(names, now)
-            doubted |= {name for name, (stored, believed) in pairs.items() if stored != believed}
+            doubted |= {name for name, (_, doubtful) in self._recalled(names, now).items() if doubtful}
         self._doubted = doubted
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
-        """The certificates to look at: one of their hosts may not be well, people were told that it is not, or the
-        table has other reports than are remembered."""
+        """The certificates to look at: one of their hosts may not be well, people were told that it is not, the table
+        has other reports than are remembered, or one that is not settled."""
         return sorted({*self._store.suspects(now, settings), *self._doubted})
 
     def all_follow(self, names: Collection[str], until: int) -> None:
         """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds)."""
         self._store.all_follow(names, until)
+
+    def settle(self, reports: Collection[Report]) -> None:
+        """Save that a look at *reports* has nothing more to find, until they change: they name the present certificate,
+        or nobody needs to know."""
+        self._memory.settle({one.key: one.sha256 for one in reports if not one.gone})
 
     def count(self, name: str) -> int:
         """How many reports there are about *name* in the table."""

@@ -50,7 +50,7 @@ class Rows:
 
     def is_stranger(self, row: Enrolment) -> bool:
         """Does no seal fit *row*, and did nobody enrol its name, as far as this issuer knows?"""
-        return bool(self.faults(row)) and not self.seals.memory.newest(row.name)
+        return not self.seals.memory.newest(row.name) and bool(self.faults(row))  # a seal takes longer to prove
 
     def few(self) -> Few:
         """Lets all rows pass but strangers beyond the first few. Without a usable seal key nobody is one."""

@@ -145,7 +145,7 @@ def _rehearsed(ended: Ended, theirs: Settings) -> Rehearsed:
 
 
 def _settings(settings: Settings, directory: str) -> Settings:
-    """Those of the staging issuer."""
+    """The settings of the staging issuer."""
     folder = settings.state_dir / "staging"
     acme = dataclasses.replace(
         settings.acme,

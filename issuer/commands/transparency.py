@@ -14,6 +14,7 @@ from common.command_line import complain, report, say, table
 from common.config_file import load
 from common.errors import CertfleetError, UsageError, render
 from common.files import locked
+from common.monitoring import as_plugin
 from common.nagios import Metric, State, line
 from common.terminal import PROGRESS
 from issuer.commands.lock import tries
@@ -39,16 +40,11 @@ _LOCK = "transparency.lock"  # in the state folder: a source may be slow for hou
 def transparency(arguments: argparse.Namespace) -> int:
     """Look at every source, and tell which certificates are not ours. Exit code 1 if there is one, or a source could
     not be read to its end; with --nagios that of a plugin."""
-    if not arguments.nagios:
-        foreign, troubles = _look(arguments)
-        _show(arguments, foreign, troubles)
-        return 1 if foreign or troubles else 0
-    try:
-        text, state = _plugin(*_look(arguments))
-    except CertfleetError as error:
-        text, state = line("transparency", State.UNKNOWN, str(error)), State.UNKNOWN
-    say(text)
-    return state
+    if arguments.nagios:
+        return as_plugin("transparency", lambda: _plugin(*_look(arguments)))
+    foreign, troubles = _look(arguments)
+    _show(arguments, foreign, troubles)
+    return 1 if foreign or troubles else 0
 
 
 def _look(arguments: argparse.Namespace) -> tuple[list[Sighting], list[CertfleetError]]:
@@ -71,13 +67,14 @@ def _look(arguments: argparse.Namespace) -> tuple[list[Sighting], list[Certfleet
     return foreign, troubles
 
 
-def _plugin(foreign: Sequence[Sighting], troubles: Sequence[CertfleetError]) -> tuple[str, State]:
+def _plugin(foreign: Sequence[Sighting], troubles: Sequence[CertfleetError]) -> tuple[State, str]:
     """A certificate that is not ours is critical; a source that was not read leaves unknown what it has."""
     told = [_sentence(one) for one in foreign] or [str(one) for one in troubles]
     state = State.CRITICAL if foreign else State.UNKNOWN if troubles else State.OK
     text = told[0] if told else "no certificate for our names has a key that we do not know"
     text += f", and {len(told) - 1} more" if len(told) > 1 else ""
-    return line("transparency", state, text, [Metric("foreign", len(foreign)), Metric("unread", len(troubles))]), state
+    metrics = [Metric("foreign", len(foreign)), Metric("unread", len(troubles))]
+    return state, line("transparency", state, text, metrics)
 
 
 def _key_id(text: str) -> str:

@@ -129,7 +129,7 @@ def take_in(arguments: argparse.Namespace) -> None:
 
 
 def _tell_standing(certificates: Certificates, name: str) -> None:
-    """What becomes of the imported certificate of *name*."""
+    """Tell what becomes of the imported certificate of *name*."""
     [row] = certificates.get([name])
     for remark in remarks(row):
         say(remark)

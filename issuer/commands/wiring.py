@@ -24,11 +24,12 @@ from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
 from issuer.journey.pacing import Pacing
 from issuer.journey.ports import Looks, Tools
-from issuer.model.config import Settings
+from issuer.model.config import NotifySettings, Settings
 from issuer.model.events import Event, of_statement_key
 from issuer.model.failure import Failure
 from issuer.model.tries import Tries
-from issuer.notify.outbox import Outbox
+from issuer.notify.by_syslog import BySyslog
+from issuer.notify.outbox import Channel, Outbox
 from issuer.store.approvals import Approvals
 from issuer.store.certificates import Certificates
 from issuer.store.counts import Counts
@@ -99,13 +100,18 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
     return Outbox(
         Notices(database),
         MailServer(notify, host, comfort="; the mail is kept and sent later") if notify.email_to else None,
-        _syslog() if notify.syslog else None,
+        _channels(notify),
         host=host,
         stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
         tries=tries,
         itself=itself,
     )
+
+
+def _channels(notify: NotifySettings) -> list[Channel]:
+    """The channels that are configured; a new one is a file of its own in issuer/notify and a line here."""
+    return [*([BySyslog(_syslog())] if notify.syslog else [])]
 
 
 def build_authority(settings: Settings, directory: str) -> AcmeCa:

@@ -30,6 +30,8 @@ from issuer.model.config import Settings
 
 def zone(arguments: argparse.Namespace) -> None:
     """Print, or write to files, what every NAME needs on the primary, on the secondaries and in the parent."""
+    if arguments.method is not None and not arguments.caa:
+        raise UsageError("--method is for --caa", hint="give both, or none")
     settings = load(Settings, arguments.config)
     if arguments.persist:
         print_persist(settings, arguments)

@@ -70,7 +70,7 @@ class Dns01:
         return base64url.encode(digest)
 
     def is_answer(self, value: str, key_authorization: Callable[[str], str]) -> bool:
-        """By its form alone: the token is not journalled."""
+        """Judged by its form alone: the token is not journalled."""
         return _DIGEST.fullmatch(value) is not None
 
     def instruction(self, entry: Challenge) -> str:

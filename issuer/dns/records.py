@@ -23,6 +23,7 @@ from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import route_for, routes
+from issuer.dns.passages import needs_of_records
 from issuer.dns.persist01 import DnsPersist01
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.servers import (
@@ -40,6 +41,7 @@ from issuer.model.asked import Asked
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import AcmeProblem, DnsError
+from issuer.rules.egress import Needs
 from issuer.rules.findings import Findings, Level, Line, bad, bad_lines, ok, warn
 from issuer.rules.persist import (
     WARN_SECONDS,
@@ -121,6 +123,9 @@ class Records:
         """The findings of `check`: whether each CA would accept the record of each name, and when that ends."""
         looks = each_on_thread(partial(self._lines, authorities), names, _LOOKS_AT_ONCE)
         return Findings([line for look in looks for line in look.result()])
+
+    def needs(self, names: Sequence[str], validations: Sequence[Validation]) -> Needs:
+        return needs_of_records(names, self)
 
     def _lines(self, authorities: Sequence[CaIdentity], name: str) -> list[Line]:
         try:

@@ -23,6 +23,7 @@ from issuer.dns.find.delegation import KEEP_SECONDS, Delegations
 from issuer.dns.find.locate import Place, locate, zone_at
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
+from issuer.dns.passages import needs_of_zones
 from issuer.dns.probe.examine import examine
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought, Visibility
@@ -46,6 +47,7 @@ from issuer.model.asked import Asked
 from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import DnsError
+from issuer.rules.egress import Needs
 from issuer.rules.findings import Findings
 
 _QUIET_SECONDS = 30.0  # a silent server gets no further withdrawal for so long: there may be hundreds
@@ -98,7 +100,7 @@ class Zones:
 
     @property
     def propagation(self) -> dict[str, float]:
-        """By name server, the seconds from the latest UPDATE until it showed the values."""
+        """The seconds from the latest UPDATE until a name server showed the values, by name server."""
         return dict(self.visibility.propagation)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
@@ -122,6 +124,9 @@ class Zones:
     ) -> Findings:
         """The findings of `check`: names on wildcards, names without a place, and a test record in each zone."""
         return examine(self, names)
+
+    def needs(self, names: Sequence[str], validations: Sequence[Validation]) -> Needs:
+        return needs_of_zones(names, self)
 
     def publish(self, entries: Sequence[Challenge]) -> None:
         """Add every value, with one UPDATE for each zone. Raises DnsError."""

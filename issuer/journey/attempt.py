@@ -137,7 +137,7 @@ class Attempt:
         return self._with_other(outcome) if saved and not isinstance(error, StoreError) else outcome
 
     def _with_other(self, outcome: Ended) -> Ended:
-        """With the next moment of the other CSR of the row."""
+        """*outcome* with the next moment of the other CSR of the row."""
         other_at = other_moment(self._row, self._enrolled, int(self._tools.clock()), self._tools.settings.renewal)
         return dataclasses.replace(outcome, other_at=other_at)
 

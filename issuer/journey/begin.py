@@ -199,6 +199,7 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     row, names, now = prepared.row, prepared.csr.names, prepared.now
     in_window = prepared.replaces != "" and prepared.cause in BY_WINDOW
     pacing = tools.pacing[prepared.directory]
+    issued = () if row.changing else tools.seals.past(row.name).issued
     with pacing.turn:
         opened = tools.orders.open(
             row.name,
@@ -213,7 +214,7 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
             return left_elsewhere(row.name, tools.orders.elsewhere(row.name, now), now)
         prepared.record = opened
         renewal = renews(row, names, prepared.directory)
-        free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id)
+        free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id, remembered=issued)
         if free_at <= now:
             return None
         tools.orders.drop(opened)

@@ -46,14 +46,23 @@ class Pacing:
         self.turn: AbstractContextManager[object] = threading.Lock() if limited else contextlib.nullcontext()
 
     def free_at(
-        self, names: Sequence[str], now: int, *, renewal: bool, in_window: bool = False, besides: int = 0
+        self,
+        names: Sequence[str],
+        now: int,
+        *,
+        renewal: bool,
+        in_window: bool = False,
+        besides: int = 0,
+        remembered: Sequence[int] = (),
     ) -> int:
         """*now* (epoch seconds) if there is room for an order for *names*, else the moment at which there may be.
         *renewal*: the same CA issued for just these names before. *in_window*: it replaces that certificate at the
-        moment that the CA suggested. *besides*: the id of the order itself, if its row is inserted. Raises
-        StoreError."""
+        moment that the CA suggested. *besides*: the id of the order itself, if its row is inserted. *remembered*: when
+        certificates for these names were issued, as this issuer knows without the database, where somebody may delete
+        orders and forge a window. Raises StoreError."""
         limits = self._limits.in_window if in_window else self._limits
         moments = [self._for_certificates(limits.per_name_set, now, besides, names=names)]
+        moments.append(self._limits.per_name_set.free_at(remembered, now))
         if not (renewal and limits.renewals_exempt):
             moments.append(limits.new_orders.free_at(self._orders(limits.new_orders, now, besides), now))
             moments += [

@@ -89,10 +89,10 @@ class CertificateAuthority(Protocol):
 
 
 class OrderStore(Protocol):
-    """Orders, each under the lease of one issuer process: ours, or that of another. A record that is read is *sealed*
-    if an issuer wrote its row so. A lease counts as long as the record *may_be_leased*. Every method may raise
-    StoreError. :meth:`save` and :meth:`fail` raise LeaseLost where another issuer took the order over, and GivenUp
-    where somebody ended it."""
+    """Orders, each under the lease of one issuer process: ours, or that of another. *now* is in epoch seconds. A record
+    that is read is *sealed* if an issuer wrote its row so. A lease counts as long as the record *may_be_leased*. Every
+    method may raise StoreError. :meth:`save` and :meth:`fail` raise LeaseLost where another issuer took the order over,
+    and GivenUp where somebody ended it."""
 
     def open(
         self,
@@ -143,7 +143,7 @@ class OrderStore(Protocol):
 
 
 class Looks(Protocol):
-    """When this issuer looks at each certificate again, whatever the database says. Never raises."""
+    """The moments at which this issuer looks at each certificate again, whatever the database says. Never raises."""
 
     def plan(self, name: str, moment: int | None, ends: int = 0) -> None:
         """Look at *name* at that moment (epoch seconds); None: not by itself. *ends*: the end of its present
@@ -157,16 +157,17 @@ class Looks(Protocol):
 
 
 class Seals(Protocol):
-    """Proves that rows are what operators enrolled, and remembers what was stored. Raises ConfigError, FileError."""
+    """Proves that rows are what operators enrolled, and remembers what was stored. Every method may raise ConfigError,
+    FileError. *now* is in epoch seconds."""
 
     def faults(self, row: Enrolment) -> Sequence[Fault]:
         """The faults of *row* beside its seal; none if it holds what was enrolled."""
 
     def taken(self, row: Enrolment) -> None:
-        """The change of *row*, as it sees the row, took the place of the row's CSR."""
+        """Remember that the change of *row*, as it sees the row, took the place of the row's CSR."""
 
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
-        """The certificate in *bundle* became that of *name*."""
+        """Remember that the certificate in *bundle* became that of *name*."""
 
     def of_unapproved(self, content: Unapproved) -> str:
         """The line about a certificate that waits for approval, for its row."""
@@ -179,7 +180,7 @@ class Seals(Protocol):
 
 
 class ChallengeJournal(Protocol):
-    """The answers that are or may be out in the world. Every method may raise StoreError."""
+    """The answers that are or may be out in the world. Every method may raise StoreError. *now* is in epoch seconds."""
 
     def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
         """Journal answers before they are published. Returns all entries of the order, with their ids. Raises
@@ -201,7 +202,8 @@ class ChallengeJournal(Protocol):
 
 
 class HoldStore(Protocol):
-    """Holds: limits of a CA that it told us of by a refusal, shared by all issuers. Raises StoreError."""
+    """Holds: limits of a CA that it told us of by a refusal, shared by all issuers. Moments are epoch seconds. Every
+    method may raise StoreError."""
 
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
         """The moment and the facts of the longest hold on *name* or on the whole *account*; None without one. With
@@ -237,7 +239,7 @@ class Tools:
     timing: Timing = Timing()
     turns: Turns = field(default_factory=Turns)
     registering: AbstractContextManager[object] = field(default_factory=threading.Lock)  # one attempt at a time
-    tell: Callable[[Event], None] = _nobody  # what people may want to know; never raises
+    tell: Callable[[Event], None] = _nobody  # takes the news for people; never raises
 
     def solver(self, row: Enrolment, name: str) -> Solver:
         """The solver that validates *name*, one of the names of *row*. It is that of dns-01 where the configuration

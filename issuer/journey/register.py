@@ -17,7 +17,7 @@ def have_account(ca: CertificateAuthority, tools: Tools) -> None:
     refused it and is to ask again later; CertfleetError."""
     if ca.registered:
         return
-    with tools.registering:  # those that arrive meanwhile hear of the refusal in place of asking
+    with tools.registering:  # attempts that wait here hear of a refusal, and do not ask again
         before = refused(ca, tools)
         if before is not None:
             raise NotRegistered(*before)

@@ -13,6 +13,7 @@ from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
 from issuer.model.asked import Asked
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
+from issuer.rules.egress import Needs
 from issuer.rules.findings import Findings
 
 
@@ -106,6 +107,10 @@ class CheckableSolver(Solver, Protocol):
     ) -> Findings:
         """The findings of `check` about *names* of the certificate *subject*. *authorities*: those that can be reached;
         faults that concern only later ones are warnings. Never raises CertfleetError."""
+
+    def needs(self, names: Sequence[str], validations: Sequence[Validation]) -> Needs:
+        """The connections that firewalls have to let through so that *names* are validated, which have one of these
+        *validations*. Takes a minute at most. Never raises CertfleetError."""
 
 
 S = TypeVar("S", bound=Solver)

@@ -6,6 +6,7 @@ many. All of it has one time limit, beyond which each step at work may end; the 
 """
 
 from collections.abc import Collection, Sequence
+from itertools import count
 
 import structlog
 
@@ -25,7 +26,7 @@ from issuer.rules.change import of_order
 log = structlog.get_logger()
 _AT_ONCE = 32  # keepers
 _ORDERS_AT_ONCE = 8
-_MOST_TOLD = 20  # orders without a row, one by one
+_MOST_TOLD = 20  # orders without a row, and answers that stay, one by one
 _SILENT = 2.0  # seconds: an error that took longer came from a silent server
 
 Keeper = tuple[str, str]
@@ -35,8 +36,9 @@ Keeper = tuple[str, str]
 @dataclass(slots=True)
 class _Visit:
     """The result of asking one keeper. *busy*: entries that somebody else was withdrawing. *left*: how many there was
-    no time for."""
+    no time for. *told*: counts what was told of answers that stay, of all keepers."""
 
+    told: "count[int]"
     silent: bool = False
     left: int = 0
     busy: list[Challenge] = field(default_factory=list)
@@ -60,22 +62,25 @@ def sweep(tools: Tools, without: Collection[Keeper] = ()) -> Swept:
         solver = tools.solvers.get(entry.type)
         keepers.setdefault((entry.type, solver.keeper(entry) if solver else ""), []).append(entry)
     asked = [keeper for keeper in keepers if keeper not in without]
-    outs = each_on_thread(lambda keeper: _visit(keepers[keeper], tools, deadline), asked, _AT_ONCE)
+    told = count()
+    outs = each_on_thread(lambda keeper: _visit(keepers[keeper], tools, deadline, told), asked, _AT_ONCE)
     visits = {keeper: out.result() for keeper, out in zip(asked, outs, strict=True)}
     silent = {keeper for keeper, visit in visits.items() if visit.silent}
     left += sum(visit.left for visit in visits.values())
     for keeper in visits.keys() - silent:
-        left += _visit(visits[keeper].busy, tools, deadline).left
+        left += _visit(visits[keeper].busy, tools, deadline, told).left
+    if (more := next(told) - _MOST_TOLD) > 0:
+        log.warning("challenge.left", more=more)
     if left:
         log.warning("sweep.unfinished", left=left, seconds=deadline.seconds)
     return Swept({*without, *silent}, left)
 
 
-def _visit(entries: Sequence[Challenge], tools: Tools, deadline: Deadline) -> _Visit:
+def _visit(entries: Sequence[Challenge], tools: Tools, deadline: Deadline, told: "count[int]") -> _Visit:
     zones: dict[str, list[Challenge]] = {}
     for entry in entries:
         zones.setdefault(entry.zone, []).append(entry)
-    visit = _Visit()
+    visit = _Visit(told)
     for some in zones.values():
         _sweep(some, tools, visit, deadline)
     return visit
@@ -85,21 +90,24 @@ def _sweep(entries: Sequence[Challenge], tools: Tools, visit: _Visit, deadline: 
     if deadline.over:
         visit.left += len(entries)
         return
-    owners, began = [entry.owner for entry in entries], tools.clock()
+    owners, began = [entry.owner for entry in entries[:_MOST_TOLD]], tools.clock()
     try:
         swept = take_back_left(entries, tools)
         taken = {entry.id for entry in swept}
         visit.busy += [entry for entry in entries if entry.id not in taken]
         if swept:
-            log.info("challenge.swept", owners=[entry.owner for entry in swept])
+            log.info("challenge.swept", owners=[entry.owner for entry in swept[:_MOST_TOLD]], all=len(swept))
     except CertfleetError as error:
         if len(entries) > 1 and error.retry is Retry.NEVER:  # one of them may be the cause
             for entry in entries:
                 _sweep([entry], tools, visit, deadline)
             return
         visit.silent |= error.retry is Retry.SOON and tools.clock() - began > _SILENT
-        log.warning("challenge.left", owners=owners, error=str(error))
+        if next(visit.told) < _MOST_TOLD:
+            log.warning("challenge.left", owners=owners, error=str(error))
     except Exception as fault:  # an unforeseen row stops neither the others nor the run
+        if next(visit.told) >= _MOST_TOLD:
+            return
         log.error("challenge.fault", owners=owners, error=f"{type(fault).__name__}: {fault}")
         log.info("challenge.fault_traced", owners=owners, exc_info=True)
 

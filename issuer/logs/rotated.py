@@ -4,13 +4,13 @@ import contextlib
 import errno
 import gzip
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from common.errors import FileError
+from common.files import status_of_regular
 from common.folders import Folder, open_place
 from issuer.rules.rotated import PACKED, rotated
 
@@ -49,9 +49,7 @@ def _newest_first(folder: Folder, name: str) -> list[tuple[str, os.stat_result]]
 def _end(folder: Folder, name: str, most: int) -> bytes:
     """The last *most* bytes of a rotated log. Raises OSError, EOFError, zlib.error."""
     with os.fdopen(folder.open(name, _FOR_READING), "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", name)
+        status = status_of_regular(stream.fileno(), name)
         if not name.endswith(PACKED):
             stream.seek(max(0, status.st_size - most))
             return stream.read(most)

@@ -34,7 +34,7 @@ class Backlog:
             self._deferred[row.name] = (until, now, row)
 
     def ready(self, rows: Iterable[DueRow], now: float) -> list[DueRow]:
-        """Those of *rows* that are not deferred. Forgets the names that *rows* lacks: when such a name is enrolled
+        """The *rows* that are not deferred. Forgets the names that *rows* lacks: when such a name is enrolled
         anew, it is ready at once."""
         found = list(rows)
         with self._lock:

@@ -32,6 +32,10 @@ class HostStore(Protocol):
     def all_follow(self, names: Collection[str], until: int) -> None:
         """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds)."""
 
+    def settle(self, reports: Collection[Report]) -> None:
+        """Save that a look at *reports* has nothing more to find, until they change: they name the present certificate,
+        or nobody needs to know."""
+
 
 class Rows(Protocol):
     def enrolled(self, names: Sequence[str]) -> Iterable[Enrolment]:
@@ -50,15 +54,18 @@ def look_at_hosts(
     """How many hosts are not well, by how they are not; what is news is told. Raises StoreError, FileError."""
     found: Counter[HostState] = Counter()
     for names in chunks(hosts.suspects(now, settings), _AT_ONCE):
-        reports, follow = hosts.reports(names, now), []
-        standings: dict[Standing, bool] = {}
+        reports, follow, standings = dict(hosts.reports(names, now)), [], dict[Standing, bool]()
+        settled: list[Report] = []
         for row in rows.enrolled(names):
-            mine = reports.get(row.name, ())
+            mine = reports.pop(row.name, ())
             theirs = [standing(report, row, now, settings) for report in mine]
             standings |= {one: row.enabled and is_bad(one, now, settings) for one in theirs}
-            if all(report.sha256 == row.fingerprint or is_forgotten(report, now, settings) for report in mine):
+            well = [one for one in mine if one.sha256 == row.fingerprint or is_forgotten(one, now, settings)]
+            settled += well
+            if len(well) == len(mine):
                 follow.append(row.name)
         hosts.all_follow(follow, now - settings.behind)
         outbox.tell_hosts(names, standings)
+        hosts.settle([*settled, *(report for of_nobody in reports.values() for report in of_nobody)])
         found.update(one.state for one, bad in standings.items() if bad)
     return found

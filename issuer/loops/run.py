@@ -117,7 +117,7 @@ class Pass:
         self._stopping = False
         self.summary = Summary()  # true at any moment: a pass may be abandoned
         self._told = ""
-        self._untold: list[Ended] = []  # whose failures no complaint has told yet
+        self._untold: list[Ended] = []  # the failures that no complaint has told yet
         self._ends = -math.inf  # monotonic: failures are retried until then
         self._rows: dict[str, Enrolment] = {}
         self.progress = ""  # how far it is, in a line for people; read by another thread
@@ -243,7 +243,7 @@ class Pass:
         self.summary.endings[ended.name] = ended
         if ended.ending is Ending.FAILED:
             self.summary.failures[ended.name] = ended
-        if not ended.before:  # of those the complaint tells, for all with one failure together
+        if not ended.before:  # the others are told by the complaint, which joins those with one failure
             self._say(ended.line(self._tries))
         if not self._complains_at_end:
             self._untold.append(ended)

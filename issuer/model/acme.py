@@ -20,7 +20,7 @@ class Challenge:
 
     @property
     def ours(self) -> bool:
-        """False where a person publishes it: it is journalled without a zone."""
+        """Do we publish it? False where a person does: it is journalled without a zone."""
         return self.zone != ""
 
     @property

@@ -219,10 +219,6 @@ class NotifySettings(MailSettings):
 
     syslog: bool = setting(boolean, False)
 
-    @property
-    def wanted(self) -> bool:
-        return bool(self.email_to) or self.syslog
-
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:

@@ -228,3 +228,10 @@ def from_json(document: dict[str, Any]) -> Event:
     known = {field.name for field in dataclasses.fields(Event)}
     values = {key: value for key, value in document.items() if key in known}
     return checked(Event(**values | {"kind": EventKind(values["kind"])}))
+
+
+def shortened(event: Event, longest: int) -> Event:
+    """*event*, each of its texts cut to *longest* characters."""
+    facts = dataclasses.asdict(event)
+    cut: dict[str, Any] = {name: fact[:longest] for name, fact in facts.items() if isinstance(fact, str)}
+    return dataclasses.replace(event, **cut)

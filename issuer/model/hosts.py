@@ -31,8 +31,7 @@ ReportKey = tuple[str, str, str]
 @dataclass(frozen=True, slots=True)
 class Report:
     """The last report of one host's agent about one certificate, written by one account. Nothing in it is to be
-    trusted. *changes_only*: its agent is of an earlier version, which does not report daily. *gone*: the table has lost
-    it, and only its key and its moment are known."""
+    trusted. *gone*: the table has lost it, and only its key and its moment are known."""
 
     name: str
     host: str
@@ -41,7 +40,6 @@ class Report:
     not_after: int
     state: str
     reported_at: int
-    changes_only: bool = False
     gone: bool = False
 
     @property
@@ -51,12 +49,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The memory of a report: its own moment, the moment at which that one was *seen* first, and whether its
-    agent has ever reported *daily*."""
+    """The memory of a report: its own moment, and the moment at which that one was *seen* first; and the SHA-256 of the
+    certificate that it named when it was last *settled*: it served the present one. None as long as it did not."""
 
     reported: int
     seen: int
-    daily: bool
+    settled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class OurNames:
         return frozenset(name[2:] for name in self.names if name.startswith("*."))
 
     def among(self, names: Iterable[str]) -> list[str]:
-        """Those of a certificate's *names* that concern us: one of ours, one that a wildcard of ours covers, a wildcard
+        """The *names* of a certificate that concern us: one of ours, one that a wildcard of ours covers, a wildcard
         that covers one of ours."""
         return sorted(filter(self._is_ours, names))
 

@@ -16,9 +16,9 @@ _FORMS = (str, str, int, str, str, str, bool, bool)  # of the fields, as JSON ha
 
 @dataclass(frozen=True, slots=True)
 class Unapproved:
-    """*name*: of its row. *sha256*: of the certificate, by which the versions have it. *until*: the moment (epoch
-    seconds) from which on it needs no approval. The others are columns of ``certs`` that it gets once it is the present
-    one; *asks*: does its CA offer renewal information?"""
+    """*name*: of its row. *sha256*: of the certificate, under which the table ``versions`` has it. *until*: the moment
+    (epoch seconds) from which on it needs no approval. The others are columns of ``certs`` that it gets once it is the
+    present one; *asks*: does its CA offer renewal information?"""
 
     name: str
     sha256: str

@@ -1,10 +1,9 @@
-"""The outbox of events: new ones go to syslog at once and into one mail later.
+"""The outbox of events: new ones go to every channel at once and into one mail later.
 
 Nothing here fails a run. An event stays in memory while the database is away, and in the database while the mail server
 is away; both are tried again.
 """
 
-import logging
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +13,6 @@ import structlog
 
 from common.clock import Clock
 from common.errors import CertfleetError
-from common.log import Syslog
 from issuer.model.events import Event, EventKind, of_ending, of_strangers
 from issuer.model.hosts import Standing
 from issuer.model.outcomes import Ended
@@ -25,16 +23,6 @@ from issuer.rules.alarms import mail_moment
 
 log = structlog.get_logger()
 _MOST_KEPT = 100_000  # events in memory while the database is away
-_LEVELS = {
-    EventKind.RECOVERED: logging.INFO,
-    EventKind.HOST_WELL: logging.INFO,
-    EventKind.ROW_WELL: logging.INFO,
-    EventKind.CA_CHANGED: logging.WARNING,
-    EventKind.INCIDENT: logging.WARNING,
-    EventKind.DISABLED: logging.WARNING,
-    EventKind.ENDS_SOON: logging.WARNING,
-    EventKind.AUDIT: logging.WARNING,
-}
 
 
 class NoticeStore(Protocol):
@@ -60,7 +48,7 @@ class NoticeStore(Protocol):
         """(first, last) epoch second of the events that wait for a mail; None without any."""
 
     def take(self, delivery: str, now: int) -> list[Event]:
-        """Reserve every event that waits for a mail for *delivery*, and return them."""
+        """Reserve the events that wait for a mail for *delivery*, of very many the first ones, and return them."""
 
     def sent(self, delivery: str) -> None:
         """The mail *delivery* was sent: its events are done."""
@@ -74,6 +62,13 @@ class Post(Protocol):
         """Send one mail. Raises MailError."""
 
 
+class Channel(Protocol):
+    """A way in which people hear of an event at once; mail, which gathers events, is a :class:`Post`."""
+
+    def say(self, event: Event, tries: Tries) -> None:
+        """Tell people of *event*. *tries*: who makes the next attempts. Never raises, and takes seconds at most."""
+
+
 class Outbox:
     """Call :meth:`tell` and :meth:`note` from any thread, :meth:`settle` and :meth:`deliver` from one at a time."""
 
@@ -81,7 +76,7 @@ class Outbox:
         self,
         notices: NoticeStore,
         post: Post | None,
-        syslog: Syslog | None,
+        channels: Sequence[Channel],
         *,
         host: str,
         stuck_after: int,
@@ -92,7 +87,7 @@ class Outbox:
         """*tries*: who makes the next attempts after an event was told. *itself*: how this issuer itself is."""
         self._notices = notices
         self._post = post
-        self._syslog = syslog
+        self._channels = channels
         self._host = host
         self._stuck_after = stuck_after
         self._clock = clock
@@ -105,8 +100,8 @@ class Outbox:
 
     @property
     def wanted(self) -> bool:
-        """Is mail or syslog configured?"""
-        return self._post is not None or self._syslog is not None
+        """Is mail or a channel configured?"""
+        return self._post is not None or bool(self._channels)
 
     def tell(self, event: Event) -> None:
         """Keep *event* until the next :meth:`settle`. Never raises."""
@@ -132,8 +127,8 @@ class Outbox:
         self._write_down(others=False)
 
     def settle(self) -> bool:
-        """Look how this issuer is, save the kept events and send the new ones to syslog. False while the database is
-        away."""
+        """Look how this issuer is, save the kept events and send the new ones to the channels. False while the database
+        is away."""
         now = self._itself()
         if now is not None and now != self._last_itself:
             self._last_itself = now
@@ -162,8 +157,8 @@ class Outbox:
         return True
 
     def tell_rows(self, rows: RowsFound) -> None:
-        """Save which rows are not as they should be, these and no others, and send what is new to syslog. Never raises
-        CertfleetError: the next look finds what could not be saved."""
+        """Save which rows are not as they should be, these and no others, and send what is new to the channels.
+        Never raises CertfleetError: the next look finds what could not be saved."""
         if not self.wanted:
             return
         events = [event for event in map(of_ending, rows.endings) if event is not None]
@@ -180,8 +175,8 @@ class Outbox:
         self._speak(found)
 
     def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
-        """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to syslog. Never
-        raises CertfleetError: the next look finds what could not be saved."""
+        """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to the channels.
+        Never raises CertfleetError: the next look finds what could not be saved."""
         if not self.wanted:
             return
         by_mail, now = self._post is not None, int(self._clock())
@@ -193,8 +188,8 @@ class Outbox:
     def _speak(self, events: Sequence[Event]) -> None:
         for event in events:
             log.info("notification.noted", kind=event.kind.value, certificate=event.name)
-            if self._syslog is not None:
-                self._syslog.send(_LEVELS.get(event.kind, logging.ERROR), mail_text.line(event, self._tries))
+            for channel in self._channels:
+                channel.say(event, self._tries)
 
     def take_over(self, other: "Outbox") -> None:
         """Take the kept events of *other*, which the new configuration replaces."""
@@ -224,7 +219,7 @@ class Outbox:
         return unsent is not None and mail_moment(*unsent, self._mailed_at) <= self._clock()
 
     def deliver(self) -> None:
-        """Send one mail with every unsent event. Never raises CertfleetError."""
+        """Send one mail with the unsent events, of very many the first ones. Never raises CertfleetError."""
         if self._post is None:
             return
         delivery = secrets.token_hex(16)

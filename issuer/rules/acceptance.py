@@ -32,19 +32,19 @@ _MOST_SORTED = 8  # certificates: each order is tried
 @dataclass(frozen=True, slots=True)
 class Past:
     """The certificates of a name as an issuer remembers them, whatever the database says. *stored* and *revoked*: their
-    SHA-256. *newest*: the latest notBefore (epoch seconds) of those stored. *revoked* has keys as well; a certificate
+    SHA-256. *issued*: the notBefore (epoch seconds) of each that was stored. *revoked* has keys as well; a certificate
     for one of these is put on record where it is stored, so that it can be revoked too."""
 
     stored: frozenset[str] = frozenset()
     revoked: frozenset[str] = frozenset()
-    newest: int = 0
+    issued: tuple[int, ...] = ()
 
     def faults(self, leaf: Certificate) -> list[str]:
         """Why *leaf* is no new certificate."""
         sha256, found = fingerprint(leaf), []
         if sha256 in self.stored:
             found.append("it was stored before")
-        elif not_before(leaf) < self.newest - _BACKDATED:
+        elif not_before(leaf) < max(self.issued, default=0) - _BACKDATED:
             found.append("it is older than one that was stored before")
         if sha256 in self.revoked:
             found.append("it was revoked")

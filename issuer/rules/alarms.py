@@ -38,7 +38,7 @@ _COVERED_BY = {  # an alarm of one of these says it already
     EventKind.AUDIT: frozenset({EventKind.AUDIT}),
     EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
-NEVER_MUTED = OF_ROWS | {  # who writes to the table could mute a row, and these are what he would hide
+NEVER_MUTED = OF_ROWS | {  # a thief who writes to the table could mute a row, to hide these
     EventKind.PLANTED,
     EventKind.STATEMENT_KEY,
     EventKind.DISABLED,

@@ -1,4 +1,4 @@
-"""What logs tell of those who asked for answers to challenges, and its sentences. Pure."""
+"""The requests for answers to challenges that logs tell of, and the sentences about them. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,8 +18,8 @@ _LONGEST_WHO, _LONGEST_HOW = 60, 100
 def asked_for(
     server: str, wanted: Mapping[str, Sequence[str]], logs: Sequence[Log], since: float, parse: Parser
 ) -> Asked:
-    """What *logs* tell of requests since that moment (epoch seconds). *wanted*: by the name that is validated, the
-    paths or the DNS names, in lower case, by which its answer is asked for."""
+    """The requests since that moment (epoch seconds) that *logs* tell of. *wanted*: for each name that is validated,
+    the paths or DNS names, in lower case, by which its answer is asked for."""
     found = {name: _requests(sought, logs, since, parse) for name, sought in wanted.items()}
     missing = tuple(name for name, requests in found.items() if not requests)
     problems = {str(log.file): log.problem or (_gap(log, since) if missing else "") for log in logs}
@@ -39,7 +39,7 @@ def sentences(asked: Asked) -> list[str]:
 
 
 def advice(asked: Asked) -> str:
-    """What to do about names for which nobody asked; "" where there are none."""
+    """The hint about names for which nobody asked; "" where there are none."""
     if not asked.silent:
         return ""
     return f"look for a firewall before our {asked.server}, and for other addresses in DNS"

@@ -22,7 +22,7 @@ class Answer:
 
 
 def pending(authorizations: Sequence[CaAuthorization]) -> list[CaAuthorization]:
-    """Those of *authorizations* that want an answer; valid ones need none. Raises AcmeProblem: Retry.LATER for one that
+    """The *authorizations* that want an answer; valid ones need none. Raises AcmeProblem: Retry.LATER for one that
     the CA has ended, SOON for an unknown status, because something other than the CA may have answered."""
     odd = [authorization for authorization in authorizations if authorization.status not in ("pending", "valid")]
     dead = [authorization for authorization in odd if authorization.status in _DEAD]

@@ -181,7 +181,7 @@ def _of_extensions(extensions: x509.Extensions) -> Iterator[str]:
 
 
 def _other_names(extensions: x509.Extensions) -> list[x509.GeneralName]:
-    """Its alternative names that no CA certifies by ACME: neither DNS names nor single IP addresses."""
+    """The alternative names that no CA certifies by ACME: neither DNS names nor single IP addresses."""
     found = [each.value for each in extensions if isinstance(each.value, x509.SubjectAlternativeName)]
     return [
         name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from common.dataclasses import dataclass, field
 from common.egress.needs import Need, both, by_url, of_database, of_mail
 from common.endpoint import parse_endpoint
 from issuer.model.config import DnsSettings, Settings
@@ -11,6 +12,21 @@ NameServer = tuple[str, int, str]
 
 _DNS = 53
 HTTP = 80
+
+
+@dataclass(slots=True)
+class Needs:
+    """The connections *outwards*, which this issuer makes, and *inwards*, which a CA makes. *warnings*: sentences about
+    what could not be found out."""
+
+    outwards: list[Need] = field(default_factory=list)
+    inwards: list[Need] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, other: "Needs") -> None:
+        self.outwards += other.outwards
+        self.inwards += other.inwards
+        self.warnings += other.warnings
 
 
 def of_settings(settings: Settings) -> list[Need]:
@@ -41,16 +57,16 @@ def _of_dns(settings: DnsSettings) -> Iterator[Need]:
                 continue
 
 
-def of_web_hosts(names: Iterable[str], port: int, *, fetched: bool) -> tuple[list[Need], list[Need]]:
-    """The needs outwards and inwards of names that http-01 validates. *fetched*: we look at them before the CA does."""
+def of_web_hosts(names: Iterable[str], port: int, *, fetched: bool) -> Needs:
+    """The needs of names that http-01 validates. *fetched*: we look at them before the CA does, at *port*."""
     inwards = [Need(name, HTTP, "tcp", "http-01: the CA fetches the answer") for name in names]
-    return [Need(need.host, port, "tcp", "http-01: our own look") for need in inwards if fetched], inwards
+    return Needs([Need(need.host, port, "tcp", "http-01: our own look") for need in inwards if fetched], inwards)
 
 
 def of_name_servers(
     servers: Sequence[NameServer], parents: Sequence[NameServer], delegated: Sequence[str], way: str
-) -> tuple[list[Need], list[Need]]:
-    """The needs outwards and inwards of the *way* dns-01 or dns-persist-01: the servers that show the challenge, those
+) -> Needs:
+    """The needs of the *way* dns-01 or dns-persist-01: the servers that show the challenge, those
     that are asked for the delegation, and the hosts that the CA asks."""
     outwards = [
         need
@@ -58,4 +74,5 @@ def of_name_servers(
         for address, port, name in some
         for need in both(address, port, f"{role} ({name})" if name else role)
     ]
-    return outwards, [need for host in delegated for need in both(host, _DNS, f"{way}: the CA asks for the answer")]
+    asked = f"{way}: the CA asks for the answer"
+    return Needs(outwards, [need for host in delegated for need in both(host, _DNS, asked)])

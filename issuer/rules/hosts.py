@@ -11,7 +11,6 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Heard, HostState, Report, ReportKey, Standing
 
 WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled", "held")
-NOT_WELL_WORDS = ("pending", "broken", "failed", "refused", "unproven", "unreachable")
 CLOCK_AHEAD = 86400  # seconds by which a host's clock may be ahead of ours
 _WORST_FIRST = list(HostState)
 _LONGEST_DETAIL = 300  # characters of an agent's sentence, for people
@@ -27,23 +26,29 @@ def recalled(
     stored: Sequence[Report], heard: Mapping[ReportKey, Heard], now: int, *, is_all: bool
 ) -> tuple[list[Report], dict[ReportKey, Heard]]:
     """The reports about one certificate as they are believed by what was *heard* before, with those that the table has
-    lost if *is_all* of it was read; and what is to be remembered. A moment ahead counts as that at which we saw it. An
-    agent that has reported daily still does."""
+    lost if *is_all* of it was read; and what is to be remembered. A moment ahead counts as that at which we saw it."""
     believed, news = list[Report](), dict[ReportKey, Heard]()
     for report in stored:
         before = heard.get(report.key)
-        daily = not report.changes_only or (before is not None and before.daily)
         is_same = before is not None and before.reported == report.reported_at
-        after = Heard(report.reported_at, before.seen if before is not None and is_same else now, daily)
+        seen = before.seen if before is not None and is_same else now
+        after = Heard(report.reported_at, seen, before.settled if before is not None else None)
         if after != before:
             news[report.key] = after
         ahead = after.seen < report.reported_at <= now + CLOCK_AHEAD
         moment = after.seen if ahead else report.reported_at
-        believed.append(replace(report, changes_only=not daily, reported_at=moment))
+        believed.append(replace(report, reported_at=moment))
     there = {report.key for report in stored}
     lost = {key: one for key, one in heard.items() if is_all and key not in there}
     believed += [Report(*key, "", 0, "", min(one.reported, one.seen), gone=True) for key, one in lost.items()]
     return believed, news
+
+
+def is_doubtful(stored: Sequence[Report], believed: Sequence[Report], heard: Mapping[ReportKey, Heard]) -> bool:
+    """Has the table other reports about one certificate than are *believed*, or names one of them another certificate
+    than when it was last settled?"""
+    settled = {key: one.settled for key, one in heard.items()}
+    return stored != believed or any(settled.get(one.key) != one.sha256 for one in stored)
 
 
 def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:
@@ -56,7 +61,7 @@ def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -
         return Standing(report, HostState.EXPIRED, ends)
     if report.state not in WELL_WORDS or report.reported_at > now + CLOCK_AHEAD:
         return Standing(report, HostState.NOT_WELL, report.reported_at)
-    if not report.changes_only and report.reported_at < now - settings.silent:
+    if report.reported_at < now - settings.silent:
         return Standing(report, HostState.SILENT, report.reported_at)
     if is_present:
         return Standing(report, HostState.NOT_PROVABLE if report.state == "unprovable" else HostState.CURRENT)

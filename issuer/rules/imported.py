@@ -36,12 +36,12 @@ def next_look(row: Enrolment, now: int, policy: RenewalSettings) -> int:
 
 
 def sentence(row: Enrolment) -> str:
-    """Its end and what to do, for people."""
+    """The end of an imported certificate and what to do, for people."""
     return f"imported, valid until {utc_text(row.ends)}; {how_to_renew(row)}"
 
 
 def how_to_renew(row: Enrolment) -> str:
-    """What a person does to replace an imported certificate: the note of the row, then the command."""
+    """The way for a person to replace an imported certificate: the note of the row, then the command."""
     how = row.watch.renewal_note or "renew it where it was bought"
     return f"{how}, then `certfleet-issuer import {quote(row.name)} --crt FILE`"
 

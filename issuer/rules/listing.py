@@ -16,8 +16,8 @@ _FAR = 2**62  # a moment after every other one
 
 
 def selected(entries: Sequence[Entry], choice: Choice) -> list[Entry]:
-    """Those *entries* that are asked for, all pages, in their order. A search finds a part of the name, of another name
-    of the certificate, of its comment, its issuer, or of a host."""
+    """The *entries* that are asked for, of all pages, in their order. A search finds a part of the name, of another
+    name of the certificate, of its comment, its issuer, or of a host."""
     wanted = choice.search.strip().lower()
     found = [
         entry

@@ -151,7 +151,7 @@ class Left:
 
 
 def left(entry: Entry, now: int) -> Left | None:
-    """None without a certificate that can be read."""
+    """The life that is left; None without a certificate that can be read."""
     life = entry.ends - entry.starts
     if not entry.starts or life <= 0:
         return None

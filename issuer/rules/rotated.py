@@ -14,7 +14,7 @@ _DATE = r"[.-](?=(?:[-_.:T]?\d){8})\d+(?:[-_.:T]\d+)*"  # before an extension a 
 
 
 def rotated(name: str, listed: Iterable[str]) -> list[str]:
-    """Those of the *listed* names that the log *name* has had; of one that is there packed and not the latter alone."""
+    """The *listed* names that the log *name* has had. Of a file that is there packed and unpacked, the unpacked one."""
     stem, extension = re.escape(PurePath(name).stem), re.escape(PurePath(name).suffix)
     pattern = re.compile(rf"(?:{re.escape(name)}{_AGE}|{stem}{_DATE}{extension})(?:{re.escape(PACKED)})?")
     found = {one for one in listed if pattern.fullmatch(one)}

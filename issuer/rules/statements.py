@@ -62,7 +62,7 @@ def fault_by_hand(row: Enrolment, read: Read) -> str:
 
 
 def again(row: Enrolment, read: Read) -> Verdict:
-    """With another key of ours: what was signed before, as long as it is the present certificate still."""
+    """The verdict on signing with another key of ours: only what was signed before, and is still the present one."""
     statement = read(row.statement) if row.statement else None
     if fault := _fault(row, statement):
         return Verdict(fault)

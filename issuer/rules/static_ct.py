@@ -51,7 +51,7 @@ def checkpoint(content: bytes, origin: str, key: bytes) -> Checkpoint:
 
 
 def _verified(found: Checkpoint, signature: bytes, key: bytes) -> Checkpoint:
-    """With the moment of the signature (RFC 6962 §3.5)."""
+    """*found* with the moment of its signature, which is proven (RFC 6962 §3.5)."""
     reader = _Reader(signature)
     at = reader.number(8)
     reader.number(2)  # the algorithms: those of the key
@@ -147,7 +147,7 @@ def _elements(content: bytes) -> Iterator[bytes]:
 
 
 def _extent(data: bytes, position: int) -> tuple[int, int]:
-    """Where the content of the element at *position* starts and ends."""
+    """The positions at which the content of the element at *position* starts and ends."""
     length, start = data[position + 1], position + 2
     if length >= 0x80:
         count = length & 0x7F

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 _warned: dict[str, set[tuple[str, str]]] = {}  # by table: (row, value)
 _MOST_WARNED = 20  # rows of one table: somebody may add any number
 _LONGEST_WORDS = 65_535  # characters
+LONGEST_TOLD = 2000  # characters of a text for people; nothing of ours writes more
 
 
 class _Start(sa.sql.functions.FunctionElement[Any]):
@@ -121,6 +122,19 @@ class Words(sa.TypeDecorator[str]):
         if isinstance(value, bytes) and dialect.name != "sqlite":
             return value.decode(errors="replace")
         return value if isinstance(value, str) else ""
+
+
+class Told(Words):
+    """Text for people; of a longer one than our commands write, the first 2,000 characters and "…"."""
+
+    cache_ok = True
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return _Start(column, LONGEST_TOLD + 1, self)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str:
+        text = super().process_result_value(value, dialect)
+        return text if len(text) <= LONGEST_TOLD else text[:LONGEST_TOLD] + "…"
 
 
 class Octets(sa.TypeDecorator[bytes]):

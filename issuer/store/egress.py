@@ -7,11 +7,12 @@ import sqlalchemy as sa
 from common.egress.needs import Sighting
 from issuer.ground.chunks import chunks
 from issuer.store.cells import too_far
-from issuer.store.database import Database, rows_of
+from issuer.store.database import Database
 from issuer.store.tables import egress
 
 _REMEMBERED = 90 * 86400  # seconds since an address was seen last
 _MOST = 10_000  # rows that are read and kept; the ones that were seen longest ago go first
+_MOST_OF_HOST = 500  # who answers for a name may give another address each time, and crowds no other host out
 _AT_ONCE = 500
 
 _SAME = sa.and_(egress.c.host == sa.bindparam("the_host"), egress.c.address == sa.bindparam("the_address"))
@@ -25,7 +26,8 @@ class Egress:
         self._database = database
 
     def remembered(self, hosts: Iterable[str], now: int) -> dict[str, list[Sighting]]:
-        """The sightings of each of *hosts* before *now* (epoch seconds), at most 10,000. A moment to come is none."""
+        """The sightings of each of *hosts* before *now* (epoch seconds), the newest 500 of one. A moment to come is
+        none."""
         names = set(hosts)
         return self._database.read(lambda connection: _sightings(connection, names, now))
 
@@ -39,12 +41,19 @@ class Egress:
                 connection.execute(_DELETE, [{"the_host": row["host"], "the_address": row["address"]} for row in some])
                 connection.execute(egress.insert(), some)
             connection.execute(egress.delete().where(sa.or_(egress.c.last_seen < now - _REMEMBERED, _to_come(now))))
-            newest = sa.select(egress.c.last_seen).order_by(egress.c.last_seen.desc()).offset(_MOST).limit(1)
-            too_old = connection.scalar(newest)
-            if too_old is not None:
-                connection.execute(egress.delete().where(egress.c.last_seen < too_old))
+            for host in known:
+                _keep_newest(connection, egress.c.host == host, _MOST_OF_HOST)
+            _keep_newest(connection, sa.true(), _MOST)
 
         self._database.write(work, durable=False)
+
+
+def _keep_newest(connection: sa.Connection, these: sa.ColumnElement[bool], most: int) -> None:
+    """Forget all of *these* but *most*, of very many the next 10,000."""
+    newest_first = sa.select(egress.c.host, egress.c.address).where(these).order_by(egress.c.last_seen.desc())
+    others = connection.execute(newest_first.offset(most).limit(_MOST)).all()
+    if others:
+        connection.execute(_DELETE, [{"the_host": host, "the_address": address} for host, address in others])
 
 
 def _row(host: str, one: Sighting) -> dict[str, object]:
@@ -57,9 +66,11 @@ def _to_come(now: int) -> sa.ColumnElement[bool]:
 
 
 def _sightings(connection: sa.Connection, hosts: set[str], now: int) -> dict[str, list[Sighting]]:
+    newest = sa.select(egress).where(egress.c.host == sa.bindparam("the_host"), sa.not_(_to_come(now)))
+    newest = newest.order_by(egress.c.last_seen.desc()).limit(_MOST_OF_HOST)
     found: dict[str, list[Sighting]] = {}
-    newest = sa.select(egress).where(sa.not_(_to_come(now))).order_by(egress.c.last_seen.desc()).limit(_MOST)
-    for row in rows_of(connection, newest, egress.c.host, hosts):
-        sighting = Sighting(row.address, row.ttl, row.first_seen, row.last_seen, now=False)
-        found.setdefault(row.host, []).append(sighting)
+    for host in sorted(hosts):
+        for row in connection.execute(newest, {"the_host": host}):
+            sighting = Sighting(row.address, row.ttl, row.first_seen, row.last_seen, now=False)
+            found.setdefault(row.host, []).append(sighting)
     return found

@@ -10,9 +10,7 @@ import sqlalchemy as sa
 from common import dataclasses
 from common.strict_json import checked, parse_json
 from issuer.model.failure import Failure
-
-_LONGEST = 2000  # characters in a column
-
+from issuer.store.cells import LONGEST_TOLD
 
 _PARTS = ("what", "why", "hint", "reference", "url", "asked")
 NO_FAILURE = dict.fromkeys(("last_error", *(f"last_{part}" for part in _PARTS)))
@@ -20,13 +18,13 @@ NO_FAILURE = dict.fromkeys(("last_error", *(f"last_{part}" for part in _PARTS)))
 
 def line(failure: Failure) -> str:
     """The failure in one line, cut to the length of its column."""
-    return failure.sentence[:_LONGEST]
+    return failure.sentence[:LONGEST_TOLD]
 
 
 def failure_cells(failure: Failure) -> dict[str, str]:
     """The columns of ``certs``, by name."""
     parts = {"what": failure.what, "why": failure.why, "hint": failure.hint, "url": failure.url, "asked": failure.asked}
-    cells = {f"last_{part}": text[:_LONGEST] for part, text in parts.items()}
+    cells = {f"last_{part}": text[:LONGEST_TOLD] for part, text in parts.items()}
     return {"last_error": line(failure), "last_reference": failure.reference, **cells}
 
 
@@ -41,7 +39,7 @@ def failure_of(row: sa.RowMapping) -> Failure | None:
 
 def to_text(failure: Failure) -> str:
     """The failure in one column, as JSON."""
-    return json.dumps({part: text[:_LONGEST] for part, text in dataclasses.asdict(failure).items()})
+    return json.dumps({part: text[:LONGEST_TOLD] for part, text in dataclasses.asdict(failure).items()})
 
 
 def of_text(text: str) -> Failure | None:

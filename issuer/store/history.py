@@ -55,7 +55,7 @@ class Version:
 
     @property
     def bundle(self) -> Bundle | Damaged:
-        """Parsed anew each time."""
+        """The certificate with its chain, parsed anew each time."""
         bundle = bundle_of(self.crt, self.ca)
         if isinstance(bundle, Bundle) and self.ca and not bundle.chain:
             return Damaged("its chain has no certificate")
@@ -72,7 +72,7 @@ class AuditEvent:
 
     @property
     def fields(self) -> dict[str, str]:
-        """For --json."""
+        """The event for --json."""
         return {"at": utc_text(self.at), "event": self.event, "detail": self.detail}
 
 

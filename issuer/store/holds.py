@@ -14,7 +14,7 @@ from issuer.store.failures import line
 from issuer.store.present import add_event
 from issuer.store.tables import certs, holds
 
-# seconds. Orders that are asked for side by side are each told a moment, and the hold that is kept has one of them
+# seconds by which the moments of one limit differ: orders asked for side by side are told one each, and one is kept
 _SIDE_BY_SIDE = 60
 
 

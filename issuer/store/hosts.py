@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from issuer.ground.chunks import chunks
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Report, ReportKey
-from issuer.rules.hosts import CLOCK_AHEAD, NOT_WELL_WORDS
+from issuer.rules.hosts import CLOCK_AHEAD, WELL_WORDS
 from issuer.store.database import Database, rows_of
 from issuer.store.tables import certs, host_alarms, installations
 
@@ -17,7 +18,7 @@ MOST_READ = 50_000  # reports in one answer
 _NAMES_CHANGED = 500  # in one statement
 _PORTION = 1000  # names in one answer
 _LONGEST_DETAIL = 2000  # characters
-_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report", "changes_only")
+_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report")
 _DETAIL = sa.func.substr(installations.c.detail, 1, _LONGEST_DETAIL, type_=installations.c.detail.type)
 
 
@@ -85,12 +86,11 @@ class Hosts:
         """The certificates of which a host may not be well, or was told to be not well. Each question has an index."""
         columns, forgotten = installations.c, now - settings.forget
         lately = columns.ts_report > forgotten
-        daily = columns.changes_only.is_(None)
         questions: Sequence[sa.Select[Any]] = (
             sa.select(certs.c.name).where(certs.c.hosts_look_at <= now - settings.behind),
-            sa.select(columns.name).where(daily, lately, columns.ts_report < now - settings.silent).distinct(),
-            sa.select(columns.name).where(daily, columns.ts_report > now + CLOCK_AHEAD).distinct(),
-            sa.select(columns.name).where(columns.state.in_(NOT_WELL_WORDS), lately).distinct(),
+            sa.select(columns.name).where(lately, columns.ts_report < now - settings.silent).distinct(),
+            sa.select(columns.name).where(columns.ts_report > now + CLOCK_AHEAD).distinct(),
+            sa.select(columns.name).where(_none_of(columns.state, WELL_WORDS), lately).distinct(),
             sa.select(columns.name).where(columns.not_after.between(1, now), lately).distinct(),
             sa.select(host_alarms.c.name).distinct(),
         )
@@ -113,6 +113,13 @@ class Hosts:
             self._database.write(work, durable=False)
 
 
+def _none_of(column: sa.ColumnElement[str], words: Collection[str]) -> sa.ColumnElement[bool]:
+    """Is a cell none of *words*? In ranges between them, because SQLite answers NOT IN by no index."""
+    ranked = sorted(words)
+    between = [sa.and_(column > one, column < following) for one, following in pairwise(ranked)]
+    return sa.or_(column < ranked[0], *between, column > ranked[-1])
+
+
 def _names_after(connection: sa.Connection, last: str) -> list[str]:
     name = installations.c.name
     query = sa.select(name).distinct().where(name > last).order_by(name).limit(_PORTION)
@@ -132,6 +139,4 @@ def details_of(connection: sa.Connection, reports: Sequence[Report]) -> dict[Rep
 
 
 def _report(row: Any) -> Report:
-    return Report(
-        row.name, row.host, row.account, row.sha256, row.not_after, row.state, row.ts_report, row.changes_only == "Y"
-    )
+    return Report(row.name, row.host, row.account, row.sha256, row.not_after, row.state, row.ts_report)

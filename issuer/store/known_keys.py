@@ -1,5 +1,5 @@
-"""The keys of certificates, and the seals, that the database has. Anybody who may write there can add some, so only
-those count that the issuer can prove to be its own.
+"""The keys of certificates, and the seals, that the database has. Anybody who may write there can add some, so
+only those that the issuer can prove to be its own count.
 """
 
 from collections.abc import Collection, Iterator, Sequence

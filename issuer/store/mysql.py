@@ -13,7 +13,8 @@ from pymysql.constants import CLIENT
 
 from common import mysql_session
 from common.database_url import MysqlAddress
-from common.mysql_connection import BoundedConnection
+from common.deadline import Allowance
+from common.mysql_connection import SLOW_SECONDS, BoundedConnection
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
@@ -84,6 +85,7 @@ class MysqlServers:
             "password": password,
             "database": address.database,
             **mysql_session.OPTIONS,
+            "allowance": Allowance(SLOW_SECONDS),
             "connect_timeout": 10,
             "read_timeout": 120,
             "write_timeout": 120,

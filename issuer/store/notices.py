@@ -5,7 +5,7 @@ it lasts. The outbox keeps each event until a mail server has accepted it, so th
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +13,13 @@ import structlog
 
 from common import dataclasses
 from common.strict_json import parse_json
+from issuer.ground.chunks import chunks
 from issuer.model.enrolment import end_of
-from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, to_json
+from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, shortened, to_json
 from issuer.model.hosts import HostState, Standing
 from issuer.rules.alarms import OF_ROWS, graded, is_mailed, is_passed_over, weigh
 from issuer.rules.hosts import words
-from issuer.store.cells import believable, known
+from issuer.store.cells import LONGEST_TOLD, believable, known
 from issuer.store.database import Database, rows_of
 from issuer.store.hosts import details_of
 from issuer.store.rows import WATCH, watch_of
@@ -26,6 +27,8 @@ from issuer.store.tables import alarms, certs, host_alarms, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
+_MOST_TAKEN = 10_000  # events in one mail; the others wait for the next one
+_AT_ONCE = 500  # names in one statement
 _MOST_NEWS = 1000  # about hosts, in one transaction
 _OF_CERTIFICATE = ("name", "crt", "ts_expire", "imported", "count_fail_update", "ari_url", *WATCH)
 _CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
@@ -71,12 +74,16 @@ class Notices:
         return (row[1], row[2]) if row[0] else None
 
     def take(self, delivery: str, now: int) -> list[Event]:
-        """All events that wait, for one *delivery*; another issuer leaves them alone for ten minutes."""
+        """The first 10,000 events that wait, for one *delivery*; another issuer leaves them alone for ten minutes."""
+        waiting = sa.select(outbox.c.id).where(_free(now)).order_by(outbox.c.id)
         taken = outbox.update().where(_free(now)).values(taken_by=delivery, taken_until=now + _TAKEN_SECONDS)
-        self._database.write(lambda connection: connection.execute(taken))
-        query = sa.select(outbox.c.content).where(outbox.c.taken_by == delivery).order_by(outbox.c.id)
-        rows = self._database.read(lambda connection: list(connection.scalars(query)))
-        return [event for event in map(_read, rows) if event is not None]
+
+        def take(connection: sa.Connection) -> None:
+            next_one = connection.scalar(waiting.offset(_MOST_TAKEN).limit(1))
+            connection.execute(taken if next_one is None else taken.where(outbox.c.id < next_one))
+
+        self._database.write(take)
+        return self._database.read(lambda connection: _read_all(_contents(connection, delivery)))
 
     def sent(self, delivery: str) -> None:
         """A mail server has accepted *delivery*: forget its events."""
@@ -89,13 +96,26 @@ class Notices:
         self._database.write(lambda connection: connection.execute(free))
 
 
-def _read(content: str) -> Event | None:
-    """The event; None, with a warning, for one that cannot be read. It is deleted with the rest of its delivery."""
-    try:
-        return from_json(parse_json(content))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("notification.unreadable", error=type(error).__name__)
-        return None
+def _contents(connection: sa.Connection, delivery: str) -> Iterator[str]:
+    """In portions: each may have 64 KB."""
+    query, last = sa.select(outbox.c.id, outbox.c.content).where(outbox.c.taken_by == delivery), 0
+    while rows := connection.execute(query.where(outbox.c.id > last).order_by(outbox.c.id).limit(_AT_ONCE)).all():
+        yield from (row.content for row in rows)
+        last = rows[-1].id
+
+
+def _read_all(contents: Iterable[str]) -> list[Event]:
+    """The events, without those that cannot be read, of which a warning says how many. All are deleted with the rest of
+    their delivery."""
+    found, unreadable = list[Event](), 0
+    for content in contents:
+        try:
+            found.append(shortened(from_json(parse_json(content)), LONGEST_TOLD))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            unreadable += 1
+    if unreadable:
+        log.warning("notification.unreadable", events=unreadable)
+    return found
 
 
 def _settle(
@@ -181,7 +201,7 @@ def _outbox_row(event: Event, now: int) -> dict[str, object]:
 
 
 def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
-    """With what the *row* of its certificate says beside."""
+    """*event* with the facts that the *row* of its certificate adds."""
     if row is None:
         return dataclasses.replace(event, at=now, expires=0)
     url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
@@ -220,9 +240,9 @@ def _recovered_elsewhere(
 def _forget(connection: sa.Connection, names: Collection[str], kinds: Collection[EventKind]) -> None:
     """Delete the alarms of these *kinds* about *names*, and the mail about them that nobody sends yet."""
     values = [kind.value for kind in kinds]
-    for name in names:
-        connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(values)))
-        unread = (outbox.c.name == name, outbox.c.kind.in_(values), outbox.c.taken_by.is_(None))
+    for some in chunks(sorted(names), _AT_ONCE):
+        connection.execute(alarms.delete().where(alarms.c.name.in_(some), alarms.c.kind.in_(values)))
+        unread = (outbox.c.name.in_(some), outbox.c.kind.in_(values), outbox.c.taken_by.is_(None))
         connection.execute(outbox.delete().where(*unread))
 
 

@@ -125,6 +125,13 @@ class Orders:
         leased = sa.and_(sa.not_(FREE), orders.c.lease_owner != self._owner, orders.c.active_name == name)
         return next(iter(self._all_under_way(leased, now)), None)
 
+    def urls(self, directory: str, most: int) -> list[str]:
+        """URLs of orders under way at a CA, of *most* rows the newest. None that no issuer wrote: they are asked."""
+        known = (orders.c.active_name > "", orders.c.directory == directory, orders.c.url > "")
+        query = sa.select(orders).where(*known).order_by(orders.c.id.desc()).limit(most)
+        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [record.url for record in map(self._record, rows) if record is not None and record.sealed]
+
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Lease the order under way for *name*. None if there is none, if another process has the lease, or if only
         another version of certfleet knows its state."""
@@ -176,7 +183,7 @@ class Orders:
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
         """End the order as FAILED, so that the certificate is free for a new one. Raises LeaseLost, GivenUp."""
         failed = dataclasses.replace(record, state=OrderState.FAILED, deadline=None)
-        if record.sealed:  # what somebody else wrote may be in any state
+        if record.sealed:  # a record that no issuer wrote may be in any state
             check_move(record.state, failed.state)
         values = {"state": failed.state.value, "error": reason, "deadline": None, "seal": None, "updated_at": now}
         self._change(failed, {"active_name": None, "lease_owner": None, **values})

@@ -14,7 +14,7 @@ from issuer.model.orders import OrderRecord
 from issuer.store.failures import NO_FAILURE
 from issuer.store.tables import certs, events, versions
 
-# what people said of the row, and the pair before: all other columns speak of the present certificate
+# the words of people about the row, and the pair before; all other columns speak of the present certificate
 _ENROLLED = ("name", "enable", "comment", "certbot", "csr", "md5_modulus", "webroot_path", "validations", "seal")
 _CHANGE = (
     "change_csr",
@@ -153,7 +153,7 @@ def add_version(
 
 
 def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:
-    """One line of the audit trail, in the transaction of the change that it tells about."""
+    """Add a line to the audit trail, in the transaction of the change that it tells about."""
     connection.execute(events.insert(), {"at": now, "name": name, "event": event, "detail": detail})
 
 

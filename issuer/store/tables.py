@@ -6,7 +6,7 @@
 import sqlalchemy as sa
 
 from issuer.model.enrolment import NEVER_ISSUED
-from issuer.store.cells import Number, NumberOrZero, Octets, Words
+from issuer.store.cells import Number, NumberOrZero, Octets, Told, Words
 
 metadata = sa.MetaData()
 
@@ -15,7 +15,7 @@ certs = sa.Table(
     metadata,
     sa.Column("name", Words(250), primary_key=True),
     sa.Column("enable", Words(1)),
-    sa.Column("comment", Words),
+    sa.Column("comment", Told),
     sa.Column("certbot", Words(1)),
     sa.Column("csr", Octets),
     sa.Column("ca", Octets),
@@ -31,14 +31,14 @@ certs = sa.Table(
     # --- ours ---
     sa.Column("validations", Words),  # Validation.ways_text
     sa.Column("due_at", Number),  # of the next attempt or renewal; NULL: not worked out yet
-    sa.Column("reissue_reason", Words),  # set while a new certificate is wanted whether due or not
-    sa.Column("last_error", Words),  # the last attempt's failure in one line; NULL after a success
+    sa.Column("reissue_reason", Told),  # set while a new certificate is wanted whether due or not
+    sa.Column("last_error", Told),  # the last attempt's failure in one line; NULL after a success
     sa.Column("last_reference", Words(60)),  # its kind
-    sa.Column("last_what", Words),  # its parts; NULL: an earlier version wrote the line alone
-    sa.Column("last_why", Words),
-    sa.Column("last_hint", Words),
-    sa.Column("last_url", Words),
-    sa.Column("last_asked", Words),  # who asked our own servers, by their logs
+    sa.Column("last_what", Told),  # its parts; NULL: an earlier version wrote the line alone
+    sa.Column("last_why", Told),
+    sa.Column("last_hint", Told),
+    sa.Column("last_url", Told),
+    sa.Column("last_asked", Told),  # who asked our own servers, by their logs
     sa.Column("directory", Words),  # the CA that issued the present certificate
     sa.Column("account", Words(64)),  # the account there that ordered it, as in holds; NULL: not known
     sa.Column("profile", Words),  # with which it was ordered, "-" for none; NULL: not known
@@ -66,8 +66,8 @@ certs = sa.Table(
     sa.Column("audit_served", Words(500)),  # the kinds for which a new certificate was ordered
     sa.Column("mute_until", Number),  # until then, and NULL for never:
     sa.Column("mute", Words(20)),  # "replacing", "mails" or both, separated by a blank
-    sa.Column("contact", Words),  # a person's words for those who have to act
-    sa.Column("renewal_note", Words),
+    sa.Column("contact", Told),  # a person's words for those who have to act
+    sa.Column("renewal_note", Told),
     sa.Column("unapproved", Words),  # a certificate that waits for approval (issuer/model/unapproved.py); NULL: none
     sa.Column("takeover", Number),  # seconds before the end of an imported one, from which on its change is ordered
 )
@@ -93,7 +93,7 @@ orders = sa.Table(
     sa.Column("deadline", Number),  # of the present state; NULL: none
     sa.Column("lease_owner", Words(64)),
     sa.Column("lease_until", NumberOrZero),
-    sa.Column("error", Words),
+    sa.Column("error", Told),
     sa.Column("created_at", NumberOrZero),
     sa.Column("updated_at", NumberOrZero),
     sa.Column("seal", Words(80)),  # that an issuer wrote it so (issuer/trust/seals.py); NULL: ended, or never sealed
@@ -139,7 +139,7 @@ holds = sa.Table(
     sa.Column("account", Words(64), primary_key=True),
     sa.Column("scope", Words(190), primary_key=True),
     sa.Column("until", NumberOrZero),
-    sa.Column("reason", Words),  # what the CA said, in one line
+    sa.Column("reason", Told),  # what the CA said, in one line
 )
 
 events = sa.Table(
@@ -163,7 +163,6 @@ installations = sa.Table(
     sa.Column("state", Words(20)),
     sa.Column("detail", Words),
     sa.Column("ts_report", NumberOrZero),
-    sa.Column("changes_only", Words(1)),  # Y: its agent is of an earlier version, which reports changes only
 )
 
 host_alarms = sa.Table(

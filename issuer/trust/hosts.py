@@ -2,7 +2,7 @@
 take a report away, or make it pass for a new one. It holds nothing secret. Where it is lost, it fills again.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from issuer.ground.chunks import chunks
@@ -11,8 +11,12 @@ from issuer.trust.state_database import StateDatabase
 
 HOSTS = "hosts.db"  # in the state folder
 _AT_ONCE = 500  # names in one question
-_TABLE = """CREATE TABLE IF NOT EXISTS heard (name TEXT, host TEXT, account TEXT, reported INTEGER NOT NULL,
-  seen INTEGER NOT NULL, daily INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID"""
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS reports (name TEXT, host TEXT, account TEXT, reported INTEGER NOT NULL,
+  seen INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS settled (name TEXT, host TEXT, account TEXT, sha256 TEXT NOT NULL,
+  PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
+)
 _KEY = "name = ? AND host = ? AND account = ?"
 
 
@@ -20,12 +24,12 @@ class HostMemory:
     """Every method raises FileError where the *file* cannot be used. Processes may share it."""
 
     def __init__(self, file: Path):
-        self._database = StateDatabase(file, _TABLE)
+        self._database = StateDatabase(file, *_TABLES)
 
     def names(self) -> set[str]:
         """The certificates of which a host has reported."""
         with self._database.reading() as connection:
-            return {name for (name,) in connection.execute("SELECT DISTINCT name FROM heard")}
+            return {name for (name,) in connection.execute("SELECT DISTINCT name FROM reports")}
 
     def heard(self, names: Collection[str]) -> dict[str, dict[ReportKey, Heard]]:
         """The memory of the hosts of *names*, by name."""
@@ -33,25 +37,35 @@ class HostMemory:
         with self._database.reading() as connection:
             for some in chunks(sorted(names), _AT_ONCE):
                 places = ", ".join("?" * len(some))
-                for *key, reported, seen, daily in connection.execute(
-                    f"SELECT * FROM heard WHERE name IN ({places})",  # noqa: S608 - question marks
+                for *key, reported, seen, settled in connection.execute(
+                    f"SELECT * FROM reports LEFT JOIN settled USING (name, host, account) WHERE name IN ({places})",  # noqa: S608 - question marks
                     list(some),
                 ):
                     name, host, account = key
-                    found.setdefault(name, {})[name, host, account] = Heard(reported, seen, bool(daily))
+                    found.setdefault(name, {})[name, host, account] = Heard(reported, seen, settled)
         return found
 
-    def remember(self, news: Mapping[ReportKey, Heard], over: Iterable[ReportKey] = ()) -> None:
+    def remember(self, news: Mapping[ReportKey, Heard], over: Collection[ReportKey] = ()) -> None:
         """Keep *news*, and forget those that are *over*."""
-        rows = [(*key, heard.reported, heard.seen, heard.daily) for key, heard in news.items()]
+        rows = [(*key, heard.reported, heard.seen) for key, heard in news.items()]
         with self._database.writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?, ?, ?)", rows)
-            connection.executemany(f"DELETE FROM heard WHERE {_KEY}", over)  # noqa: S608 - a constant
+            connection.executemany("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?, ?)", rows)
+            for table in ("reports", "settled"):
+                connection.executemany(f"DELETE FROM {table} WHERE {_KEY}", over)  # noqa: S608 - constants
+
+    def settle(self, certificates: Mapping[ReportKey, str]) -> None:
+        """Keep which certificate (SHA-256) each report names that is settled."""
+        with self._database.writing() as connection:
+            rows = [(*key, sha256) for key, sha256 in certificates.items()]
+            connection.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?)", rows)
 
     def forget(self, hosts: Sequence[str], account: str | None) -> int:
         """Forget *hosts*, all without any, of one *account* or of every one; how many reports that were."""
         places = ", ".join("?" * len(hosts))
         conditions = [f"host IN ({places})"] * bool(hosts) + ["account = ?"] * (account is not None)
         with self._database.writing() as connection:
-            query = f"DELETE FROM heard WHERE {' AND '.join(conditions)}"  # noqa: S608 - question marks
-            return connection.execute(query, [*hosts, *([] if account is None else [account])]).rowcount
+            values, count = [*hosts, *([] if account is None else [account])], 0
+            for table in ("settled", "reports"):
+                query = f"DELETE FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608 - question marks
+                count = connection.execute(query, values).rowcount
+            return count

@@ -1,8 +1,8 @@
 """The issuer's own memory in its state folder: the newest seal of each scope that it has made or seen.
 
 A scope is the name of a row, or that of its change (:func:`issuer.model.enrolment.change_scope`).
-A row that comes back with an older seal, or does not come back at all, is seen by it. It knows the newest statement of
-each name too, every certificate that was stored, and what was revoked here. It holds nothing secret. Where it is lost,
+With it the issuer sees a row that comes back with an older seal, or not at all. It knows the newest statement of each
+name too, every certificate that was stored, and what was revoked here. It holds nothing secret. Where it is lost,
 it fills again as rows are looked at, but for what was revoked or replaced.
 """
 
@@ -103,7 +103,7 @@ class Memory:
         with self._database.reading() as connection:
             stored = dict(connection.execute("SELECT sha256, starts FROM stored WHERE name = ?", (name,)).fetchall())
             revoked = connection.execute("SELECT sha256 FROM revoked WHERE name = ?", (name,)).fetchall()
-        return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), max(stored.values(), default=0))
+        return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), tuple(stored.values()))
 
     def remember_stored(self, name: str, sha256: str, starts: int) -> None:
         """Keep for ever that this certificate of *name* was stored, with the statement that was signed for it if there
@@ -129,6 +129,7 @@ class Memory:
             connection.executemany("INSERT OR IGNORE INTO revoked VALUES (?, ?)", [(name, each) for each in sha256])
 
     def together(self) -> AbstractContextManager[object]:
-        """What is remembered meanwhile is written at the end, in one transaction: the first look at many rows remembers
-        something of each. No other thread uses this memory as long, so it is for a second or so."""
+        """Write all that the block remembers at its end, in one transaction: the first look at many rows remembers
+        something of each. No other thread can use this memory meanwhile, so the block must end within a
+        second or so."""
         return self._database.writing()

@@ -35,7 +35,7 @@ class Presents:
         return bool(self._replaced(row))
 
     def _replaced(self, row: Enrolment) -> bool | None:
-        """None as long as no statement about that name was seen."""
+        """Was the certificate of *row* replaced? None as long as no statement about that name was seen."""
         last = self._memory.stated(row.name)
         if last is not None and row.fingerprint == last.sha256:
             return False

@@ -109,7 +109,7 @@ class Statements:
 
     @property
     def next_file(self) -> Path:
-        """Where the next key lies until every statement is signed by it."""
+        """The file of the next key, until every statement is signed by it."""
         return self.file.with_name(self.file.name + ".new")
 
     @property

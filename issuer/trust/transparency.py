@@ -66,7 +66,7 @@ class TransparencyMemory:
             return [_sighting(row) for row in connection.execute(_SEEN, (now, 0))]
 
     def untold(self, found: Iterable[Sighting]) -> list[Sighting]:
-        """Those of *found* that people were not told of."""
+        """The sightings in *found* that people were not told of."""
         query = "SELECT spki, issuer, serial FROM sightings WHERE told"
         with self._database.reading() as connection:
             told = {tuple(row) for row in connection.execute(query)}

@@ -2,12 +2,11 @@
 
 import socket
 import ssl
-from http.client import HTTPException, HTTPResponse
-from typing import Any
+from http.client import HTTPException
 
 from common.dataclasses import dataclass
-from common.deadline import Deadline, Incoming
-from common.names import in_url
+from common.deadline import Deadline
+from common.http_exchange import authority, exchange
 
 _LONGEST_BODY = 4096
 _LONGEST_ANSWER = 64 * 1024
@@ -24,9 +23,7 @@ class Url:
 
     @property
     def authority(self) -> str:
-        default = {"http": 80, "https": 443}[self.scheme]
-        host = in_url(self.host)
-        return host if self.port == default else f"{host}:{self.port}"
+        return authority(self.scheme, self.host, self.port)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
@@ -73,17 +70,8 @@ def look(url: Url, address: str, seconds: float) -> HttpAnswer:
 
 
 def _ask(url: Url, connection: socket.socket, deadline: Deadline) -> HttpAnswer:
-    lines = [
-        f"GET {url.target} HTTP/1.1",
-        f"Host: {url.authority}",
-        "User-Agent: certfleet",
-        "Accept: */*",
-        "Connection: close",
-    ]
-    connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    incoming: Any = Incoming(connection, deadline, _LONGEST_ANSWER)
-    with HTTPResponse(incoming, method="GET") as response:
-        response.begin()
+    line, headers = f"GET {url.target}", {"Host": url.authority}
+    with exchange(connection, line, headers, deadline, _LONGEST_ANSWER) as response:
         body = response.read(_LONGEST_BODY)
         return HttpAnswer(response.status, response.getheader("Location") or "", body)
 

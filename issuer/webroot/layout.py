@@ -5,6 +5,7 @@ make it write or delete elsewhere. A file is removed only if its content is ours
 """
 
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -32,12 +33,19 @@ class EntryKind(Enum):
     OTHER = "neither file nor folder, perhaps a symbolic link"
 
 
+def kind_of(mode: int) -> EntryKind:
+    """The kind of an entry that is there, by its st_mode."""
+    if stat.S_ISDIR(mode):
+        return EntryKind.FOLDER
+    return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
+
+
 class Folder(Protocol):
     """An open folder. Names are single components. Nothing follows a link. Every method may raise OSError."""
 
     @property
     def path(self) -> str:
-        """Its absolute path, for people."""
+        """The absolute path of the folder, for people."""
 
     def close(self) -> None:
         """Give up what the folder holds open."""

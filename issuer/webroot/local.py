@@ -1,11 +1,10 @@
 """A webroot of this machine. All work goes through open folders: nobody can put a link there between two steps."""
 
 import os
-import stat
 from contextlib import suppress
 from errno import ENOTEMPTY
 
-from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, temporary_name
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, kind_of, temporary_name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -19,11 +18,6 @@ def open_local(path: str) -> "LocalFolder":
     # new files belong to the owner of the web site; only root can change the owner
     owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
     return LocalFolder(path, descriptor, owner)
-
-
-def real_path(path: str) -> str:
-    """*path* with its symbolic links resolved."""
-    return os.path.realpath(path)
 
 
 class LocalFolder:
@@ -43,12 +37,9 @@ class LocalFolder:
 
     def kind(self, name: str) -> EntryKind:
         try:
-            mode = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode
+            return kind_of(os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode)
         except FileNotFoundError:
             return EntryKind.ABSENT
-        if stat.S_ISDIR(mode):
-            return EntryKind.FOLDER
-        return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
     def make(self, name: str) -> bool:
         try:

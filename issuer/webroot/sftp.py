@@ -12,7 +12,7 @@ from contextlib import suppress
 import paramiko
 
 from issuer.model.errors import WebrootError
-from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, temporary_name
+from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, kind_of, temporary_name
 
 READ_LIMIT = 4096
 _TRIAL = f".certfleet-check-{socket.gethostname()}"  # one name for each issuer, so that a left-over is found
@@ -52,12 +52,9 @@ class RemoteFolder:
 
     def kind(self, name: str) -> EntryKind:
         try:
-            mode = self._client.lstat(self._at(name)).st_mode or 0
+            return kind_of(self._client.lstat(self._at(name)).st_mode or 0)
         except FileNotFoundError:
             return EntryKind.ABSENT
-        if stat.S_ISDIR(mode):
-            return EntryKind.FOLDER
-        return EntryKind.FILE if stat.S_ISREG(mode) else EntryKind.OTHER
 
     def make(self, name: str) -> bool:
         try:

@@ -6,15 +6,17 @@ the file after a crash. An issuer removes a file of another machine only from a 
 """
 
 import importlib
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import dataclasses
+from common.egress.needs import Need
 from common.errors import CertfleetError, ConfigError, Retry
 from common.ssh_host_keys import load_pinned_keys
 from common.ssh_limits import SshLimits
@@ -28,12 +30,13 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import WebrootError, noted
 from issuer.rules.asked import asked_for
+from issuer.rules.egress import Needs, of_web_hosts
 from issuer.rules.findings import Findings, bad_lines, ok
 from issuer.rules.request_lines import web_request
 from issuer.webroot.http01 import Http01
 from issuer.webroot.layout import Folder, check, gone, put, take, take_seen
 from issuer.webroot.ledger import MadeFolders
-from issuer.webroot.local import open_local, real_path
+from issuer.webroot.local import open_local
 from issuer.webroot.location import Location, from_journal, parse_location, refuse_wildcard, to_journal
 from issuer.webroot.serving import Net, not_serving
 
@@ -82,6 +85,16 @@ class Webroots:
         """The findings of `check`: can challenge files be made in the webroot?"""
         lines = [line for error in self._obstacles(subject, names, validation) for line in bad_lines(subject, error)]
         return Findings(lines or [ok(subject, f"challenge files can be put into {validation.webroot_path}")])
+
+    def needs(self, names: Sequence[str], validations: Sequence[Validation]) -> Needs:
+        """The web servers of *names*, and the machines of their webroots."""
+        found = of_web_hosts(names, self._settings.http_port, fetched=self._settings.fetch)
+        for validation in validations:
+            with suppress(ValueError):  # `check` says so
+                location = parse_location(validation.webroot_path.strip())
+                if location.host:
+                    found.outwards.append(Need(location.host, location.port, "tcp", "webroot over SSH"))
+        return found
 
     def _obstacles(self, subject: str, names: Sequence[str], validation: Validation) -> list[CertfleetError]:
         """Every error that would stop challenge files for *names*, as far as one look can tell."""
@@ -238,7 +251,7 @@ def _lasting(location: Location, text: str) -> str:
     before the file is removed."""
     if location.host:
         return text
-    real = real_path(location.folder)
+    real = os.path.realpath(location.folder)
     try:
         parse_location(real)
     except ValueError:  # too long for the journal

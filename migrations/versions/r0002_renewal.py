@@ -25,10 +25,8 @@ def upgrade() -> None:
         sa.Column("revoked", sa.CHAR(1)),  # Y: the present certificate was revoked
         sa.Column("imported", sa.CHAR(1)),  # Y: from outside, never renewed by ACME
     )
-    add_columns("orders", sa.Column("replaces", sa.Text), sa.Column("names_sha256", sa.CHAR(64)))
-    add_columns(
-        "versions", sa.Column("names", sa.Text), sa.Column("directory", sa.Text), sa.Column("names_sha256", sa.CHAR(64))
-    )
+    add_columns("orders", sa.Column("replaces", sa.Text))
+    add_columns("versions", sa.Column("names", sa.Text), sa.Column("directory", sa.Text))
     create_table(
         "holds",
         sa.Column("account", sa.CHAR(64), primary_key=True),  # SHA-256 of directory and account key

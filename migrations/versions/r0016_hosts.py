@@ -29,9 +29,7 @@ def upgrade() -> None:
     on_a_server = op.get_bind().dialect.name != "sqlite"
     if sa.inspect(op.get_bind()).get_pk_constraint("installations")["constrained_columns"] != _KEY:
         (_change_key if on_a_server else _copy)()
-    if on_a_server:
-        _changes_only()
-    create_index("ix_installations_report", "installations", "changes_only", "ts_report")
+    create_index("ix_installations_report", "installations", "ts_report")
     create_index("ix_installations_state", "installations", "state", "ts_report")
     create_index("ix_installations_end", "installations", "not_after")
     create_table(
@@ -66,22 +64,13 @@ def _copy() -> None:
         sa.Column("state", sa.CHAR(20), nullable=False),
         sa.Column("detail", sa.Text),
         sa.Column("ts_report", sa.BigInteger, nullable=False),
-        sa.Column("changes_only", sa.CHAR(1)),
     )
     rest = "sha256, not_after, state, detail, ts_report"
     op.execute(
-        f"INSERT INTO installations (name, host, account, {rest}, changes_only)"  # noqa: S608 - words of our own
-        f" SELECT name, host, COALESCE(account, ''), {rest}, 'Y' FROM installations_before"
+        f"INSERT INTO installations (name, host, account, {rest})"  # noqa: S608 - words of our own
+        f" SELECT name, host, COALESCE(account, ''), {rest} FROM installations_before"
     )
     op.drop_table("installations_before")
-
-
-def _changes_only() -> None:
-    """Agents of before report changes only, so their silence says nothing: they have written all rows that are there
-    now. A newer agent takes the mark off. One statement adds the column and marks the rows, so a kill splits nothing.
-    """
-    add_columns("installations", sa.Column("changes_only", sa.CHAR(1), server_default="Y"))
-    op.execute("ALTER TABLE installations ALTER changes_only SET DEFAULT NULL")
 
 
 def _views() -> None:
@@ -91,7 +80,7 @@ def _views() -> None:
     )
     op.execute(
         "CREATE OR REPLACE SQL SECURITY DEFINER VIEW own_installations AS"  # noqa: S608 - words of our own
-        " SELECT name, host, account, sha256, not_after, state, detail, ts_report, changes_only FROM installations"
+        " SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations"
         " WHERE account = SUBSTRING_INDEX(USER(), '@', 1)"
         f" AND CHAR_LENGTH(COALESCE(detail, '')) <= {_MOST_DETAIL} WITH CASCADED CHECK OPTION"
     )

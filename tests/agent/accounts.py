@@ -8,15 +8,12 @@ from tests.agent.host import TABLES
 from tests.servers.sql_server import SqlDatabase
 
 VIEWS = """CREATE SQL SECURITY DEFINER VIEW own_installations AS
-  SELECT name, host, account, sha256, not_after, state, detail, ts_report, changes_only FROM installations
+  SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
   WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION;
 CREATE SQL SECURITY DEFINER VIEW agent_certs AS
   SELECT name, ts_last_update, ts_expire, crt, ca, rolled_back, statement, enable FROM certs"""
-EARLIER = """CREATE OR REPLACE SQL SECURITY DEFINER VIEW own_installations AS
-  SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations
-  WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION;
-DROP VIEW agent_certs;
-ALTER TABLE installations DROP COLUMN changes_only, DROP PRIMARY KEY, ADD PRIMARY KEY (name, host)"""
+EARLIER = """DROP VIEW agent_certs;
+ALTER TABLE installations DROP PRIMARY KEY, ADD PRIMARY KEY (name, host)"""
 
 
 class Agents:

@@ -32,7 +32,7 @@ def bare(tmp_path: Path) -> Host:
 def nginx(host: Host, tmp_path: Path) -> Iterator[Nginx]:
     """nginx serving the host's live file, and the agent configured for it."""
     with Nginx(tmp_path / "nginx", host.fullchain, host.key, name=NAME) as server:
-        host.configure(check=server.check, activate=server.activate, probe=[f"https://127.0.0.1:{server.port}"])
+        host.served_by(server)
         yield server
 
 
@@ -40,7 +40,7 @@ def nginx(host: Host, tmp_path: Path) -> Iterator[Nginx]:
 def apache(host: Host, tmp_path: Path) -> Iterator[Apache]:
     """Apache serving the host's live file, and the agent configured for it."""
     with Apache(tmp_path / "apache", host.fullchain, host.key, name=NAME) as server:
-        host.configure(check=server.check, activate=server.activate, probe=[f"https://127.0.0.1:{server.port}"])
+        host.served_by(server)
         yield server
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -39,8 +39,16 @@ CREATE TABLE IF NOT EXISTS certs (
   count_fail_update int DEFAULT 0, old_ca blob, old_crt blob, webroot_path text, rolled_back char(64), statement text);
 CREATE TABLE IF NOT EXISTS installations (
   name char(250) NOT NULL, host char(250) NOT NULL, account char(80) NOT NULL, sha256 char(64), not_after bigint,
-  state char(20), detail text, ts_report bigint, changes_only char(1), PRIMARY KEY (name, host, account));
+  state char(20), detail text, ts_report bigint, PRIMARY KEY (name, host, account));
 """
+
+
+class Served(Protocol):
+    """A server with the commands that an agent runs after it has changed the files; *port*: on loopback."""
+
+    port: int
+    check: list[str]
+    activate: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +150,15 @@ class Host:
             return connection.execute(statement, tuple(values)).fetchall()
 
     def reported(self) -> dict[str, Any]:
-        """What this host has told the central side."""
-        rows = self.sql("SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations")
-        (row,) = rows
-        return dict(
-            zip(("name", "host", "account", "sha256", "not_after", "state", "detail", "ts_report"), row, strict=True)
-        )
+        """What this host has told the central side of its certificate."""
+        columns = "name, host, account, sha256, not_after, state, detail, ts_report"
+        (row,) = self.sql(f"SELECT {columns} FROM installations WHERE name = ?", [self.name])  # noqa: S608 - our words
+        return dict(zip(columns.split(", "), row, strict=True))
+
+    def served_by(self, server: Served, **changes: Any) -> None:
+        """Write agent.toml for a server: its check, its activation, and its port on loopback; then as *changes* say."""
+        usual = {"check": server.check, "activate": server.activate, "probe": [f"https://127.0.0.1:{server.port}"]}
+        self.configure(**usual | changes)
 
     def configure(
         self,

@@ -261,4 +261,5 @@ def test_a_configuration_of_somebody_else_is_refused(bare: Host, deep: bool) -> 
             assert done.code == 2
             assert f"nobody, to whom {folder} belongs, can make root run any command by {path}" in done.err
             assert "--obey-owner" in done.err
+            assert "make it and its folder root's alone (chown root, chmod go-w)" in done.err
     assert "none is configured" in bare.agent("--config", str(config), "run", "--obey-owner").err

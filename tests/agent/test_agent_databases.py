@@ -97,7 +97,8 @@ def test_a_server_that_is_down(host: Host, nginx: Nginx, agents: Agents) -> None
 
 
 def test_a_silent_server_is_asked_once_for_all(host: Host) -> None:
-    """Three certificates: one question, and one attempt to report; not a timeout for each of them."""
+    """Three certificates: one question, and one attempt to report; not a timeout for each of them. The reason is said
+    once."""
     host.configure()
     host.fill(3)
     asked = []
@@ -118,6 +119,7 @@ def test_a_silent_server_is_asked_once_for_all(host: Host) -> None:
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3, done.err
+    assert (done.err.count("what to do: "), done.err.count("for the same reason as ")) == (1, 2), done.err
     assert len(asked) == 2
 
 
@@ -147,6 +149,7 @@ def test_enrolled_and_waiting(host: Host, nginx: Nginx) -> None:
     assert (done.code, done.certificate["state"]) == (1, "not-enrolled")
     assert f"certfleet-issuer populate {NAME}" in done.err
     assert "if it was removed on purpose, take it out of agent.toml" in done.err
+    assert "look at how agent.toml spells it" in done.err
     host.offer(b"", b"", updated=1)
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "waiting")

@@ -115,6 +115,10 @@ def test_a_row_of_blobs_in_a_file(host: Host, nginx: Nginx) -> None:
     host.sql(f"UPDATE certs SET crt = 'x', ca = {large}, ts_last_update = 3 WHERE name = ?", [NAME])  # noqa: S608
     done = host.run("--retry", wrap=small)
     assert [one["state"] for one in done.json["certificates"]] == ["unprovable", "refused"], done.err
+    host.sql("UPDATE certs SET ca = hex(zeroblob(100000000)), ts_last_update = 4 WHERE name = ?", [NAME])
+    done = host.run("--retry", wrap=small)
+    assert [one["state"] for one in done.json["certificates"]] == ["unprovable", "unreachable"], done.err
+    assert "string or blob too big" in done.err
     host.sql(f"UPDATE certs SET ca = 'x', ts_last_update = {large} WHERE name = ?", [NAME])  # noqa: S608
     assert [one["state"] for one in host.run(wrap=small).json["certificates"]] == ["unprovable", "waiting"]
 
@@ -152,16 +156,15 @@ def test_two_accounts_report_the_same_host(agents: Agents) -> None:
 
 
 def test_a_confirmation_says_how_many_reports_it_found(source: tuple[Source, Database]) -> None:
-    """One moment for all of them, nothing else changes; and the agent reports daily, whoever wrote the row before."""
+    """One moment for all of them, and nothing else changes."""
     opened, behind = source
     report(opened)
-    behind.execute("UPDATE installations SET changes_only = 'Y'")
     assert opened.confirm([a_result(), a_result(name="new.b")], "host1", 500) == 1
     assert opened.confirm([a_result()], "host2", 600) == 0
     assert opened.confirm([a_result(Outcome.FAILED)], "host1", 600) == 0
     assert opened.confirm([a_result(sha256="e" * 64)], "host1", 600) == 0
-    rows = behind.query("SELECT name, host, sha256, state, detail, ts_report, changes_only FROM installations")
-    assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, "installed", "a detail", 500, None)]
+    rows = behind.query("SELECT name, host, sha256, state, detail, ts_report FROM installations")
+    assert [tuple(row) for row in rows] == [("a.b", "host1", "f" * 64, "installed", "a detail", 500)]
 
 
 def test_an_account_that_may_read_the_table_as_before(agents: Agents) -> None:
@@ -177,7 +180,7 @@ def test_an_account_that_may_read_the_table_as_before(agents: Agents) -> None:
 
 
 def test_a_database_of_an_earlier_certfleet(agents: Agents) -> None:
-    """No view, no column for the agent's kind, one row for a host: it is asked and told as before."""
+    """No view of certificates, one row for a host: it is asked and told as before."""
     agents.execute(EARLIER)
     agents.enrol("a.b", b"leaf", b"chain", 99)
     with contextlib.closing(open_source(agents.settings(read="certs"), Path("x"))) as opened:

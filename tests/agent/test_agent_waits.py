@@ -87,11 +87,11 @@ def endless(request: pytest.FixtureRequest, host: Host) -> Iterator[Source]:
 def test_a_source_whose_answer_never_ends(endless: Source) -> None:
     """The question ends at its deadline, with a sentence; the source is not asked a second time."""
     began = time.monotonic()
-    with pytest.raises(SourceError, match="no answer within 1 s"):
+    with pytest.raises(SourceError, match="no answer within"):
         endless.marks([NAME])
     assert time.monotonic() - began < 10
     again = time.monotonic()
-    with pytest.raises(SourceError, match="no answer within 1 s"):
+    with pytest.raises(SourceError, match="no answer within"):
         endless.fetch(NAME)
     assert time.monotonic() - again < 0.9
     endless.close()

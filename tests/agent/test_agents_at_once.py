@@ -1,9 +1,11 @@
 """Agents that come to one server at the same moment: none locks another out, and none gives up where it can wait."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from agent.source.open import open_source
 from common.database_url import MysqlAddress
 from common.files import read_password
 from tests.agent.accounts import Agents
+from tests.servers.line import Line
 
 CROWD = 24
 
@@ -92,6 +95,58 @@ def test_an_agent_waits_until_the_server_has_room(two: tuple[MysqlSource, MysqlS
     leaving.start()
     assert second.moment() is not None
     leaving.join()
+
+
+class LateGreeting(Line):
+    """The server greets nobody until *late* clients have called, as one whose queue of connections is full."""
+
+    def __init__(self, server: tuple[str, int], late: int) -> None:
+        super().__init__(server)
+        self._late, self._end = late, threading.Event()
+
+    def serve(self, client: socket.socket) -> None:
+        if self.met <= self._late:
+            self._end.wait(30)
+            return
+        super().serve(client)
+
+    def __exit__(self, *raised: Any) -> None:
+        self._end.set()
+        super().__exit__(*raised)
+
+
+def source_behind(line: Line, agents: Agents, patience: float) -> MysqlSource:
+    """That of an agent with an account of its own, whose connections pass over *line*."""
+    settings = agents.settings()
+    user = settings.url.split("//")[1].split("@")[0]
+    assert settings.password_file is not None
+    address = MysqlAddress(user, (("localhost", line.port),), agents.database.name)
+    return MysqlSource(address, read_password(settings.password_file), settings.tls_ca, Waits(), patience)
+
+
+def test_a_login_without_an_answer_is_tried_again(agents: Agents) -> None:
+    """The first of them is not greeted, the second is."""
+    with (
+        LateGreeting((agents.server.host, agents.server.port), late=1) as line,
+        closing(source_behind(line, agents, patience=12.0)) as source,
+    ):
+        assert source.moment() is not None
+        assert line.met > 1
+
+
+def test_a_server_that_greets_nobody_is_given_up_in_time(agents: Agents) -> None:
+    """And it is not asked again, for the report either."""
+    with (
+        LateGreeting((agents.server.host, agents.server.port), late=99) as line,
+        closing(source_behind(line, agents, patience=4.0)) as source,
+    ):
+        with pytest.raises(SourceError, match="no answer within") as told:
+            source.moment()
+        assert "RandomizedDelaySec" in told.value.hint
+        calls = line.met
+        with pytest.raises(SourceError, match="no answer within"):
+            source.report([a_result("a.b")], "host1", 456)
+        assert line.met == calls
 
 
 def test_an_agent_without_room_says_so_in_time(two: tuple[MysqlSource, MysqlSource]) -> None:

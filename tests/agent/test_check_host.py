@@ -45,7 +45,8 @@ def test_before_the_first_run(host: Host, nginx: Nginx) -> None:
 
 
 def test_a_socket_that_shows_another_name(host: Host, tmp_path: Path) -> None:
-    """Before the first install and after it, its name is said; so it is where an install fails for it."""
+    """Before the first install and after it, its name is said; so it is where an install fails for it, with the file
+    that the service must name."""
     names = [f"{letter}.example.test" for letter in "abcde"]
     files = host.root.issue(names).write(tmp_path / "other")
     with Nginx(tmp_path / "nginx", files.fullchain, files.key, name=NAME) as nginx:
@@ -55,10 +56,14 @@ def test_a_socket_that_shows_another_name(host: Host, tmp_path: Path) -> None:
         said = "for a.example.test, b.example.test, c.example.test and 2 more"
         out = host.agent("check").out
         assert f"{socket} (127.0.0.1:{nginx.port}) shows a certificate {said}" in out
+        assert f"let the service's configuration name {host.fullchain}" in out
         assert "its sockets answer" not in out
-        assert f"the one at {socket} is {said}" in host.run().certificate["detail"]
+        failed = host.run().certificate
+        assert f"the one at {socket} is {said}" in failed["detail"]
+        assert f"see that the service's configuration names {host.fullchain}" in failed["hint"]
         host.configure(activate=["true"])
         assert host.run().certificate["state"] == "unprovable"
+        assert "name one in `probe`; `certfleet-agent presets SERVICE` tells" in host.agent("check").out
         host.configure(check=nginx.check, activate=nginx.activate, probe=[socket])
         assert f"the one at {socket} is {said}" in host.agent("check").out
 

@@ -70,7 +70,7 @@ def test_what_was_left_is_not_taken_when_its_row_or_the_settings_change(
     assert_served(host, nginx, four[2])
     more = host.live / "leaf.pem"
     files = f'[certificate.files]\nfullchain = "{host.fullchain}"\ncertificate = "{more}"'
-    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"], files=files)
+    host.served_by(nginx, files=files)
     assert host.run().code == 0
     assert more.read_bytes() == four[2].cert_pem
     assert_served(host, nginx, four[2])
@@ -105,7 +105,7 @@ def test_as_many_as_agent_toml_says(host: Host, nginx: Nginx, four: list[Issued]
 
 
 def test_none_is_kept(host: Host, nginx: Nginx) -> None:
-    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx)
     host.config.write_text("keep = 0\n" + host.config.read_text())
     for _ in range(2):
         host.offer_new()

@@ -42,19 +42,21 @@ def test_what_goes_together(services: Sequence[Sequence[Service]], alone: str, e
     assert ["".join(one.name for one in group) for group in found] == expected
 
 
+@pytest.mark.parametrize("good", [-1, 0, 7])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 16, 40, 500])
-def test_the_first_bad_one_is_found(count: int) -> None:
-    """Wherever it is, by as many tries as halving takes; none of them with nothing new, and none with all."""
-    for bad in range(count):
+def test_the_first_bad_one_is_found(count: int, good: int) -> None:
+    """Wherever it is, or that it fails without any: by as many tries as halving takes, and none of them with all."""
+    good = min(good, count - 1)
+    for bad in range(good + 1, count + 1):
         tried: list[int] = []
 
         def passes(number: int, bad: int = bad, tried: list[int] = tried) -> bool:
             tried.append(number)
-            return number <= bad
+            return number < bad
 
-        assert first_failing(count, passes, count // 2) == bad + 1
-        assert len(tried) <= math.ceil(math.log2(count))
-        assert not {0, count} & set(tried)
+        assert first_failing(count, passes, count, good) == bad
+        assert len(tried) <= math.ceil(math.log2(count - good))
+        assert not {good, count} & set(tried)
 
 
 def test_what_the_complaint_names_comes_last() -> None:

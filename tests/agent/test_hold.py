@@ -99,6 +99,21 @@ def test_a_first_one_is_held(host: Host, nginx: Nginx) -> None:
     assert host.fullchain.read_bytes() == before
 
 
+@pytest.mark.parametrize(("days", "state"), [(-1, "expired"), (3, "ending"), (60, "held")])
+def test_a_first_one_is_held_and_what_another_client_left_ends(host: Host, days: int, state: str) -> None:
+    """Exit code 1 then, with -q too: no newer one comes."""
+    theirs = host.authority.issue([host.name], days=90, not_before=datetime.now(UTC) - timedelta(days=90 - days))
+    host.fullchain.write_bytes(theirs.fullchain_pem)
+    host.configure()
+    hold(host)
+    host.offer_new()
+    done = host.agent("run", "-q")
+    assert done.code == (state != "held")
+    assert (f"{host.name}: {state}: the certificate in the live files" in done.err) is (state != "held")
+    assert host.reported()["state"] == state
+    assert host.fullchain.read_bytes() == theirs.fullchain_pem
+
+
 def test_release_takes_what_was_gone_back_from(host: Host, nginx: Nginx, first: Issued) -> None:
     second = host.offer_new()
     assert host.run().code == 0
@@ -138,6 +153,17 @@ def test_what_would_end_before_waits_for_no_window(host: Host, nginx: Nginx) -> 
     newer = host.offer_new()
     done = host.run()
     assert done.code == 0, done.err
+    assert nginx.served() == newer.certificate
+
+
+def test_what_another_client_left_waits_for_no_window_either(host: Host, nginx: Nginx) -> None:
+    """It is for a key of its own, and ends before the next window."""
+    theirs = host.authority.issue([host.name], days=0.1)
+    host.fullchain.write_bytes(theirs.fullchain_pem)
+    window(host, nginx, hours(2, 4))
+    newer = host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert nginx.served() == newer.certificate
 
 

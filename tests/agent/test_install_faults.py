@@ -198,7 +198,7 @@ def test_links_owner_and_mode_stay(host: Host, nginx: Nginx) -> None:
     more = "".join(
         f'[[certificate.combined]]\npath = "{path}"\nparts = ["key", "certificate"]\n' for path in (combined, open_one)
     )
-    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"], more=more)
+    host.served_by(nginx, more=more)
     issued = host.offer_new()
     done = host.run()
     assert done.code == 0, done.err
@@ -269,7 +269,7 @@ def test_a_request_to_stop_waits_for_the_install_under_way(host: Host, served: N
     renewed = host.offer_new()
     flag = host.folder / "activating"
     activate = ["sh", "-c", f"echo > {flag}; sleep 1; exec {' '.join(served.activate)}"]
-    host.configure(check=served.check, activate=activate, probe=[f"https://127.0.0.1:{served.port}"])
+    host.served_by(served, activate=activate)
     process = subprocess.Popen(
         [sys.executable, "-c", AGENT, "run", "--config", str(host.config)],
         cwd=Path(__file__).parents[2],

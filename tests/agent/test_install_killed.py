@@ -59,12 +59,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, 
     host.put_placeholder()
     key = host.live / "combined.pem"
     with Nginx(folder / "nginx", host.fullchain, host.key, name=NAME) as nginx:
-        host.configure(
-            check=nginx.check,
-            activate=nginx.activate,
-            probe=[f"https://127.0.0.1:{nginx.port}"],
-            more=f'[[certificate.combined]]\npath = "{key}"\nparts = ["key", "certificate", "chain"]',
-        )
+        host.served_by(nginx, more=f'[[certificate.combined]]\npath = "{key}"\nparts = ["key", "certificate", "chain"]')
         host.offer_new()
         assert host.run().code == 0
         yield host, nginx, key
@@ -92,7 +87,7 @@ def test_killed_while_rolling_back(host: Host, nginx: Nginx, step: Step) -> None
     """A roll back that was interrupted is ended by the next run, and the old certificate is served."""
     host.first = host.offer_new()
     assert host.run().code == 0
-    host.configure(check=nginx.check, activate=["true"], probe=[f"https://127.0.0.1:{nginx.port}"], probe_timeout="1s")
+    host.served_by(nginx, activate=["true"], probe_timeout="1s")
     host.offer_new()
     die(host, step)
     done = host.run()
@@ -131,7 +126,7 @@ def test_an_interrupted_install_of_what_is_configured_no_more(host: Host, nginx:
 def test_a_service_that_was_stopped_stays_stopped(host: Host, nginx: Nginx) -> None:
     """Nobody told it before the kill, and nobody does when the files go back."""
     told = host.folder / "told"
-    host.configure(check=nginx.check, activate=["touch", str(told)], probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx, activate=["touch", str(told)])
     nginx.stop()
     host.offer_new()
     die(host, ("agent.journey.install", "commit", 1, "before"))

@@ -150,7 +150,8 @@ def test_all_findings_at_once(host: Host, served: Apache) -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o660])
 def test_a_key_that_others_can_read(host: Host, served: Apache, mode: int) -> None:
-    """A private key that is open to others is refused, not used."""
+    """A private key that somebody has put there, open to others, is refused, not used."""
+    host.key.write_bytes(host.key.read_bytes() + b"\n")
     host.key.chmod(mode)
     host.offer_new()
     assert_refused(host, served, host.run(), f"its mode is {mode:04o}")

@@ -34,9 +34,7 @@ def assert_as_before(host: Host, server: Nginx | Apache) -> None:
 
 def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> None:
     """An activate command that succeeds and does nothing: the socket tells, and the files go back."""
-    host.configure(
-        check=served.check, activate=["true"], probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
-    )
+    host.served_by(served, activate=["true"], probe_timeout="1s")
     host.offer_new()
     done = host.run()
     assert done.code == 1
@@ -51,9 +49,7 @@ def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> Non
 
 def test_a_full_disk_under_log_and_output(host: Host, served: Nginx) -> None:
     """Nothing that cannot be said or logged keeps the old certificate from coming back."""
-    host.configure(
-        check=served.check, activate=["true"], probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
-    )
+    host.served_by(served, activate=["true"], probe_timeout="1s")
     host.offer_new()
     assert host.run(wrap=["sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh"]).code == 1
     assert_as_before(host, served)
@@ -64,7 +60,7 @@ def test_live_files_spoilt_meanwhile(host: Host, served: Nginx, tmp_path: Path) 
     """What an activate command has made of a live file, however large, does not keep the old content away."""
     once = tmp_path / "once"
     spoil = ["sh", "-c", f"test -e {once} || {{ touch {once}; truncate -s 2M {host.fullchain}; exit 1; }}"]
-    host.configure(check=served.check, activate=spoil, probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s")
+    host.served_by(served, activate=spoil, probe_timeout="1s")
     host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed")
@@ -75,9 +71,7 @@ def test_a_failed_certificate_is_not_tried_again_before_its_time(host: Host, ser
     """The second run leaves service and files alone, and is still not well."""
     told = tmp_path / "told"
     activate = ["sh", "-c", f"echo >> {told}"]
-    host.configure(
-        check=served.check, activate=activate, probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
-    )
+    host.served_by(served, activate=activate, probe_timeout="1s")
     host.offer_new()
     assert host.run().code == 1
     times = told.read_text().count("\n")
@@ -123,12 +117,7 @@ def test_a_configuration_that_was_broken_before_is_left_alone(host: Host, served
 
 def test_nginx_refuses_the_content(host: Host, served: Nginx) -> None:
     """Parts in an order nginx cannot read: its own check says so, on the new files, and the old ones come back."""
-    host.configure(
-        check=served.check,
-        activate=served.activate,
-        probe=[f"https://127.0.0.1:{served.port}"],
-        files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]',
-    )
+    host.served_by(served, files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]')
     host.offer_new()
     done = host.run()
     assert done.code == 1, done.out
@@ -144,12 +133,8 @@ def test_a_service_that_dies_comes_back_with_the_old_certificate(host: Host, apa
     apache.stop()  # as a daemon, so that init reaps it: a dead child of ours would still count as running
     subprocess.run(apache.activate, check=True)
     wait_until(lambda: completes_handshake(apache.port, host.name), "Apache answers")
-    host.configure(
-        check=apache.check,
-        activate=apache.activate,
-        probe=[f"https://127.0.0.1:{apache.port}"],
-        files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]',
-        probe_timeout="2s",
+    host.served_by(
+        apache, files=f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = ["chain"]', probe_timeout="2s"
     )
     host.offer_new()
     done = host.run()
@@ -253,9 +238,7 @@ def test_a_command_that_does_not_end_is_ended_with_its_children(host: Host, serv
     """The time limit ends the whole process group."""
     pids = tmp_path / "pids"
     activate = ["sh", "-c", f"sleep 600 & echo $! > {pids}; wait"]
-    host.configure(
-        check=served.check, activate=activate, probe=[f"https://127.0.0.1:{served.port}"], probe_timeout="1s"
-    )
+    host.served_by(served, activate=activate, probe_timeout="1s")
     host.config.write_text(host.config.read_text().replace('command_timeout = "20s"', 'command_timeout = "1s"'))
     host.offer_new()
     done = host.run()
@@ -279,10 +262,9 @@ def test_mode_and_owner_come_back_exactly(host: Host, served: Nginx) -> None:
     """The files put back are the files that were there, with another mode asked for in between."""
     os.chown(host.fullchain, 33, 33)
     host.fullchain.chmod(0o640)
-    host.configure(
-        check=served.check,
+    host.served_by(
+        served,
         activate=["true"],
-        probe=[f"https://127.0.0.1:{served.port}"],
         probe_timeout="1s",
         files=f'[certificate.files]\nfullchain = "{host.fullchain}"\nowner = "root"\nmode = "0600"',
     )
@@ -296,10 +278,9 @@ def test_mode_and_owner_come_back_exactly(host: Host, served: Nginx) -> None:
 def test_a_file_that_did_not_exist_is_removed(host: Host, served: Nginx) -> None:
     """What the failed install created is gone again."""
     extra = host.live / "leaf.pem"
-    host.configure(
-        check=served.check,
+    host.served_by(
+        served,
         activate=["true"],
-        probe=[f"https://127.0.0.1:{served.port}"],
         probe_timeout="1s",
         files=f'[certificate.files]\nfullchain = "{host.fullchain}"\ncertificate = "{extra}"',
     )

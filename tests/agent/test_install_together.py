@@ -1,12 +1,15 @@
 """Certificates of one service go in one install: one check, one reload; the bad ones are found, the others go on."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
+from common.certificate import serial_text
 from tests.agent.host import Done, Host
 from tests.agent.vhosts import Vhosts
+from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 
 
@@ -35,6 +38,10 @@ def installed(vhosts: Vhosts) -> Vhosts:
     return vhosts
 
 
+def serial(issued: Issued) -> str:
+    return serial_text(issued.certificate)
+
+
 def refused_by_nginx(vhosts: Vhosts, name: str, part: str) -> None:
     """Let its file hold a part that nginx cannot serve. Of a chain without its leaf nginx names the key, which all
     share; of a key without a certificate it names the file."""
@@ -51,13 +58,33 @@ def test_five_at_once(five: Vhosts) -> None:
     assert five.host.leftovers() == []
 
 
+def test_one_that_cannot_be_kept(five: Vhosts, host: Host) -> None:
+    """All five are installed; of four the certificate before can be gone back to, of the other it is said."""
+    name, *others = five.names
+    folder = host.state_dir / "kept" / name
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+    issued = five.offer()
+    done = host.run()
+    assert done.code == 0, done.err
+    said = [line for line in done.err.splitlines() if "kept.not-written" in line]
+    assert said
+    assert all(name in line for line in said), said
+    kept = {one["name"]: one["kept"] for one in host.agent("status", "--json").json["certificates"]}
+    assert kept[name] == []
+    assert {one: kept[one][0] for one in others} == {one: serial(issued[one]) for one in others}
+    assert {len(kept[one]) for one in others} == {2}
+
+
 @pytest.mark.parametrize(
     ("many", "bad", "part", "most"),
     [
         (8, [0], "chain", math.ceil(math.log2(8)) + 3),
         (8, [7], "chain", math.ceil(math.log2(8)) + 1),
         (8, [1, 4, 6], "key", 4),
-        (40, [3, 30], "chain", 2 * math.ceil(math.log2(40)) + 3),
+        (40, [39], "chain", math.ceil(math.log2(40)) + 1),
+        (40, [0], "chain", math.ceil(math.log2(40)) + 2),
+        (40, [3, 30], "chain", 2 * math.ceil(math.log2(40)) + 2),
     ],
     indirect=["many"],
 )
@@ -83,6 +110,18 @@ def test_bad_ones_among_many(many: Vhosts, bad: list[int], part: str, most: int)
     assert host.leftovers() == []
     assert host.run().code == 1
     assert vhosts.commands() == []
+
+
+def test_a_bad_one_with_a_key_of_its_own(host: Host, nginx: Nginx) -> None:
+    """Of a chain without its leaf nginx names the key, and by that one check more finds it."""
+    vhosts = installed(Vhosts(host, nginx, 8, own_keys=True))
+    bad = vhosts.names[3]
+    refused_by_nginx(vhosts, bad, "chain")
+    vhosts.write()
+    vhosts.offer()
+    done = host.run()
+    assert [name for name, state in states(done).items() if state != "installed"] == [bad]
+    assert vhosts.commands() == ["check", "check", "activate"]
 
 
 def test_two_new_names_at_once(five: Vhosts, host: Host, nginx: Nginx) -> None:
@@ -213,7 +252,7 @@ def test_a_stopped_sibling(host: Host, nginx: Nginx, tmp_path: Path) -> None:
 def test_a_command_that_fails_although_all_is_well(host: Host, nginx: Nginx) -> None:
     """As a reload of a unit that its socket activates: the socket shows the new one, and nothing goes back."""
     failing = ["sh", "-c", '"$@"; sleep 1; exit 1', "sh", *nginx.activate]
-    host.configure(check=nginx.check, activate=failing, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx, activate=failing)
     issued = host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err

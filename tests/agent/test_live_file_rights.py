@@ -192,17 +192,54 @@ def test_what_is_not_configured_is_left_to_people(host: Host, combined: Path) ->
     assert (mode(combined), combined.stat().st_gid, named_users(combined)) == (0o640, 33, 1)
 
 
-def test_the_key_itself_is_never_changed(host: Host, combined: Path) -> None:
-    """Opened by hand it is told, every day, until it is closed; its file is the operator's."""
+@pytest.mark.parametrize("opened", [0o644, 0o660, 0o604])
+def test_the_key_itself(host: Host, combined: Path, opened: int) -> None:
+    """Opened by hand it has the mode of the last install again, with which its service read it; that is said with -q
+    too, and all is well. A new certificate comes in the same run."""
     host.offer_new()
     assert host.run().code == 0
+    content = host.key.read_bytes()
+    for offers in (False, True):
+        if offers:
+            host.offer_new()
+        host.key.chmod(opened)
+        done = host.agent("run", "-q")
+        assert (done.code, done.out) == (0, "")
+        assert f"{host.key} had mode {opened:04o}, now 0600" in done.err
+        assert (mode(host.key), host.key.read_bytes(), reloads(host)) == (0o600, content, 1 + offers)
+        assert f"{host.key} had mode {opened:04o}, now 0600" in host.reported()["detail"]
+    done = host.agent("run", "-q")
+    assert (done.code, done.err) == (0, "")
+    assert str(host.key) not in host.reported()["detail"]
+
+
+def test_a_key_that_was_opened_while_nothing_can_be_taken(host: Host, combined: Path) -> None:
+    """A source that is away, and a pause."""
+    host.offer_new()
+    assert host.run().code == 0
+    assert host.agent("hold", NAME, "--until", "2090-06-30", "--reason", "fair").code == 0
     host.key.chmod(0o644)
+    assert (host.run().code, mode(host.key)) == (0, 0o600)
+    assert host.agent("release", NAME).code == 0
+    host.database.rename(host.folder / "away")
+    host.key.chmod(0o644)
+    assert (host.run().code, mode(host.key)) == (1, 0o600)
+
+
+def test_a_key_that_was_never_closed(host: Host, combined: Path) -> None:
+    """Its service may need it so, or another one: nothing is installed, and each run says so until somebody closes it.
+    So it is with a key that took the place of ours."""
+    host.key.chmod(0o644)
+    host.offer_new()
     for _ in range(2):
         done = host.run()
         assert (done.code, mode(host.key)) == (1, 0o644)
         assert f"{host.key}: holds a secret but its mode is 0644" in done.err
     host.key.chmod(0o600)
     assert (host.run().code, reloads(host)) == (0, 1)
+    host.key.write_bytes(host.key.read_bytes() + b"\n")
+    host.key.chmod(0o644)
+    assert (host.run().code, mode(host.key)) == (1, 0o644)
 
 
 def test_an_owner_that_is_nobody_here(host: Host, combined: Path) -> None:

@@ -4,18 +4,22 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from common.issuer_key import issuer_key_text
 from issuer.trust.statements import Statements
 from tests.agent.host import NAME, Host
+from tests.agent.remote import RemoteSite
 from tests.issuer.box import Box
 from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK
+from tests.servers.sshd import Sshd
 
 OTHER = "other.example.test"
 
@@ -54,7 +58,18 @@ def names_of(certificate: x509.Certificate) -> set[str]:
     return set(found.get_values_for_type(x509.DNSName))
 
 
-def test_key_and_names_change_without_a_gap(lab: Lab, host: Host, nginx: Nginx, tmp_path: Path) -> None:
+@pytest.fixture(params=["here", "over SSH"])
+def place(request: pytest.FixtureRequest, host: Host, tmp_path: Path) -> Iterator[str]:
+    """The words of agent.toml for where key and live files are: this machine, or one without an agent."""
+    files = f'[certificate.files]\nfullchain = "{host.fullchain}"'
+    if request.param == "here":
+        yield files
+        return
+    with Sshd(tmp_path / "sshd") as sshd:
+        yield RemoteSite(host, sshd, host.live).settings + files
+
+
+def test_key_and_names_change_without_a_gap(lab: Lab, host: Host, nginx: Nginx, place: str, tmp_path: Path) -> None:
     """The command that `request --next` prints is the one that the issuer takes. Until the new certificate is there,
     the present one stays; then both files change, and no client fails."""
     box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=lab.bind, pebble=lab.pebble)
@@ -63,13 +78,12 @@ def test_key_and_names_change_without_a_gap(lab: Lab, host: Host, nginx: Nginx, 
     lab.bind.reconfigure()
     roots = tmp_path / "pebble.pem"
     roots.write_bytes(lab.pebble.root())
-    host.configure(
-        check=nginx.check,
-        activate=nginx.activate,
-        probe=[f"https://127.0.0.1:{nginx.port}"],
+    host.served_by(
+        nginx,
         source=f'url = "{box.database.url}"',
         trust=f'roots = "{roots}"',
         issuer_key=issuer_key_text(Statements(box.state_dir).key().public),
+        files=place,
     )
     box.ok("populate", "--enable", NAME, "--csr", str(host.folder / "host.csr"))
     box.ok("run")

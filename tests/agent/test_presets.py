@@ -157,6 +157,7 @@ def test_commands_fit_the_host(presence: Presence, activate: str, start: str, is
     assert (found.activate, found.start) == (words(activate), words(start))
     assert found.is_up == (words(is_up) if is_up else ())
     assert found.check == words(f"{presence.program} configtest")
+    assert bool(found.has_ended) is bool(presence.unit)
 
 
 @pytest.mark.parametrize(

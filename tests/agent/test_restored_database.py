@@ -12,7 +12,7 @@ from tests.servers.nginx import Nginx
 
 def installed(host: Host, nginx: Nginx, hours_ago: float) -> Issued:
     """A certificate of so long ago is in place, and the database is backed up."""
-    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx)
     issued = offered(host, hours_ago)
     assert host.run().code == 0
     shutil.copy(host.database, f"{host.database}.backup")

@@ -117,7 +117,9 @@ def test_a_service_that_shows_none_before_its_first_one(host: Host) -> None:
         done = host.run("--dry-run")
         assert (done.code, done.certificate["state"]) == (1, "unproven")
         assert f"{NAME}: unproven: no certificate is shown at {smtp}" in done.err
-        assert host.run().certificate["state"] == "unproven"
+        unproven = host.run().certificate
+        assert unproven["state"] == "unproven"
+        assert f"whose configuration must name {combined}" in unproven["hint"]
 
 
 def test_rights_and_files_that_would_change(host: Host, nginx: Nginx) -> None:
@@ -126,7 +128,7 @@ def test_rights_and_files_that_would_change(host: Host, nginx: Nginx) -> None:
     assert host.run().code == 0
     more = host.live / "leaf.pem"
     files = f'[certificate.files]\nfullchain = "{host.fullchain}"\ncertificate = "{more}"\nmode = "0640"'
-    host.configure(check=nginx.check, activate=nginx.activate, probe=[f"https://127.0.0.1:{nginx.port}"], files=files)
+    host.served_by(nginx, files=files)
     (install,) = rehearsed(host).json["installs"]
     files_of = {one["path"]: one["change"] for one in install["certificates"][0]["files"]}
     assert files_of == {str(more): "new", str(host.fullchain): "mode 0644, now 0640"}
@@ -150,7 +152,7 @@ def test_an_interrupted_install(host: Host, nginx: Nginx) -> None:
     """It would be settled first, and nobody knows how: said, with exit code 1."""
     host.offer_new()
     kill = ["sh", "-c", "kill -9 $PPID"]
-    host.configure(check=nginx.check, activate=kill, probe=[f"https://127.0.0.1:{nginx.port}"])
+    host.served_by(nginx, activate=kill)
     assert host.run().code not in (0, 1)
     done = rehearsed(host)
     assert (done.code, done.json["interrupted"]) == (1, [NAME])

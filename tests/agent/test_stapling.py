@@ -201,7 +201,7 @@ def test_nginx_whose_responder_is_gone_and_comes_back(tmp_path: Path, ground: Gr
         ground.responder.start()
     (again,) = found(tmp_path / "off", "nginx", off.check)
     assert (gone.level, gone.kind) == (BAD, "responder-away")
-    assert "IPv4: Connection refused" in gone.sentence
+    assert "IPv4: connection refused" in gone.sentence
     assert (still.level, still.kind) == (OK, "stapling-off")
     assert (again.level, again.kind) == (WARN, "stapling-again")
     assert line_of(tmp_path / "off", "nginx.conf", "ssl_stapling") in again.hint
@@ -284,7 +284,7 @@ def test_a_responder_that_is_no_host(host: str) -> None:
     """Its name stands in a certificate; nobody is asked, and nothing is waited for."""
     watch = Stopwatch()
     ways = reach(f"http://{host}/", b"", 5)
-    assert [way.problem for way in ways] == ["that is no name of a host"] * 2
+    assert [way.problem for way in ways] == ["that is no http URL of a host"] * 2
     assert watch.seconds() < 4
 
 
@@ -301,3 +301,16 @@ def test_whose_environment_counts(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.wait()
+
+
+def test_nginx_that_does_not_show_its_configuration(tmp_path: Path) -> None:
+    """Before the first certificate its test fails, for a file that is not there: the finding names the command that
+    says so."""
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "nginx.toml").write_text(f'programs = "{program}"\n')
+    (line,) = found(tmp_path, "nginx", [str(program), "-t"])
+    assert (line.level, line.kind) == (WARN, "stapling-unreadable")
+    assert f"see what `{program} -t -T` says; run `check` as root" in line.hint

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.agent import zoo
 from tests.agent.host import NAME, Done, Host, agent_ahead
@@ -42,19 +43,34 @@ def ours(host: Host) -> zoo.Key:
 
 
 def test_a_foreign_chain_over_our_key(host: Host, ours: zoo.Key) -> None:
-    """The right key, names, dates and signatures, from a CA that nobody knows: nothing is touched, roots are named."""
+    """The right key, names, dates and signatures, from a CA that nobody knows: nothing is touched, roots are named;
+    `check` says so before the run does."""
     before = host.fullchain.read_bytes()
     foreign = zoo.root("Root").below("Intermediate")
     file = str(host.folder / "root.pem")
     for roots, shown in ((file, f"the roots in {file}"), ("system", "the system's roots")):
         configure(host, roots)
         offer(host, foreign.leaf(ours, [NAME]), foreign)
+        checked = host.agent("check")
+        assert checked.code == 1
+        assert f"a client that trusts {shown} refuses it: " in checked.out
         done = host.run()
         assert_kept(host, done, f"a client that trusts {shown} refuses it: ")
         assert "name its root in agent.toml" in done.err
         assert host.fullchain.read_bytes() == before
     configure(host, "none")
+    assert "the certificate offered fits this host" in host.agent("check").out
     assert host.run().code == 0
+
+
+def test_no_server_could_load_it(host: Host, ours: zoo.Key) -> None:
+    """Where no roots are asked for, a chain that OpenSSL serves nowhere is refused all the same."""
+    before = host.fullchain.read_bytes()
+    configure(host, "none")
+    weak = zoo.root("Weak", key=rsa.generate_private_key(65537, 1024))  # noqa: S505 - weak on purpose
+    offer(host, weak.leaf(ours, [NAME]), weak)
+    assert_kept(host, host.run(), "a TLS server could not load it (CA_KEY_TOO_SMALL)")
+    assert host.fullchain.read_bytes() == before
 
 
 @pytest.mark.parametrize(

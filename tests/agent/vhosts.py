@@ -8,6 +8,7 @@ from typing import Protocol
 from cryptography import x509
 
 from agent.host import keys
+from common.files import write_atomic
 from tests.agent.host import Host
 from tests.servers.authority import Issued
 from tests.servers.ports import LOOPBACK
@@ -28,7 +29,7 @@ class Daemon(Protocol):
 class Vhosts:
     """*count* names on *daemon*, an nginx, in front of which *host* has placeholders."""
 
-    def __init__(self, host: Host, daemon: Daemon, count: int) -> None:
+    def __init__(self, host: Host, daemon: Daemon, count: int, *, own_keys: bool = False) -> None:
         self.host, self.daemon = host, daemon
         self.names = [f"v{number:03d}.example.test" for number in range(count)]
         self.log = host.folder / "commands"
@@ -38,12 +39,22 @@ class Vhosts:
         self._entries: dict[str, str] = {}
         placeholder = self.placeholder()
         for name in self.names:
-            self.file(name).write_bytes(placeholder)
+            self.file(name).write_bytes(self._with_its_key(name) if own_keys else placeholder)
             self.configure(name)
         self.serve(self.names)
 
     def file(self, name: str) -> Path:
         return self.host.live / f"{name}.pem"
+
+    def key(self, name: str) -> Path:
+        """Its own, if it was given one; else the host's."""
+        own = self.host.folder / f"{name}.key"
+        return own if own.exists() else self.host.key
+
+    def _with_its_key(self, name: str) -> bytes:
+        issued = self.host.authority.issue([name])
+        write_atomic(self.host.folder / f"{name}.key", issued.key_pem, mode=0o600)
+        return issued.fullchain_pem
 
     def placeholder(self) -> bytes:
         """The first content of a file."""
@@ -60,7 +71,7 @@ class Vhosts:
         head = text[: text.index("  server {")]
         blocks = [
             f"  server {{ listen {LOOPBACK}:{self.daemon.port} ssl; server_name {name};"
-            f" ssl_certificate {self.file(name)}; ssl_certificate_key {self.host.key}; return 204; }}\n"
+            f" ssl_certificate {self.file(name)}; ssl_certificate_key {self.key(name)}; return 204; }}\n"
             for name in names
         ]
         conf.write_text(f"{head.replace('worker_connections 64', 'worker_connections 1024')}{''.join(blocks)}}}\n")
@@ -69,7 +80,7 @@ class Vhosts:
         """One entry of agent.toml; *files* in place of those that the daemon reads."""
         probe = f"https://{name}:{self.daemon.port}?connect={LOOPBACK}"
         self._entries[name] = (
-            f'[[certificate]]\nname = "{name}"\nkey = "{self.host.key}"\nprobe = {json.dumps(probe)}\n'
+            f'[[certificate]]\nname = "{name}"\nkey = "{self.key(name)}"\nprobe = {json.dumps(probe)}\n'
             f"check = {json.dumps(self.counted('check', self.daemon.check))}\n"
             f"activate = {json.dumps(activate or self.counted('activate', self.daemon.activate))}\n"
             f"{files or self.files(name)}\n"
@@ -90,9 +101,9 @@ class Vhosts:
 
     def offer(self, *names: str) -> dict[str, Issued]:
         """A new certificate for each name."""
-        key, issued = keys.load(self.host.key), {}
+        issued = {}
         for name in names or self.names:
-            issued[name] = self.host.authority.sign(keys.csr(key, (name,)))
+            issued[name] = self.host.authority.sign(keys.csr(keys.load(self.key(name)), (name,)))
             self.host.offer(issued[name].cert_pem, issued[name].chain_pem, name=name)
         return issued
 

@@ -17,6 +17,7 @@ from agent.source.mysql import MysqlSource
 from agent.source.open import open_source
 from agent.source.sqlite import SqliteSource
 from common.database_url import MysqlAddress
+from common.deadline import Allowance
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import StoreError
 from issuer.store.database import Database
@@ -54,7 +55,7 @@ def flood() -> Iterator[tuple[int, list[int]]]:
 
 
 def _agent(port: int, _: Path) -> None:
-    MysqlSource(MysqlAddress("agent", (("127.0.0.1", port),), "certfleet"), "secret", None, Waits()).marks([NAME])
+    MysqlSource(MysqlAddress("agent", (("127.0.0.1", port),), "certfleet"), "secret", None, Waits(), 4.0).marks([NAME])
 
 
 def _issuer(port: int, folder: Path) -> None:
@@ -175,7 +176,7 @@ def test_an_answer_that_drips_after_the_login(sql_server: SqlServer, tmp_path: P
         issuer._servers._options["read_timeout"] = 1
         assert issuer.read(lambda connection: connection.scalar(sa.text("SELECT 1"))) == 1
         watch = Stopwatch()
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError, match="the connection was lost: The read operation timed out"):
             issuer.read(lambda connection: connection.scalar(sa.text("SELECT REPEAT('x', 100000)")))
         assert watch.seconds() < 6
         agents.execute(f"INSERT INTO certs (name, crt) VALUES ('{NAME}', REPEAT('x', 60000))")  # noqa: S608
@@ -189,3 +190,63 @@ def test_an_answer_that_drips_after_the_login(sql_server: SqlServer, tmp_path: P
             with pytest.raises(SourceError, match="no answer within"):
                 source.fetch(NAME)
             assert watch.seconds() < 6
+
+
+def test_the_second_server_where_the_first_one_drips(sql_server: SqlServer, tmp_path: Path) -> None:
+    """An answer that is not whole in time is that of a connection that broke: the question goes to the other server."""
+    made = sql_server.create_database()
+    assert isinstance(made, SqlDatabase)
+    with _Dripping(("127.0.0.1", sql_server.port)) as line:
+        url = made.url.replace(f":{sql_server.port}/", f":{line.port},localhost:{sql_server.port}/")
+        issuer = Database(DatabaseSettings(url, made.password_file, made.tls_ca))
+        issuer._servers._options["answer_seconds"] = 1.0
+        answer = issuer.read(lambda connection: connection.scalar(sa.text("SELECT REPEAT('x', 50000)")))
+        assert len(str(answer)) == 50000
+        assert line.met
+
+
+def test_slow_answers_have_a_limit_together(
+    sql_server: SqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each comes before its own deadline. When all together took too long, nothing is asked any more within the hour,
+    and usual answers go on not being counted."""
+    monkeypatch.setattr("common.mysql_connection._USUAL_SECONDS", 0.2)
+    for side in ("issuer.store", "agent.source"):
+        monkeypatch.setattr(f"{side}.mysql.SLOW_SECONDS", 0.5)
+    made, agents = sql_server.create_database(), Agents(sql_server.create_database(), tmp_path)
+    assert isinstance(made, SqlDatabase)
+    issuer = Database(DatabaseSettings(made.url, made.password_file, made.tls_ca))
+    agents.execute(f"CREATE OR REPLACE VIEW agent_certs AS SELECT '{NAME}' AS name, 1 AS ts_last_update, SLEEP(0.5) AS"
+                   " ts_expire, 'Y' AS enable")  # fmt: skip
+    with contextlib.closing(open_source(agents.settings(), Path("x"))) as source:
+        slow: list[Callable[[], object]] = [
+            lambda: issuer.read(lambda connection: connection.scalar(sa.text("SELECT SLEEP(0.5)"))),
+            lambda: source.marks([NAME]),
+        ]
+        for ask in slow:
+            ask()
+            with pytest.raises((StoreError, SourceError), match="its slow answers took"):
+                for _ in range(3):
+                    ask()
+            watch = Stopwatch()
+            with pytest.raises((StoreError, SourceError), match="within an hour"):
+                ask()
+            assert watch.seconds() < 0.4
+
+
+def test_an_allowance_counts_waits_side_by_side_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight workers that wait for the same minute have waited for a minute; after an hour it is whole again."""
+    now = [0.0]
+    monkeypatch.setattr("common.deadline.time.monotonic", lambda: now[0])
+    allowance = Allowance(100.0)
+    now[0] = 60.0
+    for _ in range(8):
+        allowance.spend(60.0)
+    now[0] = 90.0
+    allowance.spend(50.0)
+    assert not allowance.spent
+    now[0] = 120.0
+    allowance.spend(10.0)
+    assert allowance.spent
+    now[0] = 3601.0
+    assert not allowance.spent

@@ -200,9 +200,11 @@ def test_numbers_do_not_vanish_with_validity() -> None:
 
 
 def test_labels_are_escaped() -> None:
-    """A quote, a backslash or a line end of a target ends no label."""
-    odd = replace(V4, address='a"b\\c\nd')
-    assert 'address="a\\"b\\\\c\\nd"' in textfile([missing(odd)], NOW).decode()
+    """A quote, a backslash or a line end of a target ends no label, also of a reader who knows more line ends."""
+    odd = replace(V4, address='a"b\\c\nd\re\x1bf\u2028g')
+    text = textfile([missing(odd)], NOW).decode()
+    assert 'address="a\\"b\\\\c\\\\nd\\\\re\\\\x1bf\\\\u2028g"' in text
+    assert all(line.startswith(("#", "certfleet_probe_")) for line in text.splitlines())
 
 
 def test_rounds_are_counted() -> None:

@@ -66,11 +66,15 @@ def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
 
 
 def test_a_host_in_one_command(fresh: Machine) -> None:
-    """agent.toml for what is found here and runs, key, CSR, unit and timer."""
+    """agent.toml for what is found here and runs, key, CSR, unit and timer; what the service must name is said."""
     fresh.run("systemctl", "start", "nginx")
     source = ("--source", "sqlite:////var/lib/certfleet/certfleet.db", "--tls-ca", "/etc/certfleet/db-ca.pem")
     said = fresh.run("/opt/certfleet/bin/certfleet-agent", "init", "--system", *source, NAME)
     assert "key /etc/ssl/private/www.example.test.key" in said
+    assert f"file /etc/ssl/certs/{NAME}.fullchain.crt = certificate, chain; the first run writes it" in said
+    assert "note nginx: ssl_certificate = the fullchain file" in said
+    assert "let the service's configuration name these files and the key, and do not reload it" in said
+    assert "`certfleet-agent presets nginx`" in said
     text = fresh.path("/etc/certfleet/agent.toml").read_text(encoding="utf-8")
     (service,) = (line for line in text.splitlines() if line.startswith("service = "))
     assert service.startswith('service = "nginx"   # also found here: ')
@@ -96,6 +100,7 @@ def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
     fresh.write("/etc/certfleet/agent.toml", text)
     said = fresh.run(*init, NAME)
     assert "kept     /etc/certfleet/agent.toml" in said
+    assert "in mods-enabled/eap. Nothing is proven unless `probe` in agent.toml names a socket." in said
     assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     assert "cap_sys_chroot" in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
     assert config.read_text(encoding="utf-8") == text

@@ -7,6 +7,7 @@ from common.probe.target import ProbeTarget, parse_target
 
 NAME = "www.example.test"
 KEY = f"/etc/ssl/private/{NAME}.key"
+ROOTS = "/etc/certfleet/roots.pem"
 FULLCHAIN = f"/etc/ssl/certs/{NAME}.fullchain.crt"
 
 SCRIPTS = ("/lib/systemd/system-generators/systemd-sysv-generator", "/tmp", "/tmp", "/etc/systemd/system")
@@ -108,6 +109,13 @@ class Daemon:
     def told(self) -> str:
         """The unit that an administrator reloads."""
         return self.front or self.unit
+
+    @property
+    def may_end_later(self) -> bool:
+        """Can it end a moment after it was told, still with the old certificate, and does systemd see that? Not one
+        that reads its files at a start or for each connection, nor one of an init script, whose unit stays up."""
+        reads_when_told = bool(self.reload or self.tool) and not self.fresh and not self.front.endswith(".socket")
+        return reads_when_told and SCRIPTS not in self.prepare
 
     @property
     def sockets(self) -> tuple[ProbeTarget, ...]:

@@ -1,6 +1,6 @@
 """Databases, whose clients ask for TLS in the protocol of each, and Redis, where TLS begins at once."""
 
-from tests.drill.daemon import FULLCHAIN, NAME, Daemon, appended, shown_after
+from tests.drill.daemon import FULLCHAIN, NAME, ROOTS, Daemon, appended, shown_after
 
 POSTGRESQL = Daemon(
     "postgresql",
@@ -21,9 +21,11 @@ POSTGRESQL = Daemon(
             "../postgresql@.service",
             "/etc/systemd/system/postgresql.service.wants/postgresql@15-main.service",
         ),
+        ("sed", "-i", "1i hostssl all postgres 127.0.0.1/32 trust", "/etc/postgresql/15/main/pg_hba.conf"),
     ),
     front="postgresql",
     links=("postgresql.service", "postgresql@.service"),
+    verify=("psql", "-Atc", "SELECT 1", f"host={NAME} user=postgres sslmode=verify-full sslrootcert={ROOTS}"),
     shows=shown_after("postgres", 5432),
     unchecked=True,
 )

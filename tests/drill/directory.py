@@ -2,7 +2,7 @@
 
 import shlex
 
-from tests.drill.daemon import FULLCHAIN, KEY, NAME, SCRIPTS, Daemon, Talk
+from tests.drill.daemon import FULLCHAIN, KEY, NAME, ROOTS, SCRIPTS, Daemon, Talk
 
 _KEY = f"/etc/ssl/{NAME}.openldap.key"
 _TLS = f"""dn: cn=config
@@ -32,6 +32,7 @@ OPENLDAP = Daemon(
         ("sh", "-c", f"echo '{_TLS}' | runuser -u openldap -- slapmodify -F /etc/ldap/slapd.d -n 0"),
     ),
     links=("basic.target",),
+    verify=("env", f"LDAPTLS_CACERT={ROOTS}", "ldapwhoami", "-x", "-ZZ", "-H", f"ldap://{NAME}"),
     unchecked=True,
     talk=_TWO_BINDS,
     short=True,

@@ -15,7 +15,7 @@ from common.probe.target import ProbeTarget
 from tests.agent.host import TABLES, Done
 from tests.deploy.machine import Machine
 from tests.drill.clients import connect, served_by
-from tests.drill.daemon import KEY, NAME, Daemon
+from tests.drill.daemon import KEY, NAME, ROOTS, Daemon
 from tests.drill.facts import Facts
 from tests.servers.authority import Authority, Issued
 from tests.servers.process import wait_until
@@ -65,7 +65,7 @@ class Drill:
     def _lay_out(self) -> None:
         machine, daemon = self.machine, self.daemon
         machine.write("/etc/hosts", f"127.0.0.1 localhost systemd-test {NAME}\n")
-        machine.write("/etc/certfleet/roots.pem", self.root.pem.decode())
+        machine.write(ROOTS, self.root.pem.decode())
         machine.execute("systemd-tmpfiles", "--create", "--exclude-prefix=/dev")  # as at each boot
         for words in daemon.prepare:
             machine.run(*words)
@@ -113,7 +113,7 @@ class Drill:
         self.machine.write(
             CONFIG,
             f'probe_timeout = "{probe_timeout}"\n[source]\nurl = "sqlite:///{DATABASE}"\n'
-            f'[trust]\nroots = "/etc/certfleet/roots.pem"\n[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\n'
+            f'[trust]\nroots = "{ROOTS}"\n[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\n'
             f'service = "{daemon.preset}"\n{probe}{service}{more or daemon.more}{entries if others else ""}',
         )
 

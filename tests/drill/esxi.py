@@ -11,13 +11,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
+from agent.host import keys
 from common.probe.target import parse_target
-from tests.agent.host import NAME, Done, Host
+from tests.agent.host import AGENT, NAME, Done, Host
 from tests.agent.remote import RemoteSite
 from tests.drill.clients import served_by
+from tests.drill.drill import OTHERS
 from tests.drill.facts import Facts
+from tests.drill.faults import SHUT, wrapped
 from tests.servers import nginx, sshd
 from tests.servers.authority import Issued
+from tests.servers.cutting import Cutting
 from tests.servers.ports import LOOPBACK
 from tests.servers.process import accepts_tcp, wait_until
 
@@ -35,6 +39,7 @@ case "$(cat fault)" in
     keeps) exit 0 ;;
     silent) rm fault; kill -STOP "$(cat child)"; exit 0 ;;
     dies) rm fault; touch down ;;
+    ends) touch down ;;
     *) rm -f down ;;
 esac 2>/dev/null
 kill -KILL "$(cat child)"
@@ -47,15 +52,22 @@ done"""
 
 
 class _Sshd(sshd.Sshd):
-    """An sshd whose sessions see the /etc of an ESXi host in the place of this machine's."""
+    """An sshd whose sessions see the /etc of an ESXi host in the place of this machine's. *wrap*: words that start
+    it."""
 
     def __init__(self, folder: Path, etc: Path) -> None:
         super().__init__(folder, sftp="/nonexistent")
         self._etc = etc
+        self.wrap: list[str] = []
+
+    def in_its_view(self, *words: str) -> list[str]:
+        """Words that do this to what its sessions see."""
+        assert self._process is not None
+        return ["nsenter", "--mount", f"--target={self._process.pid}", *words]
 
     def _command(self) -> list[str]:
         script = 'mount --bind "$0" /etc && exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", script, str(self._etc), *super()._command()]
+        return ["unshare", "--mount", "sh", "-c", script, str(self._etc), *self.wrap, *super()._command()]
 
 
 class _Web(nginx.Nginx):
@@ -113,13 +125,26 @@ class Esxi:
     def __exit__(self, *_: object) -> None:
         self._running.close()
 
-    def configure(self, files: str = "", seconds: int = 10) -> None:
-        """agent.toml, by the preset alone but for the port and the time that is waited."""
+    def configure(self, files: str = "", seconds: int = 10, *, others: bool = False) -> None:
+        """agent.toml, by the preset alone but for the port and the time that is waited; and with the *others*, which no
+        socket shows."""
         own = f'service = "{PRESET}"\nsettle = "{seconds}s"\n{files}'
         probe = [f"https://127.0.0.1:{self._web.port}"]
         self.site.configure(probe=probe, files=own, probe_timeout=f"{seconds}s")
         text = self.host.config.read_text(encoding="utf-8").replace("check = []\nactivate = []\n", "")
-        self.host.config.write_text(text, encoding="utf-8")
+        entries = "".join(
+            f'[[certificate]]\nname = "{name}"\nkey = "{self.host.key}"\nservice = "{PRESET}"\nprobe = []\n'
+            f'{self.site.settings}[certificate.files]\nfullchain = "{_SSL}/{name}.pem"\n'
+            for name in OTHERS
+        )
+        self.host.config.write_text(text + (entries if others else ""), encoding="utf-8")
+
+    def offer_others(self) -> None:
+        """Certificates of the others come, for the same key."""
+        key = keys.load(self.ssl / "rui.key")
+        for name in OTHERS:
+            issued = self.host.authority.sign(keys.csr(key, (name,)))
+            self.host.offer(issued.cert_pem, issued.chain_pem, name=name)
 
     def install(self) -> Issued:
         """A new certificate comes, and is served after a run."""
@@ -129,8 +154,49 @@ class Esxi:
         assert self.shows(self.present)
         return self.present
 
-    def run(self) -> Done:
-        return self.host.run()
+    def run(self, program: str = AGENT) -> Done:
+        return self.host.run(program=program)
+
+    @property
+    def folders(self) -> tuple[str, str]:
+        """Where the agent writes: beside the live file there, and its own."""
+        return _SSL, str(self.host.state_dir)
+
+    def run_where(self, script: str, folder: str) -> Done:
+        """A run in which *script* has been done to that one of the folders."""
+        if folder != _SSL:
+            return self.host.run(wrap=wrapped(script, folder))
+        with self.seen_through(script):
+            return self.run()
+
+    @contextmanager
+    def seen_through(self, script: str) -> Iterator[None]:
+        """Sessions there see the folder of the live file as *script* has made it."""
+        self._start_sshd(wrapped(script, _SSL))
+        try:
+            yield
+        finally:
+            self._start_sshd([])
+
+    def _start_sshd(self, wrap: list[str]) -> None:
+        self._sshd.stop()
+        self._sshd.wrap = wrap
+        self._sshd.start()
+
+    @property
+    def shut(self) -> list[str]:
+        """Words by which that folder becomes read-only there, if it is MOUNTED."""
+        return self._sshd.in_its_view(*SHUT, _SSL)
+
+    @contextmanager
+    def behind(self, line: Cutting) -> Iterator[None]:
+        """The agent reaches it by that line."""
+        port = self.site.port
+        self.site.behind(line.port)
+        self.configure()
+        yield
+        self.site.behind(port)
+        self.configure()
 
     def shows(self, issued: Issued) -> bool:
         try:
@@ -147,13 +213,23 @@ class Esxi:
         facts = self.live.stat()
         return self.live.read_bytes(), facts.st_mode, facts.st_uid, facts.st_gid
 
+    def leftovers(self) -> list[Path]:
+        """Temporaries beside the live file, an open journal and a work folder."""
+        return [*self.ssl.glob(".*"), *self.host.leftovers()]
+
     def told(self) -> int:
         """How often the web service was restarted so far."""
         return (self._web.folder / "told").read_text(encoding="utf-8").count("\n")
 
     def goes_wrong(self, fault: str) -> None:
-        """At the next restart."""
+        """At the next restart; "keeps" and "ends" at each until `is_mended`."""
         (self._web.folder / "fault").write_text(fault, encoding="utf-8")
+
+    def is_mended(self) -> None:
+        """Somebody has mended the web service, and started it."""
+        (self._web.folder / "fault").unlink(missing_ok=True)
+        self._web.down.unlink(missing_ok=True)
+        wait_until(lambda: self.shows(self.present), "the one installed last is served", 20)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -166,9 +242,8 @@ class Esxi:
 
     def restore(self) -> None:
         """All is as it was, with a new certificate in place unless the last one is served."""
-        (self._web.folder / "fault").unlink(missing_ok=True)
         self.configure()
-        wait_until(lambda: self.shows(self.present), "the one installed last is served", 20)
+        self.is_mended()
         if self.host.reported()["state"] != "installed":
             self.install()
 

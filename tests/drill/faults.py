@@ -27,6 +27,14 @@ def dies(drill: Drill, *, for_good: bool = False) -> Iterator[None]:
 
 
 @contextmanager
+def dies_later(drill: Drill) -> Iterator[None]:
+    """The daemon says that all is well, and ends a second after."""
+    later = "all=$(others); (sleep 1; kill -KILL $all) & exit 0"
+    with _told(drill, later, "ExecStartPost"):
+        yield
+
+
+@contextmanager
 def keeps_the_old_one(drill: Drill) -> Iterator[None]:
     """The daemon says that all is well, and goes on with what it had."""
     if drill.daemon.fresh:

@@ -1,9 +1,10 @@
 """Mail servers."""
 
-from tests.drill.daemon import FULLCHAIN, KEY, NAME, SCRIPTS, Daemon, Talk, in_place_of
+from tests.drill.daemon import FULLCHAIN, KEY, NAME, ROOTS, SCRIPTS, Daemon, Talk, in_place_of
 
 _SMTP = (f"smtp://{NAME}", f"submission://{NAME}", f"smtps://{NAME}")
 _QUIT = Talk(b"EHLO client.example.test\r\n", b"QUIT\r\n", b"\r\n221 ")
+_MAIL = ("--mail-from", f"postmaster@{NAME}", "--mail-rcpt", "root@localhost", "--upload-file", "/etc/hostname")
 _POSTFIX_LIVE = f"/etc/ssl/private/{NAME}.postfix.pem"
 POSTFIX = Daemon(
     "postfix",
@@ -24,6 +25,7 @@ POSTFIX = Daemon(
     ),
     front="postfix",
     links=("postfix.service", "postfix@.service"),
+    verify=("curl", "-fsS", "--ssl-reqd", "--cacert", ROOTS, *_MAIL, f"smtp://{NAME}:25"),
     unchecked=True,
     talk=_QUIT,
     short=True,

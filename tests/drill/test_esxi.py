@@ -1,17 +1,26 @@
 """The faults of the drill that a host without an agent can meet, on a stand-in for VMware ESXi behind a real sshd."""
 
 import os
+import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from agent.host import keys
 from tests.agent.host import Done
+from tests.agent.killed import Step, acting
 from tests.drill.clients import Load
 from tests.drill.esxi import Esxi
 from tests.drill.facts import told_words
-from tests.drill.test_drill import ROLLED_BACK
+from tests.drill.faults import FULL, MOUNTED, READ_ONLY
+from tests.drill.test_drill import BACK, BY_NOW, FILES, FORWARD, INSTALL, ROLLED_BACK, each_fault
+from tests.servers.authority import Issued
+from tests.servers.cutting import Cutting
 from tests.servers.process import wait_until
+
+_CUTS = 12  # of an install, at whose ends the connection is cut
+_REMOTE_FILES = "agent.remote.files:RemoteFiles"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give sessions an /etc of their own")
 
@@ -60,6 +69,24 @@ def test_a_good_one(esxi: Esxi) -> None:
 
 
 @pytest.mark.drill
+@pytest.mark.fault("together")
+def test_several_together(esxi: Esxi) -> None:
+    """Three certificates of the service: it is told once."""
+    esxi.offer_others()
+    new = esxi.host.offer_new()
+    esxi.configure(others=True)
+    told = esxi.told()
+    done = esxi.run()
+    assert {one["state"] for one in done.json["certificates"]} == {"installed", "unprovable"}, done.out
+    assert done.code == 0
+    times = esxi.told() - told
+    assert times == 1
+    assert esxi.shows(new)
+    esxi.present = new
+    esxi.saw(told_words(times))
+
+
+@pytest.mark.drill
 @pytest.mark.fault("stopped")
 def test_one_for_a_service_that_is_stopped(esxi: Esxi) -> None:
     """The new file is there for its next start, and nothing starts it."""
@@ -96,9 +123,7 @@ def test_one_that_its_daemon_refuses(esxi: Esxi) -> None:
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize(
-    "fault", [pytest.param(name, marks=pytest.mark.fault(name)) for name in ("dies", "keeps", "silent")]
-)
+@each_fault({name: name for name in ("dies", "keeps", "silent")})
 def test_it_does_not_take_the_new_one(esxi: Esxi, fault: str) -> None:
     """It ends, does nothing, or stops answering: it is told again with the old one."""
     esxi.configure(seconds=2)
@@ -120,3 +145,113 @@ def test_another_key(esxi: Esxi) -> None:
     key.write_bytes(was)
     assert esxi.told() == told
     esxi.saw("refused: not told")
+
+
+def assert_goes_on(esxi: Esxi, new: Issued, why: object) -> None:
+    """The next run installs the new one: it was at no fault."""
+    done = esxi.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), (why, done)
+    assert esxi.shows(new), why
+    assert esxi.live.read_bytes() == new.fullchain_pem, why
+    assert esxi.leftovers() == [], why
+    esxi.present = new
+
+
+@pytest.mark.drill
+@each_fault({"disk full": FULL, "read-only": READ_ONLY})
+def test_a_folder_that_takes_nothing(esxi: Esxi, fault: str) -> None:
+    """No space, or no writing, for live file or state folder: the service is not told; the next run goes on."""
+    for folder in esxi.folders:
+        before, told, new = esxi.content(), esxi.told(), esxi.host.offer_new()
+        done = esxi.run_where(fault, folder)
+        assert done.code != 0
+        words = "No space left on device" if fault == FULL else "Read-only file system"
+        assert words in done.err + done.out
+        assert (esxi.content(), esxi.told()) == (before, told)
+        assert esxi.shows(esxi.present)
+        assert_goes_on(esxi, new, folder)
+    esxi.saw("failed: not told; the next run installs")
+
+
+@pytest.mark.drill
+@pytest.mark.fault("no way back")
+def test_no_way_back(esxi: Esxi) -> None:
+    """The roll back itself fails, which is said; the next run that can ends it."""
+    before = esxi.content()
+    esxi.configure(seconds=2)
+    esxi.host.offer_new()
+    esxi.goes_wrong("keeps")
+    with esxi.seen_through(MOUNTED):
+        done = esxi.run(acting((INSTALL, "activate", 1, "before"), f"subprocess.run({esxi.shut}, check=True)"))
+    assert (done.code, done.certificate["state"]) == (1, "broken"), done.out
+    assert "ROLL BACK FAILED" in done.certificate["detail"]
+    assert esxi.host.reported()["state"] == "broken"
+    done = esxi.run()
+    assert BY_NOW in done.certificate["detail"]
+    assert_back(esxi, before, done, "failed")
+    esxi.restore()
+    esxi.configure(seconds=2)
+    before, new = esxi.content(), esxi.host.offer_new()
+    esxi.goes_wrong("ends")
+    for _ in range(2):
+        done = esxi.run()
+        assert (done.code, done.certificate["state"]) == (1, "broken"), done.out
+        assert "ROLLED BACK, but the service is not as before" in done.certificate["detail"]
+        assert esxi.content() == before
+        assert esxi.host.reported()["state"] == "broken"
+        assert not esxi.shows(esxi.present)
+    esxi.is_mended()
+    done = esxi.run()
+    assert BY_NOW in done.certificate["detail"]
+    assert_back(esxi, before, done, "failed")
+    assert esxi.host.run("--retry").code == 0
+    assert esxi.shows(new)
+    esxi.present = new
+    esxi.saw("broken, and said; the next run that can ends it")
+
+
+def there(step: Step) -> Step:
+    """The same boundary, of the files of another host."""
+    place, function, call, when = step
+    return _REMOTE_FILES if place == FILES else place, function, call, when
+
+
+def shows_one_of(esxi: Esxi, new: Issued) -> bool:
+    return esxi.shows(new) or esxi.shows(esxi.present)
+
+
+@pytest.mark.drill
+@pytest.mark.fault("killed")
+def test_killed_or_cut(esxi: Esxi) -> None:
+    """Whatever the agent dies at, and wherever its connection is cut: one of both is served, and the next run ends with
+    the new one everywhere."""
+    for step in map(there, FORWARD):
+        new = esxi.host.offer_new()
+        done = esxi.run(acting(step))
+        assert done.code == -signal.SIGKILL, (step, done)
+        wait_until(partial(shows_one_of, esxi, new), f"{step}: one of both is served", 20)
+        assert_goes_on(esxi, new, step)
+    with Cutting(esxi.site.port) as line, esxi.behind(line):
+        esxi.install()
+        line.cut_after(0, for_good=False)
+        esxi.install()
+        length = line.pieces
+        for part in range(1, _CUTS):
+            new = esxi.host.offer_new()
+            line.cut_after(length * part // _CUTS, for_good=part % 2 == 1)
+            done = esxi.run()
+            line.mend()
+            wait_until(partial(shows_one_of, esxi, new), f"{part}: one of both is served", 20)
+            assert_goes_on(esxi, new, (part, done))
+    esxi.configure(seconds=2)
+    before = esxi.content()
+    esxi.goes_wrong("keeps")
+    for step in map(there, BACK):
+        esxi.host.offer_new()
+        done = esxi.run(acting(step))
+        assert done.code == -signal.SIGKILL, (step, done)
+        done = esxi.run()
+        assert ROLLED_BACK in done.certificate["detail"]
+        assert_back(esxi, before, done, "failed")
+    cut = f"its connection cut at {_CUTS - 1} points"
+    esxi.saw(f"at {len(FORWARD) + len(BACK)} boundaries, and {cut}: the next run ends it")

@@ -20,12 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from common.clock import Clock
+from common.egress.needs import Need
 from common.errors import CertfleetError, UsageError
 from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
 from issuer.model.asked import Asked
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.challenges import token_of
+from issuer.rules.egress import Needs
 from issuer.rules.findings import Findings, Line, bad, bad_lines, ok
 
 PROTOCOL = "acme-tls/1"
@@ -130,6 +132,11 @@ class AlpnServers:
         except CertfleetError as error:
             return Findings(bad_lines(subject, error))
         return Findings([ok(subject, f"certificates for validation can be put into {folder}")], {validation: probe})
+
+    def needs(self, names: Sequence[str], validations: Sequence[Validation]) -> Needs:
+        return Needs(
+            inwards=[Need(name, 443, "tcp", f"{self.type.name}: the CA looks at the server") for name in names]
+        )
 
 
 def certificate(name: str, digest: str) -> bytes:

@@ -12,6 +12,7 @@ from tests.issuer.box import NOBODY, Box
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
+from tests.servers.sql_server import SqlServer
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +40,16 @@ def resolving_box(lab: Lab, tmp_path: Path) -> Box:
 
 @pytest.fixture
 def either_box(lab: Lab, database: Database, tmp_path: Path) -> Box:
-    """The same, once over SQLite and once over MariaDB."""
+    """The same, once over SQLite and once over MariaDB: for what its statements make of each."""
     made = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+    made.set_up()
+    return made
+
+
+@pytest.fixture
+def server_box(lab: Lab, sql_server: SqlServer, tmp_path: Path) -> Box:
+    """The same over a database server: for whole ways, which other tests go over SQLite."""
+    made = Box(tmp_path / "box", sql_server.create_database(), bind=lab.bind, pebble=lab.pebble)
     made.set_up()
     return made
 

@@ -238,8 +238,16 @@ def test_remove_offers_the_way_without_a_gap(lone_box: Box) -> None:
     assert "only if nobody enrols these names again" in said
 
 
-@pytest.mark.parametrize("step", ["take_change", "replace_present", "add_version", "add_event"])
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("step", "when"),  # what comes before one of these calls is what comes after the one above it
+    [
+        ("take_change", "before"),
+        ("take_change", "after"),
+        ("replace_present", "after"),
+        ("add_version", "after"),
+        ("add_event", "after"),
+    ],
+)
 def test_killed_while_it_is_stored(served: Box, step: str, when: str) -> None:
     """CSR, key identifier and certificate change together or not at all; the next run finishes the same order."""
     before = present(served)

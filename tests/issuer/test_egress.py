@@ -95,10 +95,10 @@ def test_what_certificates_name_is_for_servers_and_clients(lone_box: Box) -> Non
 
 
 @pytest.mark.usefixtures("lab")
-def test_addresses_are_gathered_over_days(either_box: Box, lab: Lab) -> None:
+def test_addresses_are_gathered_over_days(server_box: Box, lab: Lab) -> None:
     """A name moves between two looks of --watch: both addresses stay in every list, with first and last sight; a look
     without --watch saves nothing; a TTL below the firewall's interval is warned of."""
-    box = either_box
+    box = server_box
     directory = f"https://ca.moves.test:{lab.pebble.port}/dir"
     box.write(acme={"directory": directory}, dns={"resolvers": [lab.bind.endpoint]})
 
@@ -148,17 +148,22 @@ def test_what_was_not_seen_for_long_is_forgotten(either_box: Box) -> None:
 
 
 def test_sightings_that_others_wrote(either_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those to come are none, and do not push ours out; however many there are, the reading is bounded."""
-    monkeypatch.setattr(egress_store, "_MOST", 50)
+    """Those to come are none, and do not push ours out; however many there are of one host, those of others stay, and
+    the reading is bounded."""
+    monkeypatch.setattr(egress_store, "_MOST_OF_HOST", 50)
+    monkeypatch.setattr(egress_store, "_MOST", 120)
     store, now = Egress(open_database(load(Settings, either_box.config).database)), 1_700_000_000
+    store.remember({"old.test": [Sighting("192.0.2.7", 60, now - 86400, now - 86400)]}, now - 86400)
     for moment, net in ((now + 10**9, "198.51.100"), (now - 60, "203.0.113")):
-        rows = ", ".join(f"('a.test', '{net}.{n}', 1, {moment}, 60)" for n in range(100))
+        rows = ", ".join(f"('a.test', '{net}.{n}', 1, {moment}, 60)" for n in range(200))
         either_box.database.execute(f"INSERT INTO egress VALUES {rows}")  # noqa: S608
+    assert len(store.remembered(["a.test", "old.test"], now)["old.test"]) == 1
     store.remember({"a.test": [Sighting("192.0.2.1", 60, now, now)]}, now)
-    found = store.remembered(["a.test"], now)["a.test"]
-    assert len(found) == 50
-    assert "192.0.2.1" in [one.address for one in found]
-    assert not [one for one in found if one.address.startswith("198.51.100.")]
+    found = store.remembered(["a.test", "old.test"], now)
+    assert [one.address for one in found["old.test"]] == ["192.0.2.7"]
+    assert len(found["a.test"]) == 50
+    assert "192.0.2.1" in [one.address for one in found["a.test"]]
+    assert not [one for one in found["a.test"] if one.address.startswith("198.51.100.")]
 
 
 def test_every_needs_watch(lone_box: Box) -> None:

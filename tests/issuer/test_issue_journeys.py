@@ -46,16 +46,16 @@ def test_every_key_type_gets_a_certificate_for_its_own_key(box: Box, kind: str) 
     assert box.database.query("SELECT * FROM challenges") == []
 
 
-def test_the_columns_of_a_new_certificate(either_box: Box, lab: Lab) -> None:
+def test_the_columns_of_a_new_certificate(server_box: Box, lab: Lab) -> None:
     """After the first certificate every column of the row says what the old scripts expect of it."""
-    name = either_box.enrol("www.example.test")
-    assert either_box.row(name, "enable", "certbot", "ts_expire", "ts_last_update", "count_fail_update") == (
+    name = server_box.enrol("www.example.test")
+    assert server_box.row(name, "enable", "certbot", "ts_expire", "ts_last_update", "count_fail_update") == (
         *("Y", "N", 1, 1),
         0,
     )
     before = int(time.time())
-    either_box.ok("run")
-    crt, ca, md5_ca, ts_expire, ts_last_update = either_box.row(
+    server_box.ok("run")
+    crt, ca, md5_ca, ts_expire, ts_last_update = server_box.row(
         name, "crt", "ca", "md5_ca", "ts_expire", "ts_last_update"
     )
     leaf = x509.load_pem_x509_certificate(crt)
@@ -64,22 +64,22 @@ def test_the_columns_of_a_new_certificate(either_box: Box, lab: Lab) -> None:
     assert x509.load_pem_x509_certificates(ca)[-1].issuer == x509.load_pem_x509_certificate(lab.pebble.root()).subject
     assert ts_expire == leaf.not_valid_after_utc.timestamp()
     assert before <= ts_last_update <= time.time()
-    assert either_box.row(name, "count_fail_update", "last_error", "reissue_reason", "old_crt", "old_ca") == (
+    assert server_box.row(name, "count_fail_update", "last_error", "reissue_reason", "old_crt", "old_ca") == (
         *(0, None, None),
         *(None, None),
     )
-    [(due_at,)] = either_box.database.query("SELECT due_at FROM certs")
+    [(due_at,)] = server_box.database.query("SELECT due_at FROM certs")
     assert time.time() + 50 * 86400 < due_at < ts_expire
-    [(state, active, lease)] = either_box.database.query("SELECT state, active_name, lease_owner FROM orders")
+    [(state, active, lease)] = server_box.database.query("SELECT state, active_name, lease_owner FROM orders")
     assert (state, active, lease) == ("STORED", None, None)
 
 
-def test_a_wildcard_and_its_apex_in_one_csr(either_box: Box) -> None:
+def test_a_wildcard_and_its_apex_in_one_csr(server_box: Box) -> None:
     """Both names want a TXT value at the same owner; both are published together, and taken back."""
-    name = either_box.enrol("shop.example.test", "*.shop.example.test")
-    either_box.ok("run")
-    assert names_of(certificate(either_box, name)) == {"shop.example.test", "*.shop.example.test"}
-    assert either_box.txt(name) == set()
+    name = server_box.enrol("shop.example.test", "*.shop.example.test")
+    server_box.ok("run")
+    assert names_of(certificate(server_box, name)) == {"shop.example.test", "*.shop.example.test"}
+    assert server_box.txt(name) == set()
 
 
 def test_a_wildcard_may_be_the_name(box: Box) -> None:
@@ -125,34 +125,34 @@ def test_values_of_others_at_the_same_name_are_left_alone(box: Box, lab: Lab) ->
     assert box.txt(name) == {"of-somebody-else"}
 
 
-def test_reissue_keeps_the_old_pair(either_box: Box) -> None:
+def test_reissue_keeps_the_old_pair(server_box: Box) -> None:
     """The pair before moves to old_crt and old_ca, and both certificates stand in versions."""
-    name = either_box.enrol("www.example.test")
-    either_box.ok("run")
-    first = either_box.row(name, "crt", "ca")
-    assert "stored" not in either_box.ok("run").out
-    assert either_box.row(name, "crt", "ca") == first
-    either_box.ok("reissue", name)
-    second = either_box.row(name, "crt", "ca")
+    name = server_box.enrol("www.example.test")
+    server_box.ok("run")
+    first = server_box.row(name, "crt", "ca")
+    assert "stored" not in server_box.ok("run").out
+    assert server_box.row(name, "crt", "ca") == first
+    server_box.ok("reissue", name)
+    second = server_box.row(name, "crt", "ca")
     assert second[0] != first[0]
-    assert either_box.row(name, "old_crt", "old_ca") == first
-    assert either_box.database.query("SELECT crt, ca FROM versions ORDER BY id") == [first, second]
-    [reissue] = either_box.database.query("SELECT reissue_reason FROM certs")
+    assert server_box.row(name, "old_crt", "old_ca") == first
+    assert server_box.database.query("SELECT crt, ca FROM versions ORDER BY id") == [first, second]
+    [reissue] = server_box.database.query("SELECT reissue_reason FROM certs")
     assert reissue == (None,)
-    assert "stored" not in either_box.ok("run").out
+    assert "stored" not in server_box.ok("run").out
 
 
-def test_status_and_events_tell_the_story(either_box: Box) -> None:
+def test_status_and_events_tell_the_story(server_box: Box) -> None:
     """`status` and the audit table say what happened, as text and as JSON."""
-    name = either_box.enrol("www.example.test")
-    waiting = either_box.ok("status", "--json").report()["certificates"][0]
+    name = server_box.enrol("www.example.test")
+    waiting = server_box.ok("status", "--json").report()["certificates"][0]
     assert (waiting["state"], waiting["well"]) == ("waiting for its first certificate", True)
-    either_box.ok("run", "--json")
-    fact = either_box.ok("status", name, "--json").report()["certificates"][0]
-    leaf = certificate(either_box, name)
+    server_box.ok("run", "--json")
+    fact = server_box.ok("status", name, "--json").report()["certificates"][0]
+    leaf = certificate(server_box, name)
     assert (fact["state"], fact["names"], int(fact["serial"], 16)) == ("valid", [name], leaf.serial_number)
-    assert "VALID FOR" in either_box.ok("status").out
-    events = [event for (event,) in either_box.database.query("SELECT event FROM events ORDER BY id")]
+    assert "VALID FOR" in server_box.ok("status").out
+    events = [event for (event,) in server_box.database.query("SELECT event FROM events ORDER BY id")]
     assert events == ["enrolled", "sealed", "enabled", "stored"]
 
 

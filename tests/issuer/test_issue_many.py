@@ -9,7 +9,7 @@ from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
 
-COUNT = 50
+COUNT = 25
 
 
 def enrolled(box: Box, names: list[str]) -> list[str]:
@@ -23,7 +23,7 @@ def enrolled(box: Box, names: list[str]) -> list[str]:
     return names
 
 
-def test_fifty_certificates_in_one_run_at_the_first_try(tmp_path: Path) -> None:
+def test_many_certificates_in_one_run_at_the_first_try(tmp_path: Path) -> None:
     """With refused nonces, random delays and reused authorizations all are stored, and none takes a second order."""
     with (
         Bind(tmp_path / "bind", notify_delay=5) as bind,

@@ -49,9 +49,9 @@ def with_wrong_secret(bind: Bind, folder: Path, name: str) -> Path:
     return wrong
 
 
-def test_one_wrong_key_fails_one_certificate_and_no_other(either_box: Box, lab: Lab, tmp_path: Path) -> None:
+def test_one_wrong_key_fails_one_certificate_and_no_other(server_box: Box, lab: Lab, tmp_path: Path) -> None:
     """The failure is counted with reason and next moment, the others are stored; mended, the next due run stores it."""
-    box = either_box
+    box = server_box
     wrong = with_wrong_secret(lab.bind, tmp_path, "special")
     box.write(dns={"zone": [{"name": NAME, "tsig_key_file": str(wrong)}]}, renewal={"retry": ["1s", "2s"]})
     others = [box.enrol(f"other{number}.example.test") for number in range(3)]

@@ -14,6 +14,7 @@ from tests.common.options import HOSTILE_NAMES, WRONG_PROBES, Option, options_of
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
+from tests.servers.database import SqliteDatabase
 
 NAME = "www.example.test"
 GOOD = {  # words with which a command would work, or would if it had servers; {folder} is the box's
@@ -153,25 +154,29 @@ def cases(option: Option) -> list[str]:
     return list(HOSTILE_NAMES.values()) if option.dest == "name" else WRONG[str(option)]
 
 
-@pytest.fixture
-def enrolled(lone_box: Box) -> Box:
-    """One certificate that is enrolled, enabled and there; and what a second one could be made of."""
-    lone_box.populate(NAME)
-    lone_box.ok("disable", NAME)
+@pytest.fixture(scope="module")
+def enrolled(tmp_path_factory: pytest.TempPathFactory) -> Box:
+    """One certificate that is enrolled, enabled and there; and what a second one could be made of. No test here changes
+    it."""
+    folder = tmp_path_factory.mktemp("options")
+    box = Box(folder / "box", SqliteDatabase(folder))
+    box.set_up()
+    box.populate(NAME)
+    box.ok("disable", NAME)
     authority = Authority("CA").intermediate("Issuing")
     begin = datetime.now(UTC) - timedelta(days=1)
-    (lone_box.folder / "old.pem").write_bytes(authority.sign(csr([NAME]), not_before=begin).fullchain_pem)
-    lone_box.ok("import", NAME, "--crt", str(lone_box.folder / "old.pem"))
-    lone_box.database.execute("UPDATE certs SET imported = NULL")
-    lone_box.ok("enable", NAME)
+    (box.folder / "old.pem").write_bytes(authority.sign(csr([NAME]), not_before=begin).fullchain_pem)
+    box.ok("import", NAME, "--crt", str(box.folder / "old.pem"))
+    box.database.execute("UPDATE certs SET imported = NULL")
+    box.ok("enable", NAME)
     new = authority.issue(["new.example.test"])
-    (lone_box.folder / "new.pem").write_bytes(new.fullchain_pem)
-    (lone_box.folder / "new.csr").write_bytes(csr(["new.example.test"]))
-    (lone_box.folder / "key").write_bytes(new.key_pem)
-    os.mkfifo(lone_box.folder / "pipe")
-    (lone_box.folder / "large").touch()
-    os.truncate(lone_box.folder / "large", 100_000_000)
-    return lone_box
+    (box.folder / "new.pem").write_bytes(new.fullchain_pem)
+    (box.folder / "new.csr").write_bytes(csr(["new.example.test"]))
+    (box.folder / "key").write_bytes(new.key_pem)
+    os.mkfifo(box.folder / "pipe")
+    (box.folder / "large").touch()
+    os.truncate(box.folder / "large", 100_000_000)
+    return box
 
 
 def test_every_option_has_its_cases() -> None:
@@ -184,14 +189,18 @@ def test_every_option_has_its_cases() -> None:
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.takes_value], ids=str)
 def test_a_wrong_value(enrolled: Box, option: Option) -> None:
     """Exit code 1 or 2 and what to do; no row of any table differs; standard output holds JSON or nothing."""
+    before, own = enrolled.contents(), enrolled.database.url
     if option.command == ("db", "grants"):
         enrolled.write(database={"url": "mysql+pymysql://issuer@localhost/certfleet"})
-    for value in cases(option):
-        assert_refused(enrolled, option, value)
+    try:
+        for value in cases(option):
+            assert_refused(enrolled, option, value)
+    finally:
+        enrolled.write(database={"url": own})
+    assert enrolled.contents() == before
 
 
 def assert_refused(box: Box, option: Option, value: str) -> None:
-    before = box.contents()
     good = [word.format(folder=box.folder) for word in GOOD[option.command]]
     given = value.format(folder=box.folder) if "{folder}" in value else value
     words = [option.word, given] if option.word == "--issued-by" else option.typed(good, given)
@@ -208,7 +217,6 @@ def assert_refused(box: Box, option: Option, value: str) -> None:
             json.loads(outcome.out)
         elif option.command != ("check",):  # which tells what it has found so far
             assert outcome.out == "", what
-    assert box.contents() == before, f"{option} {value[:60]!r}"
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.takes_value], ids=str)

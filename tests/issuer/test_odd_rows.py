@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.issuer.test_hosts import take_in
-from tests.servers.database import SqliteDatabase
+from tests.servers.database import Database, SqliteDatabase
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp
 
@@ -102,11 +102,11 @@ def test_a_row_of_blobs(box: Box) -> None:
 
 
 def test_text_that_has_no_end(tmp_path: Path) -> None:
-    """SQLite takes a name of ten million characters. Nothing of it is shown, and what is well is issued."""
+    """SQLite takes a name of two million characters. Nothing of it is shown, and what is well is issued."""
     box = Box(tmp_path / "box", SqliteDatabase(tmp_path))
     box.set_up()
     take_in(box, NAME)
-    long = "REPLACE(HEX(ZEROBLOB(5000000)), '0', 'a')"
+    long = "REPLACE(HEX(ZEROBLOB(1000000)), '0', 'a')"
     box.database.execute(f"INSERT INTO certs (name, enable, csr) VALUES ({long}, 'Y', x'ff')")  # noqa: S608
     values = f"'{NAME}', {long}, {long}, '', 5, {long}, '', {int(time.time())}"
     columns = "name, host, account, sha256, not_after, state, detail, ts_report"
@@ -116,3 +116,20 @@ def test_text_that_has_no_end(tmp_path: Path) -> None:
         outcome = box.run(*words)
         assert len(outcome.out + outcome.err) < 10_000, words
     assert "1 host" in box.run("status").out
+
+
+def test_words_that_have_no_end(database: Database, tmp_path: Path) -> None:
+    """Of text for people that nobody of ours wrote so long, 2,000 characters are shown, whatever shows it."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    take_in(box, NAME)
+    told = ("contact", "renewal_note", "comment", "reissue_reason", "last_error", "last_what", "last_asked")
+    words = ", ".join(f"{column} = REPEAT('{column}', 3000)" for column in told)
+    if isinstance(database, SqliteDatabase):
+        words = words.replace("REPEAT(", "REPLACE(HEX(ZEROBLOB(1500)), '0', ").replace(", 3000)", ")")
+    box.database.execute(f"UPDATE certs SET {words}, count_fail_update = 3 WHERE name = '{NAME}'")  # noqa: S608
+    for asked in (["status"], ["status", NAME], ["status", NAME, "--json"], ["audit"], ["audit", "--json"], ["run"]):
+        outcome = box.run(*asked)
+        assert len(outcome.out + outcome.err) < 16_000, asked
+    facts = box.run("status", NAME, "--json").report()["certificates"][0]
+    assert facts["contact"] == ("contact" * 3000)[:2000] + "…"

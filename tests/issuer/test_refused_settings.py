@@ -191,7 +191,7 @@ def test_a_database_password_that_is_open_or_missing(lone_box: Box, mariadb: Mar
     outcome = lone_box.refused("db", "upgrade", code=2, says=[str(secret), "its mode is 0604", "chmod 0600"])
     assert database.password not in outcome.err
     secret.chmod(0o600)
-    lone_box.ok("db", "upgrade")
+    lone_box.fails("db", "status", says=["run `certfleet-issuer db upgrade`"])
     secret.write_text("\n", encoding="ascii")
     lone_box.refused("db", "upgrade", code=2, says=[str(secret), "is empty, where a password should be"])
 

@@ -5,8 +5,6 @@ import pty
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
 from tests.issuer.store.opened import opened
 from tests.servers.database import Database, SqliteDatabase
+from tests.servers.forks import forks
 
 NAME, OTHER = "www.lab.test", "mail.lab.test"
 NEW = csr([NAME, "added.lab.test"], number=1)
@@ -43,18 +42,11 @@ def typed(box: Box, answer: str, *words: str) -> tuple[int, str]:
     """The exit code and the screen of a command at whose question somebody types *answer*, on a terminal."""
     keyboard, terminal = pty.openpty()
     try:
-        program = "from issuer.cli import main; main()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, "--config", str(box.config), *words],
-            stdin=terminal,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-        )
+        at_it = f"import os; os.dup2(os.open({os.ttyname(terminal)!r}, os.O_RDWR | os.O_NOCTTY), 0)"
         os.write(keyboard, f"{answer}\n".encode())
-        out, _ = process.communicate(timeout=60)
-        return process.returncode, out
+        program, words = f"{at_it}; from issuer.cli import main; main()", ("--config", str(box.config), *words)
+        ended = forks("issuer").run(program, words, folder=ROOT, environment=os.environ, seconds=60)
+        return ended.code, ended.out + ended.err
     finally:
         os.close(keyboard)
         os.close(terminal)
@@ -219,8 +211,15 @@ KILLED = {
 }
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", ["issuer.store.seals:put_seal", "issuer.trust.memory:Memory.remember"])
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [
+        ("issuer.store.seals:put_seal", "after"),  # before it is the same transaction
+        ("issuer.trust.memory:Memory.remember", "before"),
+        ("issuer.trust.memory:Memory.remember", "after"),
+    ],
+    ids=["put_seal-after", "remember-before", "remember-after"],
+)
 @pytest.mark.parametrize("command", KILLED)
 def test_a_kill_between_row_and_seal(lone_box: Box, command: str, step: str, when: str) -> None:
     """Row and seal are there together or not at all, and the same command once more gets to its end. What was enrolled

@@ -45,9 +45,9 @@ def steal(box: Box, name: str = NAME) -> None:
     box.database.execute(f"UPDATE certs SET crt = X'{forged}' WHERE name = '{name}'")  # noqa: S608
 
 
-def test_each_way_into_the_table_is_signed(either_box: Box, tmp_path: Path) -> None:
+def test_each_way_into_the_table_is_signed(server_box: Box, tmp_path: Path) -> None:
     """Issued, issued again, gone back to, imported: each has a statement, with a sequence that only grows."""
-    box = either_box
+    box = server_box
     box.enrol(NAME)
     box.ok("run")
     first = statement(box)

@@ -135,6 +135,15 @@ def test_caa_is_asked_by_its_name(proxied: Box, proxy: CaProxy, lab: Lab, place:
     assert "does not allow validation by tls-alpn-01" in proxied.run("check", NAME).out
 
 
+def test_the_lists_of_types_have_it(proxied: Box, proxy: CaProxy, place: str) -> None:
+    """That of `egress` and that of `zone --method`."""
+    proxy.after.append(in_directory(meta={"caaIdentities": ["ca.test"]}))
+    enrol(proxied, place, NAME)
+    inwards = proxied.run("egress", "--json").report()["in"]
+    assert [(one["host"], one["port"]) for one in inwards] == [(NAME, 443)]
+    assert "validationmethods=tls-alpn-01" in proxied.ok("zone", "--caa", NAME, "--method", "tls-alpn-01").out
+
+
 def test_by_hand(box: Box, place: str, folder: Path, request: pytest.FixtureRequest) -> None:
     """`challenges` says in the words of the type what to publish, `solve` looks as it does, a person's answer stays."""
     enrol(box, place, NAME)

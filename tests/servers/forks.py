@@ -246,13 +246,16 @@ def _main(package: str, descriptor: int) -> None:
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
+    words = importlib.import_module(f"{package}.cli")
+    vars(words)["build"] = functools.cache(words.build)
+    words.build()  # a tenth of a short command, and no command changes it
     gc.collect()
     gc.freeze()  # a collection in a program would copy every page that holds a module
-    program, words, folder, environment = json.loads(_request(socket.socket(fileno=descriptor)))
+    program, given, folder, environment = json.loads(_request(socket.socket(fileno=descriptor)))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["-c", *words]
+    sys.argv = ["-c", *given]
     sys.stdout, sys.stderr = _anew(sys.stdout), _anew(sys.stderr)
     warnings.simplefilter("error")
     _end(_code(program))

@@ -96,18 +96,22 @@ class SqlDatabase:
         """Run the statements of another one's `content`, as the user whose own views and triggers are to be."""
         any_certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a test may give the server another authority's
         any_certificate.check_hostname, any_certificate.verify_mode = False, ssl.CERT_NONE
-        connection = pymysql.connect(
+        with self.connect(any_certificate) as connection, connection.cursor() as cursor:
+            for statement in json.loads(content):
+                cursor.execute(statement)
+            connection.commit()
+
+    def connect(self, context: ssl.SSLContext | None) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+        """Log in as the database's own user, with this trust or without TLS."""
+        return pymysql.connect(
             host=self.server.host,
             port=self.server.port,
             user=self.user,
             password=self.password_file.read_text(encoding="utf-8").strip(),
             database=self.name,
-            ssl=any_certificate,
+            ssl=context,
+            ssl_disabled=context is None,
         )
-        with connection, connection.cursor() as cursor:
-            for statement in json.loads(content):
-                cursor.execute(statement)
-            connection.commit()
 
     def query(self, sql: str) -> list[Row]:
         """The rows of one statement, as the server's administrator."""

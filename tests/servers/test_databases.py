@@ -15,7 +15,7 @@ from tests.servers.database import Database
 from tests.servers.mariadb import MariaDB
 from tests.servers.mysql import MAKES
 from tests.servers.replicated import Replicated
-from tests.servers.sql_server import SqlDatabase, SqlServer
+from tests.servers.sql_server import SqlServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,31 +28,18 @@ def test_a_database_is_empty_and_reachable(database: Database) -> None:
     assert database.url.startswith("sqlite:////") or "@localhost:" in database.url
 
 
-def connect(database: SqlDatabase, context: ssl.SSLContext | None) -> "pymysql.Connection[pymysql.cursors.Cursor]":
-    """Log in as the database's own user, with this trust or without TLS."""
-    return pymysql.connect(
-        host=database.server.host,
-        port=database.server.port,
-        user=database.user,
-        password=database.password_file.read_text(encoding="utf-8").strip(),
-        database=database.name,
-        ssl=context,
-        ssl_disabled=context is None,
-    )
-
-
 def test_a_server_wants_tls_and_can_be_verified(sql_server: SqlServer) -> None:
     """A database's user gets in by verified TLS, not without TLS, and the wrong authority is noticed."""
     database = sql_server.create_database()
-    with connect(database, ssl.create_default_context(cafile=str(database.tls_ca))) as connection:
+    with database.connect(ssl.create_default_context(cafile=str(database.tls_ca))) as connection:
         cursor = connection.cursor()
         cursor.execute("SHOW STATUS LIKE 'Ssl_version'")
         assert cursor.fetchall() == (("Ssl_version", "TLSv1.3"),)
     with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
-        connect(database, None)
+        database.connect(None)
     stranger = ssl.create_default_context(cadata=Authority("Stranger").pem.decode())
     with pytest.raises(pymysql.err.OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
-        connect(database, stranger)
+        database.connect(stranger)
     assert stat.S_IMODE(database.password_file.stat().st_mode) == 0o600
 
 
@@ -72,7 +59,7 @@ def test_a_second_server_stops_starts_crashes_and_refuses_writes(make: type[SqlS
         assert database.query("SELECT a, @@max_connections FROM t") == [(1, 11)]
         server.read_only(True)
         trust = ssl.create_default_context(cafile=str(database.tls_ca))
-        with connect(database, trust) as connection, connection.cursor() as cursor:
+        with database.connect(trust) as connection, connection.cursor() as cursor:
             with pytest.raises(pymysql.err.OperationalError, match="read-only"):
                 cursor.execute("INSERT INTO t VALUES (2)")
             server.read_only(False)

@@ -13,7 +13,7 @@ from tests.issuer.box import Box
 from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr, private_key
 from tests.servers.authority import Authority
-from tests.servers.database import Database, SqliteDatabase
+from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.smtp import Smtp
 from tests.servers.sql_server import SqlServer
@@ -80,8 +80,8 @@ def smtp(tmp_path: Path) -> Iterator[Smtp]:
 
 
 @pytest.fixture
-def siege(lab: Lab, database: Database, smtp: Smtp, tmp_path: Path) -> Iterator[Siege]:
-    box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
+def siege(lab: Lab, sql_server: SqlServer, smtp: Smtp, tmp_path: Path) -> Iterator[Siege]:
+    box = Box(tmp_path / "box", sql_server.create_database(), bind=lab.bind, pebble=lab.pebble)
     told_by_mail(box, smtp)
     box.set_up()
     box.add_zone(NAME, OTHER, HIS)

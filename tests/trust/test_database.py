@@ -1,4 +1,5 @@
-"""A thief who may write every table of the database, on each engine: what the issuer makes of it."""
+"""A thief who may write every table of a database server: what the issuer makes of it. It reads SQLite by the same
+statements, and tests/issuer/contracts/ holds what they read to the same promises on each engine."""
 
 import re
 import time

@@ -55,3 +55,17 @@ def test_an_answer_at_the_end_of_an_alias_is_taken_back(box: Box, lab: Lab) -> N
     assert lab.bind.txt(f"old.{ZONE}") == {DIGEST}
     assert "not ours" in told
     assert box.database.query("SELECT owner FROM challenges") == [(f"old.{ZONE}",)]
+
+
+def test_many_answers_that_nobody_of_ours_published(box: Box, lab: Lab) -> None:
+    """Twenty are told one by one, and the number of the others; no line names more than twenty."""
+    owners = [f"www{number}.{ZONE}" for number in range(30)]
+    texts = [f'www{number} TXT "{DIGEST}"' for number in range(30)]
+    lab.bind.dynamic_zone(ZONE, "acme", owners, records=texts)
+    lab.bind.reconfigure()
+    for owner in owners:
+        leave(box, owner, ZONE, DIGEST)
+    told = [line for line in box.run("run").err.splitlines() if "challenge.left" in line]
+    assert len(told) == 2 * (20 + 1)
+    assert '"more": 10' in told[-1]
+    assert max(line.count(f".{ZONE}") for line in told) < 25

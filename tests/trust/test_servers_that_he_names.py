@@ -10,6 +10,7 @@ from issuer.trust.statements import Statements
 from tests.issuer.box import Box
 from tests.servers.authority import Authority, asked_at
 from tests.servers.database import SqliteDatabase
+from tests.servers.lab import Lab
 from tests.servers.ports import LOOPBACK
 from tests.servers.silent import Silent
 from tests.trust.siege import octets
@@ -19,9 +20,9 @@ NAME, FRESH, PLANTED = "www.example.test", "new.example.test", "thief.example.te
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
+def box(lab: Lab, tmp_path: Path) -> Box:
     """A box with a certificate, and a name that has none yet."""
-    made = Box(tmp_path / "box", SqliteDatabase(tmp_path))
+    made = Box(tmp_path / "box", SqliteDatabase(tmp_path), pebble=lab.pebble)
     made.set_up()
     made.populate(NAME)
     made.put_aged(NAME, days=90, left=80)
@@ -57,8 +58,14 @@ def test_where_a_thief_sends_the_issuer(box: Box, tmp_path: Path) -> None:
         thief.tries("the same of `audit`", got=bool(his.calls))
         told = {one["name"] for one in found.report()["findings"] if one["kind"] == "not-ours"}
         thief.tries("a certificate of his that `audit` finds well", got=told != {NAME, FRESH, PLANTED})
+        columns = "name, directory, url, created_at, updated_at, state, active_name"
+        order = f"'{NAME}', '{box.document['acme']['directory']}', 'https://{LOOPBACK}:{his.port}/order', 1, 1"
+        for state in ("'STORED', NULL", f"'ORDERED', '{NAME}'"):
+            box.database.execute(f"INSERT INTO orders ({columns}) VALUES ({order}, {state})")  # noqa: S608
         listed = box.run("egress", "--json")
         got = bool(his.calls) or str(his.port) in listed.out
         thief.tries("a connection of `egress` there, or its place in the list for a firewall", got=got)
         assert "3 rows are not what was enrolled and signed" in listed.out
+        box.run("check")
+        thief.tries("a question of `check` there, by an order of his", got=bool(his.calls))
     thief.is_told()

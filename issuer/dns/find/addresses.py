@@ -12,7 +12,7 @@ _MOST = 64  # addresses of one host: whoever answers for a name can give it thou
 
 
 def addresses_and_ttls(resolvers: Sequence[Server], hosts: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
-    """By host and address, the seconds for which the answer may be kept; of several resolvers the most.
+    """The seconds for which an answer may be kept, by host and address; of several resolvers the most.
 
     It is the smallest TTL of the answer, aliases included. A resolver counts it down, so the zone's own may be larger.
     """

@@ -67,7 +67,7 @@ class Way:
 
     @property
     def zones(self) -> list[Zone]:
-        """Those of people, from above."""
+        """The zones on the way that are people's own, from above."""
         found, zone = list[Zone](), self.zone
         while zone is not None:
             found.insert(0, zone)
@@ -154,8 +154,8 @@ class FromRoot:
 
 
 def from_root(settings: DnsSettings, seconds: float) -> FromRoot | None:
-    """None where the configuration names private resolvers and no root servers: then the names may be known inside
-    alone, and nobody may ask outside."""
+    """The look from the root downwards; None where the configuration names private resolvers and no root servers: then
+    the names may be known inside alone, and nobody may ask outside."""
     if settings.root_servers:
         return FromRoot(configured_servers("root_servers", settings.root_servers), seconds)
     resolvers = configured_servers("resolvers", settings.resolvers)
@@ -180,7 +180,7 @@ class _EnoughError(Exception):
 
 
 class _Questions:
-    """Those of one walk."""
+    """The questions of one walk."""
 
     def __init__(self, whole: Deadline):
         self._whole = whole

@@ -26,7 +26,8 @@ class Caution:
 
 
 def wildcard_caution(resolvers: Resolvers, name: str) -> Caution | None:
-    """None unless a wildcard answers for *name*, or would answer without the sub-zone. Raises NoAnswer."""
+    """The caution where a wildcard answers for *name*, or would answer without the sub-zone; else None. Raises
+    NoAnswer."""
     zone = soa_owner(resolvers.ask(name, "SOA"), name)
     if zone == name:  # the top of a zone exists by itself
         return None

@@ -59,17 +59,17 @@ def cut(host: Host, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
         yield Cut(host, RemoteSite(host, sshd, host.live), nginx, line)
 
 
-@pytest.mark.parametrize(("part", "for_good"), [(part, part % 2 == 1) for part in range(1, _PARTS)])
-def test_cut_then_settled(cut: Cut, part: int, for_good: bool) -> None:
+def test_cut_then_settled(cut: Cut) -> None:
     """Early and late in an install, by turns for a moment and until the next run; `make soak` tries all."""
-    cut.renew(cut.length * part // _PARTS, for_good=for_good)
+    for part in range(1, _PARTS):
+        cut.renew(cut.length * part // _PARTS, for_good=part % 2 == 1)
 
 
 @pytest.mark.parametrize("cut", [SHELL], indirect=True)
-@pytest.mark.parametrize(("part", "for_good"), [(7, True), (9, False)])
-def test_cut_where_a_shell_is_all(cut: Cut, part: int, for_good: bool) -> None:
+def test_cut_where_a_shell_is_all(cut: Cut) -> None:
     """Content that comes to an early end never gets the name of a live file."""
-    cut.renew(cut.length * part // _PARTS, for_good=for_good)
+    for part, for_good in ((7, True), (9, False)):
+        cut.renew(cut.length * part // _PARTS, for_good=for_good)
 
 
 @pytest.mark.soak

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from agent.model.remote_host import RemoteHost, SshAddress
 from agent.remote.session import LIMITS, Session, reach
 from tests.agent.host import AGENT, NAME, ROOT, Host
 from tests.agent.remote import RemoteSite, is_as_before
+from tests.agent.test_agent_waits import Dripping
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
 from tests.servers.silent import Silent
@@ -111,14 +113,19 @@ def test_a_daemon_that_keeps_its_output_open(host: Host, site: RemoteSite, nginx
         os.kill(int(pid.read_text()), 9)
 
 
-QUICK = """
+_QUICK = """
 import sys
 import agent.remote.session
 from agent.cli import main
 from common.ssh_limits import SshLimits
-agent.remote.session.LIMITS = SshLimits(handshake=1.0, answer=ANSWER)
+agent.remote.session.LIMITS = SshLimits(handshake=1.0, answer=ANSWER, action=ACTION)
 sys.exit(main())
 """
+
+
+def quick(*, answer: float = 20.0, action: float = 60.0) -> str:
+    """The agent with these time limits, in seconds."""
+    return _QUICK.replace("ANSWER", str(answer)).replace("ACTION", str(action))
 
 
 def test_a_host_that_says_nothing(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
@@ -127,7 +134,7 @@ def test_a_host_that_says_nothing(host: Host, site: RemoteSite, nginx: Nginx, fi
         site.behind(silent.port)
         site.configure(probe=[f"https://127.0.0.1:{nginx.port}"])
         add_two(host, site)
-        done = host.run(program=QUICK.replace("ANSWER", "20.0"))
+        done = host.run(program=quick())
         assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3
         assert silent.calls == 1
     assert host.fullchain.read_bytes() == first
@@ -142,18 +149,47 @@ def add_two(host: Host, site: RemoteSite) -> None:
         host.offer(host.first.cert_pem, host.first.chain_pem, name=f"n{number}.example.test")
 
 
-def test_a_host_whose_files_hang(host: Host, tmp_path: Path) -> None:
-    """As with a disk that does not answer: three certificates cost two time limits, and two logins."""
-    script = tmp_path / "hangs.py"
-    script.write_text("import sys; sys.stdin.buffer.read()")
-    with Sshd(tmp_path / "sshd", sftp=f"{sys.executable} {script}") as sshd:
+HANGS = "import sys; sys.stdin.buffer.read()"
+DRIPS = """
+import sys, time
+sys.stdout.buffer.write(b"\\0\\2\\0\\0")
+while True:
+    sys.stdout.buffer.write(b"\\0")
+    sys.stdout.buffer.flush()
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "limits"), [(HANGS, {"answer": 0.7}), (DRIPS, {"action": 1.0})], ids=["hangs", "drips"]
+)
+def test_a_host_whose_files_hang(host: Host, tmp_path: Path, script: str, limits: dict[str, float]) -> None:
+    """As with a disk that does not answer, or byte by byte: three certificates cost two time limits, and two logins."""
+    program = tmp_path / "sftp.py"
+    program.write_text(script)
+    with Sshd(tmp_path / "sshd", sftp=f"{sys.executable} {program}") as sshd:
         site = RemoteSite(host, sshd, host.live)
         site.configure(probe=[])
         host.first = host.offer_new()
         add_two(host, site)
-        done = host.run(program=QUICK.replace("ANSWER", "0.7"))
+        watch = Stopwatch()
+        done = host.run(program=quick(**limits))
         assert [one["state"] for one in done.json["certificates"]] == ["unreachable"] * 3
         assert sshd.logins() == 2
+        assert watch.seconds() < 20
+
+
+def test_a_host_that_drips_its_greeting(host: Host, site: RemoteSite) -> None:
+    """A byte at a time, for longer than the login may take as a whole: the login ends with its time."""
+    with closing(Dripping(b"SSH-2.0-")) as dripping:
+        site.behind(dripping.port)
+        site.configure(probe=[])
+        host.first = host.offer_new()
+        watch = Stopwatch()
+        done = host.run(program=quick(answer=0.5))
+        assert done.certificate["state"] == "unreachable"
+        assert watch.seconds() < 20
+        assert dripping.met.is_set()
 
 
 def test_hosts_are_called_side_by_side(host: Host) -> None:

@@ -144,15 +144,19 @@ def test_the_key_stays_there(host: Host, nginx: Nginx, tmp_path: Path) -> None:
     assert b"PRIVATE KEY" not in received
 
 
-def test_a_live_file_that_holds_a_key(host: Host, nginx: Nginx) -> None:
-    """It is not backed up here, and not replaced."""
-    combined = host.fullchain.read_bytes() + host.key.read_bytes()
-    host.fullchain.write_bytes(combined)
+@BOTH
+@pytest.mark.parametrize("has_more", [True, False])
+def test_a_live_file_that_holds_a_key(host: Host, nginx: Nginx, tmp_path: Path, has_more: bool) -> None:
+    """It does not come over the line, and is not replaced."""
+    log, key = tmp_path / "received", keys.make("ecdsa-p256").content
+    content = host.fullchain.read_bytes() + key if has_more else key
+    host.fullchain.write_bytes(content)
     host.offer_new()
-    done = host.run()
+    done = host.run(program=SPIED.format(log=str(log)))
     assert (done.code, done.certificate["state"]) == (1, "failed")
     assert "holds a private key" in done.err
-    assert host.fullchain.read_bytes() == combined
+    assert host.fullchain.read_bytes() == content
+    assert key.split(b"\n")[1] not in log.read_bytes()
 
 
 @BOTH
@@ -195,10 +199,6 @@ def test_key_and_request_are_made_there(host: Host, site: RemoteSite, key_type: 
     assert (again.code, again.json["key_created"], again.json["csr_written"]) == (0, False, False), again.err
     assert host.key.read_bytes() == key
     assert [file.name for file in host.key.parent.iterdir()] == ["made.key"]
-    refused = host.agent("request", NAME, "--next")
-    assert refused.code == 1
-    assert "its key is on another host, and is never read here" in refused.err
-    assert f"`certfleet-agent request {NAME} --key NEW --csr FILE`" in refused.err
 
 
 def test_a_request_for_an_address(host: Host, site: RemoteSite) -> None:

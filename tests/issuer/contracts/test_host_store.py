@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from agent.model.result import Outcome
 from issuer.commands.reports import Reports
 from issuer.loops.hosts import HostStore
 from issuer.model.config import Settings
@@ -14,6 +15,7 @@ from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Validation
 from issuer.model.hosts import Report
 from issuer.rules.csr import read_csr
+from issuer.rules.hosts import WELL_WORDS
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.tables import certs, installations
@@ -67,7 +69,7 @@ def hosts(tables: Database | None, tmp_path: Path) -> Reported:
             "state": report.state,
             "ts_report": report.reported_at,
         }
-        execute(installations.insert().values(**row, detail="", changes_only="Y" if report.changes_only else None))
+        execute(installations.insert().values(**row, detail=""))
 
     execute(installations.delete())
     execute(certs.delete())
@@ -84,10 +86,10 @@ def hosts(tables: Database | None, tmp_path: Path) -> Reported:
     ("change", "suspect"),
     [
         ({}, False),
-        ({"state": "failed"}, True),
+        *(({"state": outcome.value}, outcome.value not in WELL_WORDS) for outcome in Outcome),
+        *(({"state": word}, True) for word in ("", "a-word-of-tomorrow", "zzz")),
         ({"not_after": NOW - 1}, True),
         ({"reported_at": NOW - SETTINGS.silent - 1}, True),
-        ({"reported_at": NOW - SETTINGS.silent - 1, "changes_only": True}, False),
         ({"state": "failed", "reported_at": NOW - SETTINGS.forget - 1}, False),
     ],
     ids=str,
@@ -108,7 +110,9 @@ def test_a_report_that_the_table_loses(hosts: Reported) -> None:
     assert hosts.suspects() == [NAME]
     [gone] = hosts.store.reports([NAME], NOW)[NAME]
     assert (gone.key, gone.gone, gone.reported_at) == (REPORT.key, True, REPORT.reported_at)
-    hosts.put(replace(REPORT, reported_at=NOW))
+    back = replace(REPORT, reported_at=NOW)
+    hosts.put(back)
+    hosts.store.settle([back])
     hosts.store.recall(NOW)
     assert hosts.suspects() == []
 
@@ -120,6 +124,20 @@ def test_recall_needs_no_look_before(hosts: Reported) -> None:
     hosts.lose(REPORT)
     hosts.store.recall(NOW)
     assert hosts.suspects() == [NAME]
+
+
+def test_a_report_of_another_certificate(hosts: Reported) -> None:
+    """It is looked at until it is settled, whoever reads it before; and so is a first one."""
+    for report in (REPORT, replace(REPORT, sha256="b" * 64), REPORT):
+        hosts.put(report)
+        for _ in range(2):
+            hosts.store.reports([NAME], NOW)
+            hosts.store.recall(NOW)
+            assert hosts.suspects() == [NAME]
+        hosts.store.settle([report])
+        hosts.put(replace(report, reported_at=NOW))
+        hosts.store.recall(NOW)
+        assert hosts.suspects() == []
 
 
 def test_a_report_from_the_future(hosts: Reported) -> None:

@@ -196,7 +196,7 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     assert one.stated(NAME) == Stated("another key", 1, "cc")
     one.remember_stored(NAME, "dd", 70)
     other.remember_revoked(NAME, "bb", "key")
-    assert third.past(NAME) == Past(frozenset(("aa", "bb", "cc", "dd")), frozenset(("bb", "key")), 100)
+    assert third.past(NAME) == Past(frozenset(("aa", "bb", "cc", "dd")), frozenset(("bb", "key")), (100, 50, 60, 70))
     assert third.past(OTHER) == Past()
     one.remember_signed(NAME, "another key", 9, "ee")
     assert [third.given(NAME, keys) for keys in (("another key",), ("key", "another key"), ("key",))] == [9, 9, 0]

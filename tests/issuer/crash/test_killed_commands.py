@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from issuer.ca.account import account_id, load_account_key
+from tests.issuer.acme.test_rollover import INSTANTS
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.servers.authority import Authority
@@ -39,8 +40,7 @@ def test_an_import_is_all_or_nothing(lone_box: Box, tmp_path: Path, step: str) -
     lone_box.ok(*take_in)
 
 
-@pytest.mark.parametrize("step", ["create_account_key", "KeyAccount.change_key", "rename_account", "sync_folder"])
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("step", "when"), INSTANTS)
 def test_a_change_of_the_account_key_is_finished(box: Box, step: str, when: str) -> None:
     """Killed at any step: the next run goes on with the same account, and the command with another key for it."""
 
@@ -51,14 +51,14 @@ def test_a_change_of_the_account_key_is_finished(box: Box, step: str, when: str)
     box.enrol(NAME)
     box.ok("run")
     url, thumbprint = account()
-    place = f"issuer.commands.rollover:{step}"
-    assert killed_run(box, place, when, 1, ("account", "rollover")) == -signal.SIGKILL
+    place = step.replace("change_key", "KeyAccount.change_key")
+    assert killed_run(box, f"issuer.commands.rollover:{place}", when, 1, ("account", "rollover")) == -signal.SIGKILL
     box.ok("run")
     directory, of_row = box.row(NAME, "directory", "account")
     assert of_row == account_id(str(directory), load_account_key(box.state_dir / "account.pem"))
     box.ok("reissue", NAME)
     assert not os.path.lexists(box.state_dir / "account.pem.new")
-    begun = (step, when) != ("create_account_key", "before")
+    begun = (step, when) != INSTANTS[0]
     assert (account()[0], account()[1] != thumbprint) == (url, begun)
     box.ok("account", "rollover")
     assert account()[0] == url

@@ -34,16 +34,16 @@ def orders(box: Box) -> list[str]:
     return [state for state, _ in box.orders()]
 
 
-def test_it_issues_what_is_due_and_takes_in_what_is_enabled_later(either_box: Box) -> None:
+def test_it_issues_what_is_due_and_takes_in_what_is_enabled_later(server_box: Box) -> None:
     """What is due at the start is issued at once; a certificate enabled by another command follows within seconds."""
-    first = either_box.enrol("www.example.test")
-    with Service(either_box) as service:
+    first = server_box.enrol("www.example.test")
+    with Service(server_box) as service:
         service.wait_stored(first)
-        second = either_box.enrol("mail.example.test")
+        second = server_box.enrol("mail.example.test")
         service.wait_stored(second)
         assert service.end() < QUICK_SECONDS
-    assert orders(either_box) == ["STORED", "STORED"]
-    assert either_box.txt(first) == either_box.txt(second) == set()
+    assert orders(server_box) == ["STORED", "STORED"]
+    assert server_box.txt(first) == server_box.txt(second) == set()
 
 
 def test_each_certificate_has_its_own_moment(box: Box) -> None:

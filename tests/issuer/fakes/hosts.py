@@ -1,10 +1,11 @@
 """The reports of hosts, and the issuer's memory of them, in the memory of the test."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey
-from issuer.rules.hosts import WELL_WORDS, is_forgotten, recalled
+from issuer.rules.hosts import WELL_WORDS, is_doubtful, is_forgotten, recalled
 
 
 class MemoryHosts:
@@ -19,12 +20,13 @@ class MemoryHosts:
     def recall(self, now: int) -> None:
         names = {name for name, _, _ in (*self.table, *self._heard)}
         believed = self.reports(names, now)
-        self._doubted = {name for name in names if believed[name] != self._stored(name)}
+        heard = {name: {key: one for key, one in self._heard.items() if key[0] == name} for name in names}
+        self._doubted = {name for name in names if is_doubtful(self._stored(name), believed[name], heard[name])}
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
         lately = [one for one in self.table.values() if not is_forgotten(one, now, settings)]
         found = {one.name for one in lately if one.state not in WELL_WORDS or 0 < one.not_after <= now}
-        found |= {one.name for one in lately if not one.changes_only and one.reported_at < now - settings.silent}
+        found |= {one.name for one in lately if one.reported_at < now - settings.silent}
         found |= {name for name, since in self.behind.items() if since <= now - settings.behind}
         return sorted(found | self._doubted)
 
@@ -38,6 +40,9 @@ class MemoryHosts:
 
     def all_follow(self, names: Collection[str], until: int) -> None:
         self.behind = {name: at for name, at in self.behind.items() if name not in names or at > until}
+
+    def settle(self, reports: Collection[Report]) -> None:
+        self._heard |= {one.key: replace(self._heard[one.key], settled=one.sha256) for one in reports if not one.gone}
 
     def _stored(self, name: str) -> list[Report]:
         return [report for report in self.table.values() if report.name == name]

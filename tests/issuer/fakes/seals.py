@@ -25,8 +25,8 @@ class MemorySeals:
 
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
         past, starts = self.past(name), min(not_before(bundle.leaf), now)
-        newest = max(past.newest, starts)
-        self.pasts[name] = Past(past.stored | {fingerprint(bundle.leaf)}, past.revoked, newest)
+        if fingerprint(bundle.leaf) not in past.stored:
+            self.pasts[name] = Past(past.stored | {fingerprint(bundle.leaf)}, past.revoked, (*past.issued, starts))
 
     def of_unapproved(self, content: Unapproved) -> str:
         return f"key mac {content.text}"

@@ -189,7 +189,7 @@ def test_one_that_must_not_be_used_gives_way(aged: World, past: str) -> None:
     assert row.waiting is not None
     before = aged.seals.past(NAME)
     known = before.stored | {row.waiting.sha256} if past == "stored" else before.stored
-    aged.seals.pasts[NAME] = Past(known, frozenset([row.waiting.sha256] if past == "revoked" else ()), before.newest)
+    aged.seals.pasts[NAME] = Past(known, frozenset([row.waiting.sha256] if past == "revoked" else ()), before.issued)
     tools = process(aged).tools
     with pytest.raises(RefusedError, match="cannot be used"):
         offer(row, tools.approvals, tools.seals, POLICY, int(aged.clock()))

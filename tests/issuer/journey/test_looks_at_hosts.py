@@ -36,6 +36,8 @@ def test_a_report_that_was_taken_away_is_a_silent_host() -> None:
     world.enrol()
     hosts.table = {one.key: one for one in (REPORT, lost)}
     hosts.recall(NOW)
+    assert looked(hosts, world)[0] == {}
+    hosts.recall(NOW)
     assert looked(hosts, world) == ({}, Told())
     del hosts.table[lost.key]
     hosts.recall(NOW)

@@ -1,11 +1,13 @@
 """The outbox over real databases: every kind of event, what is said when, and what an outage does to it."""
 
 import dataclasses
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from common.errors import MailError
@@ -18,13 +20,14 @@ from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.strangers import MOST_TOLD, RowsFound
 from issuer.model.tries import BY_NEXT_RUN
+from issuer.notify.by_syslog import BySyslog
 from issuer.notify.outbox import Outbox
 from issuer.rules.csr import read_csr
 from issuer.store import migrate
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.notices import Notices
-from issuer.store.tables import outbox
+from issuer.store.tables import alarms, outbox
 from tests.issuer.migrated import migrated
 from tests.issuer.signing_requests import csr
 from tests.servers import database as servers
@@ -62,8 +65,9 @@ class World:
 
     def another_outbox(self, syslog: Syslog | None = None) -> Outbox:
         """A outbox of another process on the same database."""
+        channels = [BySyslog(syslog)] if syslog else []
         clock, tries = lambda: self.now, BY_NEXT_RUN
-        return Outbox(self.notices, self.post, syslog, host="box", stuck_after=10, clock=clock, tries=tries)
+        return Outbox(self.notices, self.post, channels, host="box", stuck_after=10, clock=clock, tries=tries)
 
     def hear(self, *told: Event) -> list[str]:
         """Subjects of the mails after a run in which this was told."""
@@ -300,3 +304,27 @@ def test_a_row_that_comes_back_before_its_mail(world: World) -> None:
     world.outbox.tell_rows(RowsFound())
     assert world.hear() == []
     assert world.hear(events.failed(NAME, Failure("it failed"))) == []
+
+
+def test_more_events_than_a_mail_takes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody may add any number: the others wait for the next mail, and none is sent twice."""
+    monkeypatch.setattr("issuer.store.notices._MOST_TAKEN", 3)
+    text = "x" * 60_000
+    forged = [events.to_json(events.failed(f"n{number}.test", Failure(text))) for number in range(7)]
+    rows = [{"at": 1, "name": "x", "kind": "failed", "content": json.dumps(one)} for one in forged]
+    world.database.write(lambda connection: connection.execute(outbox.insert(), rows))
+    taken = [[event.name for event in world.notices.take(str(turn), int(world.now))] for turn in range(4)]
+    assert taken == [["n0.test", "n1.test", "n2.test"], ["n3.test", "n4.test", "n5.test"], ["n6.test"], []]
+    world.now += 601
+    assert max(len(event.what) for event in world.notices.take("again", int(world.now))) == 2000
+
+
+def test_alarms_about_names_that_nobody_has(world: World) -> None:
+    """Somebody may add any number: all go at once, not by a statement for each."""
+    rows = [{"name": f"n{number}.test", "kind": "failed", "since": 1} for number in range(3000)]
+    world.database.write(lambda connection: connection.execute(alarms.insert(), rows))
+    statements = list[str]()
+    sa.event.listen(world.database._engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    world.outbox.settle()
+    assert len(statements) < 50
+    assert world.database.read(lambda connection: connection.execute(sa.select(alarms)).all()) == []

@@ -48,11 +48,9 @@ def report(**changes: Any) -> Report:
         ({"sha256": OLD}, {"ts_last_update": NOW + 9}, HostState.BEHIND, START),
         ({"sha256": OLD}, {"ts_last_update": 1}, HostState.BEHIND, START),
         ({"sha256": ""}, {}, HostState.BEHIND, START),
-        ({"sha256": OLD, "changes_only": True, "reported_at": NOW - 5 * DAY}, {}, HostState.BEHIND, START),
-        # silent: after three days; an agent that reports changes only may be
+        # silent: after three days
         ({"reported_at": NOW - 3 * DAY}, {}, HostState.CURRENT, 0),
         ({"reported_at": NOW - 3 * DAY - 1}, {}, HostState.SILENT, NOW - 3 * DAY - 1),
-        ({"reported_at": NOW - 9 * DAY, "changes_only": True}, {}, HostState.CURRENT, 0),
         ({"reported_at": NOW - 9 * DAY, "sha256": OLD}, {}, HostState.SILENT, NOW - 9 * DAY),
         # not well: by the words that say so, those that nobody knows, and a moment that is to come
         *(

@@ -7,8 +7,9 @@ from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
 from issuer.rules import mail_text
 from issuer.rules.complaints import complaints
 from issuer.rules.mail_text import body
-from issuer.rules.shared_failures import by_failure
+from issuer.rules.shared_failures import by_failure, without
 from tests.issuer.fakes.clock import NOW
+from tests.servers.stopwatch import Stopwatch
 
 MANY = [f"w{number:02}.example.test" for number in range(40)]
 DEAD = Failure("the name server ns1 cannot be asked", "timed out", "start it")
@@ -100,3 +101,22 @@ def test_a_mail_tells_one_cause_once() -> None:
     assert text.count("what:") == 1
     assert "who asked:" in text
     assert all(f"by 192.0.2.{ord(name)}" in text for name in "ab")
+
+
+def test_a_name_is_found_where_it_stands_alone() -> None:
+    """Whatever its letters, at either end and several times; not as a part of a longer name."""
+    text = "WWW.a.test: www.a.test, x.www.a.test www.a.test2 my-www.a.test www.a.test"
+    assert without("*.www.a.test", text) == "NAME: NAME, x.NAME www.a.test2 my-www.a.test NAME"
+    assert without("www.a.test", "\u0130: www.a.test") == "\u0130: www.a.test"
+
+
+def test_very_many_names_cost_little() -> None:
+    """Somebody may have written 30,000 names and errors that mention them."""
+    told = [
+        (f"n{number}.test", Failure(f"n{number}.test failed", "why", f"look at n{number}.test"))
+        for number in range(30_000)
+    ]
+    watch = Stopwatch()
+    [common] = by_failure(told, lambda one: one)
+    assert watch.seconds() < 2
+    assert common.failure.what == "NAME failed"

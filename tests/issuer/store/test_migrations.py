@@ -87,8 +87,7 @@ def test_a_change_of_before_keeps_the_ways_of_its_row(database: Database, tmp_pa
 
 
 def test_reports_of_before_have_no_account_or_one(tmp_path: Path) -> None:
-    """An SQLite table with one row for a host is made anew, with every row; its agents are known to report changes
-    only."""
+    """An SQLite table with one row for a host is made anew, with every row."""
     database = SqliteDatabase(tmp_path)
     box = Box(tmp_path / "box", database)
     box.set_up()
@@ -108,12 +107,12 @@ def test_reports_of_before_have_no_account_or_one(tmp_path: Path) -> None:
             "INSERT INTO installations (name, host, account, state, ts_report)"  # noqa: S608
             f" VALUES ('{NAME}', 'web1', '{account}', 'installed', 9)"
         )
-    rows = database.query("SELECT host, account, sha256, state, detail, ts_report, changes_only FROM installations")
+    rows = database.query("SELECT host, account, sha256, state, detail, ts_report FROM installations")
     assert sorted(map(tuple, rows), key=str) == [
-        ("web1", "", "f", "failed", "why", 7, "Y"),
-        ("web1", "other", None, "installed", None, 9, None),
-        ("web1", "root", None, "installed", None, 9, None),
-        ("web2", "root", "f", "installed", "", "odd", "Y"),
+        ("web1", "", "f", "failed", "why", 7),
+        ("web1", "other", None, "installed", None, 9),
+        ("web1", "root", None, "installed", None, 9),
+        ("web2", "root", "f", "installed", "", "odd"),
     ]
 
 
