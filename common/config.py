@@ -4,12 +4,12 @@ A settings class is a frozen dataclass whose fields are made with :func:`setting
 defaults stand there and nowhere else. Pure: ``common.config_file`` reads the file.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common import dataclasses
 from common.clock import duration_text, parse_duration
 from common.errors import ConfigError, Finding
 from common.similar import similar

@@ -4,10 +4,10 @@ PyMySQL's own ssl_* options encrypt without verifying, and SQLAlchemy's URL form
 two are combined. So TLS is configured in one way only, ``tls_ca``, and always verified with the host name.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
+from common.dataclasses import dataclass
 from common.endpoint import parse_endpoint
 
 _MYSQL_SCHEMES = ("mysql+pymysql", "mysql", "mariadb+pymysql", "mariadb")

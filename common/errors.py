@@ -14,8 +14,9 @@ A call in the wrong order is a bug of ours and stays a RuntimeError.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from common.dataclasses import dataclass
 
 
 class Retry(Enum):

@@ -9,10 +9,10 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from errno import ELOOP
 from pathlib import Path
 
+from common.dataclasses import dataclass
 from common.errors import FileError
 from common.owners import user_name
 

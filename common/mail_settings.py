@@ -1,10 +1,10 @@
 """The people who get mail, and the server that takes it, as both configurations have them under ``[notify]``. Pure."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from common.config import boolean, integer, list_of, nonempty, optional, optional_path, setting, shown, text
+from common.dataclasses import dataclass
 
 
 def _email(value: object) -> str:

@@ -4,9 +4,9 @@ Plugins Development Guidelines, §2). Pure.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
+from common.dataclasses import dataclass
 from common.text import one_line
 
 

@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from errno import EBUSY, ELOOP, ENODATA, ENOTSUP, EROFS
 from pathlib import Path
 from threading import Thread
 
+from common.dataclasses import dataclass, field
 from common.errors import FileError
 from common.folders import Folder, Place
 from common.owners import IN_A_UNIT, owner_hint

@@ -9,12 +9,12 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import paramiko
 
+from common.dataclasses import dataclass
 from common.deadline import cut_off
 from common.errors import CertfleetError, ConfigError, Finding
 from common.files import read_secret

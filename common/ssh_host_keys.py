@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from common.dataclasses import dataclass
 from common.errors import ConfigError, Finding
 from common.files import read_with_status
 

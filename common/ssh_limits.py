@@ -1,6 +1,6 @@
 """Time limits for a host that is worked on over SSH, in seconds."""
 
-from dataclasses import dataclass
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

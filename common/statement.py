@@ -8,13 +8,13 @@ issuer's key, the new one signed by the one before, the oldest first.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from common import base64url
+from common.dataclasses import dataclass, fields
 from common.issuer_key import issuer_key_text, parse_issuer_key
 
 MOST_ENDORSEMENTS = 16

@@ -7,8 +7,9 @@ a type, and fail where they become a moment or a number of attempts.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, get_origin
+
+from common.dataclasses import fields
 
 T = TypeVar("T")
 _LONGEST_NUMBER = 20  # characters of a 64-bit one, with its sign

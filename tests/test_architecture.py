@@ -70,11 +70,13 @@ IMPORTERS = {
     "prometheus_client": ["issuer.loops.metrics"],
     "jinja2": ["issuer.page"],
     "markupsafe": ["issuer.page"],
+    "dataclasses": ["common.dataclasses", "issuer"],
     "argparse": ["common.command_line", "issuer.cli", "issuer.commands", "agent.cli", "agent.commands"],
 }
 # Only here may an import wait for its command, or for the one case that needs a heavy library.
 LAZY = [
     *("issuer.cli", "issuer.commands.held", "issuer.commands.staging", "common.command_line", "common.similar"),
+    "common.dataclasses",
     *("agent.commands.wiring", "agent.journey.pause", "agent.journey.run", "agent.journey.update", "agent.source.open"),
     *("agent.host.state_folder", "common.probe.look", "common.probe.starttls"),
 ]

@@ -49,6 +49,7 @@ BY_NAME = "import importlib\nimportlib.import_module("
         ("agent/rules/verify.py", "def f():\n    import agent.model.certificate", "inside a function"),
         ("issuer/ca/client.py", f"{BY_NAME}input())", "whose name cannot be read"),
         ("agent/host/files.py", "import sqlalchemy.orm", "only issuer.store"),
+        ("agent/model/offer.py", "from dataclasses import replace", "only common.dataclasses"),
         ("common/files.py", "from common import names", "import cycle: "),
         ("issuer/journey/issue.py", "what.partition('x')", "cuts a sentence: what.partition"),
         ("issuer/journey/issue.py", "str(error).split('x')", "cuts a sentence: str(error).split"),

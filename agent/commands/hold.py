@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.commands.wiring import selected_of
@@ -14,6 +13,7 @@ from agent.settings.config import load_settings
 from common import config
 from common.clock import utc_text
 from common.command_line import say
+from common.dataclasses import replace
 from common.errors import LockedError, UsageError
 from common.files import is_locked
 

@@ -5,7 +5,6 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from agent.settings.values import issuer_key
 from agent.source.open import open_source
 from common.command_line import complain, say
 from common.config import nonempty, path
+from common.dataclasses import replace
 from common.errors import FileError, RefusedError, UsageError
 from common.files import create_new, make_folder, make_private_folder
 from common.names import in_url

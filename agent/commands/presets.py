@@ -1,7 +1,6 @@
 """presets: what is known about services, and what that means on this host."""
 
 import argparse
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from agent.model.presence import Presence
 from agent.settings.files import target_files
 from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, service_of
+from common import dataclasses
 from common.clock import duration_text
 from common.command_line import report, say, table
 from common.config import like

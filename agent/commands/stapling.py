@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from agent.rules import stapling, stapling_facts, stapling_log
 from agent.rules.stapling_read import files_of, further_files, read, show_commands
 from agent.settings.config import AgentSettings
 from agent.settings.preset import Preset, Presets
+from common.dataclasses import dataclass, replace
 
 _AT_ONCE = 20  # responders that are asked side by side
 

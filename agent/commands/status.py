@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from dataclasses import replace
 
 from agent.commands.show import Reasons, document, explained, is_well, untold
 from agent.host.state_folder import StateFolder
@@ -11,6 +10,7 @@ from agent.rules.standing import standing
 from agent.settings.config import load_settings
 from common.clock import duration_text, utc_text
 from common.command_line import report, say, say_coloured, table
+from common.dataclasses import replace
 from common.terminal import Colour
 
 _HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from agent.model.errors import HostLost
 from agent.model.remote_host import RemoteHost
 from agent.settings.config import AgentSettings
 from agent.source.open import open_source, own_files
+from common.dataclasses import replace
 from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
 from common.names import parse_name
 from common.similar import did_you_mean

@@ -7,10 +7,10 @@ between two steps has no effect on us (``common.folders``).
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from agent.model.live_file import ACCESS_LIST, LiveFile
+from common.dataclasses import replace
 from common.errors import FileError
 from common.files import LARGEST_READ
 from common.folders import Folder, Place, open_folder, open_place

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
@@ -13,6 +12,7 @@ from agent.host.presence import search_path
 from agent.host.waits import Waits
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
+from common.dataclasses import dataclass
 from common.deadline import Deadline
 
 _TAIL = 800  # characters of output that an error shows

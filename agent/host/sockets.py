@@ -7,12 +7,12 @@ is not this host's to judge.
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
 from agent.host.waits import Waits, result
 from agent.rules.evidence import Sight
+from common.dataclasses import dataclass
 from common.errors import CertfleetError
 from common.files import read_secret
 from common.pem import private_key

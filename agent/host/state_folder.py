@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +22,7 @@ from agent.model.certificate import file_stem
 from agent.model.result import Result
 from agent.model.waiting import Pause
 from agent.rules import record
+from common.dataclasses import asdict
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, sync_all, write_atomic, write_private, write_together
 from common.issuer_key import parse_issuer_key

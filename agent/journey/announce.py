@@ -1,13 +1,13 @@
 """People of this host are told what a run did: of what is new, and of what is not well, once and then daily."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from agent.journey.ports import Tools
 from agent.model.certificate import Certificate
 from agent.model.notice import Notice
 from agent.model.result import Result
 from agent.model.waiting import Alarm
+from common.dataclasses import replace
 from common.errors import FileError
 from common.late_log import LateLog
 

@@ -1,7 +1,6 @@
 """A certificate that is due on this host: fetched, verified, and not what files and sockets show yet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.keep import keep
@@ -30,6 +29,7 @@ from agent.rules.targets import (
 )
 from agent.rules.verify import installed_in, leaf_in, to_be_shown
 from common.certificate import Bundle, fingerprint, not_after, not_before, serial_text
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 
 

@@ -3,8 +3,6 @@
 It stays: what was left is not taken again, however often the source offers it. A newer one is.
 """
 
-from dataclasses import replace
-
 from agent.journey.due import Due, found_in_files, unless_in_place
 from agent.journey.groups import install_all
 from agent.journey.keep import kept
@@ -22,6 +20,7 @@ from agent.rules.kept import choice
 from agent.rules.standing import standing
 from agent.rules.verify import Expectation, verify
 from common.certificate import Bundle, fingerprint, serial_text
+from common.dataclasses import replace
 from common.errors import CertfleetError
 
 

@@ -10,7 +10,6 @@ The truth about a service is on its sockets: exit codes of its own tools only le
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
@@ -28,6 +27,7 @@ from agent.model.result import Outcome, Result
 from agent.rules.evidence import Evidence, Proof, conclusion, judge, sights_of
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
+from common.dataclasses import dataclass, field, replace
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 

@@ -4,13 +4,13 @@ It is made only where no file is. No client trusts it, and an install counts it 
 issuer takes its place.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from agent.journey.due import Due, found_in_files, plan
 from agent.journey.ports import Turn
 from agent.model.offer import Mark
 from common.certificate import parse_bundle
+from common.dataclasses import replace
 from common.errors import RefusedError
 
 _LASTS = 365  # days: nobody is to rely on it, and no service is to stop for it

@@ -1,7 +1,6 @@
 """The certificates of one install, and the services that they concern."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
 from agent.rules.evidence import Sight, runs, sights_of
 from agent.rules.journal import Part, SavedFile
+from common.dataclasses import dataclass
 
 
 @dataclass(slots=True)

@@ -2,13 +2,13 @@
 brings it in, by the same install: both files change together, and both go back together.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from agent.journey.ports import Turn
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
 from common.certificate import Bundle, spki_sha256
+from common.dataclasses import replace
 from common.errors import FileError
 from common.late_log import LateLog
 

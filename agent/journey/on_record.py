@@ -1,12 +1,12 @@
 """The outcome of a certificate is put on record, and reported to the issuer's side."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from agent.journey.faulty import faulty
 from agent.journey.ports import Tools, Turn
 from agent.model.errors import SourceError, Stopped
 from agent.model.result import Result
+from common.dataclasses import replace
 from common.late_log import LateLog
 
 _log = LateLog()

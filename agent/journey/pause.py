@@ -3,7 +3,6 @@
 The certificate in place is looked at as usual.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.journey.ports import Turn
@@ -15,6 +14,7 @@ from agent.model.waiting import Postponed
 from agent.rules.evidence import conclusion, judge
 from agent.rules.standing import before_the_first
 from agent.rules.window import waits_for
+from common.dataclasses import replace
 
 if TYPE_CHECKING:
     from agent.journey.due import Due

@@ -8,9 +8,10 @@ machine. Digests are SHA-256 in hex, moments epoch seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from common.dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

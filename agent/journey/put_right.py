@@ -5,13 +5,13 @@ set them, unless they open a key.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from agent.journey.ports import Turn
 from agent.model.certificate import TargetFile
 from agent.model.live_file import LiveFile
 from agent.model.result import Result
 from agent.rules.targets import differences, reopened, wanted
+from common.dataclasses import replace
 
 
 def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | None], circumstances: str) -> Result:

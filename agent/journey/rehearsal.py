@@ -5,7 +5,6 @@ runs, so what its own check would say is not known.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.journey.due import Due, concluded, plan
@@ -20,6 +19,7 @@ from agent.rules.evidence import Sight, conclusion, foreseen
 from agent.rules.groups import groups
 from agent.rules.standing import standing
 from agent.rules.targets import differences
+from common.dataclasses import dataclass, replace
 from common.probe.view import Seen
 
 

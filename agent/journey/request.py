@@ -5,12 +5,12 @@ not be made again from the key, so one for the same key may be replaced.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.journey.ports import Keys
 from agent.model.host_key import HostKey
 from common import files
+from common.dataclasses import dataclass
 from common.errors import FileError, RefusedError
 
 _MOST_NAMES = 100  # as many as CAs accept in one certificate

@@ -1,7 +1,6 @@
 """The way back: after a failed step, and for an install that was interrupted. Everything here can be done twice."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.journey.member import Life, life_by
@@ -24,6 +23,7 @@ from agent.rules.evidence import (
 )
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 

@@ -6,7 +6,6 @@ Once a day it confirms all reports with one statement, so that the issuer's side
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from agent.model.offer import Mark
 from agent.model.remote_host import RemoteHost
 from agent.model.result import Outcome, Result, with_notes_told
 from agent.rules.standing import standing
+from common.dataclasses import replace
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 

@@ -3,8 +3,6 @@
 The only part of a run that parses certificates and keys, and so loads the library for it.
 """
 
-from dataclasses import dataclass, replace
-
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
 from agent.journey.next_key import key_for
@@ -20,6 +18,7 @@ from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, OTHER_KEY, OTHER_KEY_HINT, STATEMENT, Word, dates_count, hear, known_leaves
 from agent.rules.verify import Expectation, installed_facts, verify
 from common.certificate import Bundle, fingerprint, parse_bundle
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, Finding
 from common.issuer_key import issuer_key_text, parse_issuer_key
 from common.late_log import LateLog

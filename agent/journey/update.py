@@ -6,7 +6,6 @@ that drifted are put right on the way.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.journey.ports import Turn
@@ -17,6 +16,7 @@ from agent.model.live_file import digest
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
+from common.dataclasses import replace
 from common.probe.view import Seen
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ The roots are those that agent.toml names. Where the system's store does not kno
 place vouches for its successor: a host whose store is old goes on, and says so.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from agent.journey.ports import Turn
 from agent.model.host_key import HostKey
 from agent.rules.verify import leaf_faults
 from common.certificate import Bundle, pem
+from common.dataclasses import dataclass
 from common.errors import Finding
 
 Anchors = Literal["system", "none"] | Path | bytes

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from agent.model.remote_host import RemoteHost
 from agent.model.window import Window
+from common.dataclasses import dataclass
 from common.names import is_address
 from common.probe.target import ProbeTarget
 from common.text import some

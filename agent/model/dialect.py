@@ -3,10 +3,10 @@
 It has a module of its own because every run reads presets, and only `check` reads the configuration of a service.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from common.config import list_of, nonempty, setting, text
+from common.dataclasses import dataclass
 
 _SYNTAXES = ("sections", "braces", "lines")
 

@@ -1,6 +1,6 @@
 """The private key of a certificate, as the journeys see it."""
 
-from dataclasses import dataclass, field
+from common.dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

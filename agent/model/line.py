@@ -1,6 +1,6 @@
 """One line of `check`: something that is well, or not, and what to do."""
 
-from dataclasses import dataclass
+from common.dataclasses import dataclass
 
 OK, WARN, BAD = "ok", "warn", "bad"
 

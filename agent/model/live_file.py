@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from common.dataclasses import dataclass, field
 
 ACCESS_LIST = "system.posix_acl_access"  # the attribute that holds an access control list: acl(5)
 

@@ -1,10 +1,9 @@
 """Notices to people and their programs about a certificate after a run, and the means that carry them."""
 
-from dataclasses import dataclass
-
 from agent.model.certificate import Means
 from agent.model.result import Result
 from common.clock import utc_text
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The answers of a source of certificates, whatever database that is."""
 
-from dataclasses import dataclass, field
 from typing import Any, Self
+
+from common.dataclasses import dataclass, field
 
 OFFER_COLUMNS = (("crt", "ca", "rolled_back", "statement"), ("crt", "ca", "rolled_back"), ("crt", "ca"))
 """The columns of ``certs`` that make an offer, in the tables of this and of earlier issuers, the newest first."""

@@ -1,7 +1,8 @@
 """How a service is present on a host: what decides which commands reach it there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """A machine without an agent of its own, which another one works on over SSH. Pure."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from common.dataclasses import dataclass
 from common.names import in_url
 
 _FORM = "ssh://root@esxi1.example.com or ssh://root@esxi1.example.com:2222"

@@ -2,11 +2,11 @@
 table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.offer import Mark
 from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
+from common.dataclasses import dataclass, field, replace
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
 _LONGEST_DETAIL = 2000  # characters that are reported of a sentence

@@ -4,7 +4,8 @@ The words of a service are in ``agent.model.dialect``.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from common.dataclasses import dataclass, field
 
 DEEPEST = 50  # blocks and included files within each other; people write a handful
 

@@ -1,9 +1,9 @@
 """Why this host takes no newer certificate although it could: a person has said so. Moments are epoch seconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from common.clock import utc_text
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

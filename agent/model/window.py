@@ -1,7 +1,8 @@
 """The hours of a week in which a service may be touched, as agent.toml has them: ``Sat,Sun 02:00-04:00``."""
 
 import re
-from dataclasses import dataclass
+
+from common.dataclasses import dataclass
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FORM = re.compile(r"(?:([A-Za-z, -]+) )?([0-2][0-9]):([0-5][0-9])-([0-2][0-9]):([0-5][0-9])")

@@ -4,8 +4,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from common.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ connection is gone by then."""
 import shlex
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
 from agent.remote.access import Ended
 from agent.remote.session import Session
+from common.dataclasses import dataclass
 
 _TAIL = 800  # characters of output that an error shows
 # sshd gives each command a process group, whose leader this shell is; where it does not, the shell alone is ended

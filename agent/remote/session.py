@@ -8,7 +8,6 @@ run.
 import shlex
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from agent.model.remote_host import RemoteHost
 from agent.remote.access import Access, Ended
 from agent.remote.sftp import SftpAccess
 from agent.remote.shell import ShellAccess
+from common.dataclasses import dataclass, field
 from common.errors import CertfleetError
 from common.ssh import BROKEN, SshConnection, SshError, load_private_key
 from common.ssh_limits import SshLimits

@@ -1,11 +1,11 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
+from common.dataclasses import dataclass, field, replace
 from common.probe.view import Seen
 
 

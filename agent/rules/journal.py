@@ -5,13 +5,13 @@ state folder.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agent.model.remote_host import RemoteHost, SshAddress
 from agent.rules.evidence import Sight
 from agent.rules.install_states import InstallState, check_transition
+from common.dataclasses import asdict, dataclass, replace
 from common.probe.view import Seen
 from common.strict_json import checked
 

@@ -1,12 +1,12 @@
 """A result as the state folder keeps it between runs, and how long a refused certificate waits."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from agent.model.offer import Mark
 from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
 from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
+from common.dataclasses import asdict
 from common.strict_json import checked
 
 T = TypeVar("T")

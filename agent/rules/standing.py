@@ -1,9 +1,8 @@
 """How a certificate that is in place stands at a moment: the life left, and the reason to trust it. Pure."""
 
-from dataclasses import replace
-
 from agent.model.result import Installed, Outcome, Result
 from common.clock import utc_text
+from common.dataclasses import replace
 
 _SMALLEST_PART = 6  # a sixth of the life: the issuer renews at a third (at half of a short one), a day of ours is added
 _LONGEST_WARNING = 30 * 86400  # seconds: a certificate of years is not bought half a year ahead

@@ -6,11 +6,11 @@ that no certificate names only fills the log.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from agent.model.dialect import Dialect
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.stapling import Directive, Place, Reach, Read, Served, Site, World
+from common.dataclasses import dataclass
 from common.text import one_line, some
 
 IN_TIME = 10.0  # seconds: the default of Apache's SSLStaplingResponderTimeout

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from agent.model.stapling import DEEPEST, Directive, Place, Read, Shown, TooMuch
+from common.dataclasses import dataclass
 
 _FILE = re.compile(r"^# configuration file (.+):$")
 _TOKEN = re.compile(

@@ -7,10 +7,10 @@ rules see the same tree as of other services. A list of certificates is a file w
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from agent.model.stapling import Directive, Place, Read, Shown
+from common.dataclasses import dataclass
 
 _WORD = re.compile(r'((?:"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.|[^\s#"\'\\])+)|(#)')
 _PLAIN = re.compile(r'"((?:[^"\\]|\\.)*)"|\'([^\']*)\'|\\(.)')

@@ -6,9 +6,9 @@ that are read here. Conditions are decided by the modules and definitions that i
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from agent.model.stapling import DEEPEST, Directive, Place, Read, Shown, TooMuch, walk
+from common.dataclasses import dataclass, field
 
 _INCLUDED = re.compile(r"^( +)\((\*|\d+)\) (.+)$")
 _MODULE = re.compile(r"^ (\S+_module) \((?:static|shared)\)$", re.MULTILINE)

@@ -4,11 +4,10 @@ With ``[trust] issuer_key`` the database only carries: a certificate is installe
 issuer has signed, and the sequence of statements, which only grows, tells the newer one.
 """
 
-from dataclasses import dataclass
-
 from agent.model.offer import Offer
 from agent.model.result import Installed, Stated
 from common.certificate import Bundle, certified_names, fingerprint, spki_sha256
+from common.dataclasses import dataclass
 from common.errors import Finding
 from common.issuer_key import issuer_key_id
 from common.statement import MOST_ENDORSEMENTS, OtherKey, Statement, parse_signed, successor, verified

@@ -1,7 +1,6 @@
 """The content, mode and owner that a live file is to get, and the places that are never written to. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from agent.model.certificate import Rights, TargetFile
@@ -9,6 +8,7 @@ from agent.model.errors import InstallError
 from agent.model.live_file import ACCESS_LIST, LiveFile
 from agent.model.result import Installed
 from agent.rules.access_lists import group_rights, without_inherited
+from common.dataclasses import replace
 
 _EVERYBODY = 0o007
 _OPEN = 0o027  # modes in which no key is taken: others read it, or its group writes

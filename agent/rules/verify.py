@@ -6,7 +6,6 @@ reload then takes the server down.
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 
@@ -24,6 +23,7 @@ from common.certificate import (
     validity_faults,
 )
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.errors import Finding
 from common.names import uncovered
 

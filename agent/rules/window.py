@@ -4,10 +4,10 @@ A window is in the time of the host. Where clocks are put forward over its begin
 put back, the first of the two equal hours counts.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from agent.model.window import Window
+from common.dataclasses import dataclass
 
 ONE_RETRY = 86400  # seconds: a run a day is what hosts have at least
 

@@ -5,7 +5,6 @@ write, two files with one path …). Every finding at once, each with its path i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.model.certificate import ASK, Action, Certificate, Command, Means, Roots, TargetFile, Use, file_stem
@@ -30,6 +29,7 @@ from common.config import (
     setting,
 )
 from common.config_file import document_in, load
+from common.dataclasses import dataclass, replace
 from common.errors import ConfigError, Finding
 from common.mail_settings import MailSettings
 from common.probe.target import ProbeTarget

@@ -1,12 +1,12 @@
 """The files of a certificate, as agent.toml and presets ask for them, and what they are for the agent."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.model.certificate import Keystore, Rights, TargetFile
 from agent.settings import values
 from common.config import optional_path, path, section, sections, setting, text
+from common.dataclasses import dataclass
 
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
 _PARTS_OF_KEYSTORE = ("certificate", "chain", "key")

@@ -1,7 +1,6 @@
 """The needs of each service, as data: ``presets/*.toml``, here and beside agent.toml. A preset is a default: agent.toml
 overrules it key by key, as a file of the operator's own does with the one that is shipped under the same name."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from agent.settings import values
 from agent.settings.files import ShapesSettings
 from common.config import boolean, duration, nonempty, parse, section, setting, text
 from common.config_file import document
+from common.dataclasses import dataclass
 from common.errors import ConfigError, Finding
 from common.names import in_url
 from common.owners import who_directs_root

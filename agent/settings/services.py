@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from agent.model.certificate import ASK, Certificate, Command, Service, TargetFi
 from agent.model.presence import Finder, Presence
 from agent.rules.activation import activating, asking, asking_for_its_end, restarting, starting
 from agent.settings.preset import Preset
+from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ Hosts and URLs come from a CA, a certificate or a configuration: only a host nam
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from common.database_url import MysqlAddress, parse_database_url
+from common.dataclasses import dataclass, replace
 from common.mail_settings import MailSettings
 
 _PORTS = {"http": 80, "https": 443, "ldap": 389}

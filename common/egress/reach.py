@@ -11,8 +11,8 @@ import selectors
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from common.dataclasses import dataclass
 from common.egress.needs import Reach, Reached, Spot, is_ip
 from common.terminal import PROGRESS
 from common.threads import each_within

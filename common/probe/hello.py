@@ -6,8 +6,8 @@ type of key. Both are asked for in the first message of a client.
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from common.dataclasses import dataclass
 from common.probe.view import KeyType
 
 HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 21, 20, 23  # types of records

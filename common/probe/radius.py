@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from common.dataclasses import dataclass
 
 LONGEST_PACKET = 4096  # bytes, RFC 2865 §3
 LONGEST_VALUE = 253  # bytes, RFC 2865 §5

@@ -1,13 +1,13 @@
 """The certificate that one socket shows for a name, and its faults. Pure: no network, and the clock is a parameter."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from common.certificate import PARSE_ERRORS, certified_names, is_signed_by, must_staple, not_after, not_before
 from common.clock import utc_text
+from common.dataclasses import dataclass, field
 from common.names import covers
 from common.probe.target import ProbeTarget
 from common.probe.verdict import Match, Verdict, unverifiable

@@ -7,12 +7,12 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TypeVar
 
 from common.certificate import PARSE_ERRORS, fingerprint
+from common.dataclasses import replace
 from common.errors import CertfleetError, Finding
 from common.probe.look import Address, address_text, addresses, is_of_this_host, look, why
 from common.probe.shown import Place, Shown, Staple, shown_at

@@ -1,10 +1,10 @@
 """The sum of many rounds of looks: failures with their times, the slowest handshake. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from common.clock import utc_text
+from common.dataclasses import dataclass, field
 from common.probe.shown import Shown
 from common.revocation.state import Status
 

@@ -11,10 +11,10 @@ its own, which shares a secret with it, when somebody logs in by EAP.
 """
 
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from common.dataclasses import dataclass
 from common.endpoint import parse_endpoint
 
 DIRECT_PORTS = {

@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from cryptography import x509
 
 from common.certificate import certified_names, fingerprint, not_before, parse_bundle, serial_text, spki_sha256
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.names import covers
 
 

@@ -1,9 +1,10 @@
 """The result of one look at one address of a service. Pure."""
 
 import binascii
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
+
+from common.dataclasses import dataclass, field
 
 KeyType = Literal["", "rsa", "ecdsa"]
 """The type of a certificate's key; "" where it does not matter, or is another one."""

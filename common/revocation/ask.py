@@ -1,12 +1,12 @@
 """The whole question: everybody whom a certificate names is asked, side by side, within one deadline."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from cryptography import x509
 
 from common.certificate import PARSE_ERRORS, is_signed_by, subject_text
+from common.dataclasses import dataclass
 from common.deadline import Deadline
 from common.revocation import crl, ocsp
 from common.revocation.fetch import Kept, NoAnswer

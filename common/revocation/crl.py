@@ -7,13 +7,13 @@ A list of another shard is soundly signed and silent about our certificate, so i
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from cryptography import x509
 
 from common.certificate import PARSE_ERRORS, is_ca, subject_text
+from common.dataclasses import dataclass
 from common.pem import is_der
 from common.revocation.freshness import fault_of_dates
 from common.revocation.state import Revocation, unknown

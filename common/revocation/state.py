@@ -1,11 +1,11 @@
 """The facts about the revocation of one certificate. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from common.clock import utc_text
+from common.dataclasses import dataclass
 from common.errors import Finding
 
 

@@ -1,14 +1,13 @@
 """issuer.toml as frozen settings. Every default stands here and in config_watch.py; deploy/issuer.example.toml shows
 them all."""
 
-import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from common import dataclasses
 from common.config import (
     boolean,
     duration,
@@ -25,6 +24,7 @@ from common.config import (
     shown,
     text,
 )
+from common.dataclasses import dataclass
 from common.endpoint import parse_endpoint
 from common.mail_settings import MailSettings
 from common.names import parse_dns_name

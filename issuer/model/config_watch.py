@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from common.config import boolean, duration, integer, list_of, nonempty, optional, sections, setting, shown, text
+from common.dataclasses import dataclass
 from common.names import parse_dns_name
 
 

@@ -10,6 +10,7 @@ from tests.servers.nginx import Nginx
 
 HEAVY = {"cryptography", "structlog", "alembic", "sqlalchemy", "acme", "dns", "josepy", "subprocess", "paramiko"}
 LIGHT_BUT_UNUSED = {"email", "http", "xml", "tempfile", "shutil", "bz2", "lzma", "zlib", "hmac", "secrets", "random"}
+LIGHT_BUT_UNUSED |= {"dataclasses", "inspect"}
 OURS_UNUSED = {"agent.model.stapling", "common.probe.eap", "common.probe.radius"}
 UNUSED = HEAVY | LIGHT_BUT_UNUSED | OURS_UNUSED
 LOADED = """
