@@ -214,8 +214,9 @@ def test_the_agent_runs_without_the_libraries_of_the_issuer(sides: dict[str, Ins
     assert sides["agent"].run("python", "-c", look, cwd=tmp_path).stdout.strip() == "[]"
     version = sides["agent"].run("certfleet-agent", "--version", cwd=tmp_path)
     assert version.stdout.startswith("certfleet-agent ")
-    presets = json.loads(sides["agent"].run("certfleet-agent", "presets", "--json", cwd=tmp_path).stdout)
-    assert {"apache", "nginx"} <= {preset["name"] for preset in presets}
+    presets = sides["agent"].run("certfleet-agent", "presets", "--json", cwd=tmp_path)
+    assert presets.returncode == 0, presets.stderr
+    assert {"apache", "nginx"} <= {preset["name"] for preset in json.loads(presets.stdout)}
 
 
 def test_a_request_of_the_agent_is_enrolled_by_the_issuer(sides: dict[str, Installed], tmp_path: Path) -> None:

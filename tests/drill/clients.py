@@ -55,12 +55,12 @@ class Load:
                 self.made, self.failed = self.made + good, self.failed + 1 - good
 
 
-def connect(target: ProbeTarget) -> ssl.SSLSocket:
+def connect(target: ProbeTarget, seconds: float = SECONDS) -> ssl.SSLSocket:
     """A connection after its handshake; nothing is verified. Raises OSError."""
-    plain = socket.create_connection((LOOPBACK, target.connect_port), timeout=SECONDS)
+    plain = socket.create_connection((LOOPBACK, target.connect_port), timeout=seconds)
     try:
-        start_tls(target.scheme, Wire(plain, Deadline(SECONDS)), NAME)
-        plain.settimeout(SECONDS)
+        start_tls(target.scheme, Wire(plain, Deadline(seconds)), NAME)
+        plain.settimeout(seconds)
         return _CONTEXT.wrap_socket(plain, server_hostname=NAME)
     except Refused as refused:
         plain.close()
