@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 
 import pytest
 
@@ -31,7 +32,7 @@ from common.egress.reach import reach, resolve
 from common.egress.show import short_lived
 from tests.servers.authority import Authority, asked_at
 from tests.servers.network import Network
-from tests.servers.process import program
+from tests.servers.process import program, wait_until
 
 LISTED, LISTED6, OTHER = "192.0.2.10", "2001:db8::10", "192.0.2.20"
 
@@ -156,8 +157,16 @@ def ports(network: Network) -> Iterator[dict[str, int]]:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = opened.enter_context(closing(socket.create_server((address, 8443), family=family)))
             made[address] = listener.getsockname()[1]
-            socket.create_connection((address, 8443), timeout=10).close()  # a new address is not at once in use
+            wait_until(partial(_is_reached, address), f"{address} is in use")  # a new one is not at once
         yield made
+
+
+def _is_reached(address: str) -> bool:
+    try:
+        socket.create_connection((address, 8443), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 wants_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network")
