@@ -5,8 +5,8 @@ half of what a run of the agent without news would cost. Here all classes share 
 make an object takes twice as long. So the agent and what it shares use this module, and the issuer, which makes many
 objects, the standard library's.
 
-Type checkers see the standard library's. What is made here behaves as its own does, also towards its functions; of the
-options there are those that certfleet uses. ``tests/common/test_dataclasses.py`` compares both.
+Type checkers see the standard library's. A class made here behaves as one made there does, also in its functions; the
+options are those that certfleet uses. ``tests/common/test_dataclasses.py`` compares both.
 """
 
 import operator
@@ -91,7 +91,7 @@ def _made(cls: type, *, frozen: bool = False, slots: bool = False, order: bool =
 
 
 def _looked_at(known: _Fields) -> dict[str, Any]:
-    """What the methods look at, of a class with these fields."""
+    """The attributes by which the methods know these fields of a class."""
     compared = [name for name, one in known.items() if one.compare]
     factories = {name: one.default_factory for name, one in known.items() if one.default_factory is not MISSING}
     return {

@@ -203,8 +203,8 @@ def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[Line]:
 
 
 def _judged(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
-    """What the next run makes of the certificate offered. Of a key or a host that keeps that open another line
-    tells."""
+    """Tell whether the next run takes the certificate offered. Nothing where a key or a host keeps that open: another
+    line tells of it."""
     there = tools.on(certificate.host)
     try:
         refused = objection(Turn(certificate, tools.state.record(certificate.name), there), offer)

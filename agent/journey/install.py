@@ -136,7 +136,7 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
 
 
 def stage(due: Due) -> Member:
-    """What its live files are to become. InstallError if its key is not the one that was verified any more."""
+    """Plan what its live files become. Raises InstallError if its key is not the one that was verified any more."""
     if due.turn.tools.keys.load(due.key_file).spki_sha256 != due.key.spki_sha256:
         raise InstallError("stage", f"the key {due.key_file} is another one than a moment ago")
     planned = plan(due)

@@ -150,7 +150,7 @@ class Host:
             return connection.execute(statement, tuple(values)).fetchall()
 
     def reported(self) -> dict[str, Any]:
-        """What this host has told the central side of its certificate."""
+        """The report of this host in the central table."""
         columns = "name, host, account, sha256, not_after, state, detail, ts_report"
         (row,) = self.sql(f"SELECT {columns} FROM installations WHERE name = ?", [self.name])  # noqa: S608 - our words
         return dict(zip(columns.split(", "), row, strict=True))
