@@ -87,14 +87,19 @@ class Conversation:
         self._connection = connect(target)
         self._connection.sendall(talk.first)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
     def goes_on(self) -> bool:
         """Say the rest. Does the answer come?"""
         said = b""
-        with self._connection:
-            try:
-                self._connection.sendall(self._talk.then)
-                while self._talk.answer not in said and (more := self._connection.recv(4096)):
-                    said += more
-            except OSError:
-                return False
+        try:
+            self._connection.sendall(self._talk.then)
+            while self._talk.answer not in said and (more := self._connection.recv(4096)):
+                said += more
+        except OSError:
+            return False
         return self._talk.answer in said

@@ -47,6 +47,7 @@ DOVECOT = Daemon(
         f"lmtp://{NAME}",
     ),
     prepare=(("sed", "-i", f"s|^ssl_cert = .*|ssl_cert = <{FULLCHAIN}|;s|^ssl_key = .*|ssl_key = <{KEY}|", _SSL_CONF),),
+    loses=True,
     unchecked=True,
     talk=Talk(b"a CAPABILITY\r\n", b"b LOGOUT\r\n", b"b OK"),
     short=True,
