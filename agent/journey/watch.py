@@ -39,7 +39,7 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
 
     One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
     and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad. Nor is
-    a service waited for that has ended for good, as systemd says: then its clients get the old one the sooner.
+    a service waited for that has ended for good: then its clients get the old one the sooner.
     """
     settle = max((service.settle for turn, _ in watched for service in turn.certificate.services), default=0)
     deadline, count = tools.sockets.deadline(settle) if patient else 0.0, itertools.count(1)

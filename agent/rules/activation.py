@@ -8,9 +8,13 @@ from agent.model.presence import Presence
 _SIGNAL = "SIG"
 _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
-# Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead
-_IS_OVER = """states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")
-! echo "$states" | grep -qvx -e inactive -e failed"""
+# Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead.
+# One that systemd made of an init script is active (exited) when no process is left in it: systemd-sysv-generator(8)
+_UNIT_IS_OVER = """states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")
+echo "$states" | grep -qvx -e inactive -e failed || exit 0
+shown=$(systemctl show --property=SubState,SourcePath "$0")
+echo "$shown" | grep -qx SubState=exited && echo "$shown" | grep -q '^SourcePath=/etc/init.d/'"""
+_NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
 
 
 def activating(
@@ -58,7 +62,12 @@ def asking(presence: Presence) -> tuple[Command, ...]:
     return (("service", presence.script, "status"),) if presence.script else ()
 
 
-def asking_for_its_end(presence: Presence) -> tuple[Command, ...]:
-    """A command that fails unless systemd says that the service has ended, and that it does not start it again: one
-    that waits for Restart= is "activating" (systemd.service(5)). None where nobody else knows the difference."""
-    return (("sh", "-c", _IS_OVER, presence.unit),) if presence.unit else ()
+def asking_for_its_end(
+    action: Action | tuple[Command, ...], presence: Presence, processes: Sequence[str]
+) -> tuple[Command, ...]:
+    """A command that fails unless the service has ended for good. systemd knows that of its units: one that waits for
+    Restart= is "activating" (systemd.service(5)). Elsewhere none of its *processes* is left after a reload, which ends
+    none that goes on; of a restart nobody knows how long they may be gone."""
+    if presence.unit:
+        return (("sh", "-c", _UNIT_IS_OVER, presence.unit),)
+    return (("sh", "-c", _NO_PROCESS, "|".join(processes)),) if processes and action == "reload" else ()

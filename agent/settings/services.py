@@ -46,6 +46,7 @@ def service_of(
     *words*: for the places in commands."""
     words = {**words, "program": presence.program or next(iter(preset.programs), "")}
     filled = partial(_filled, words=words)
+    action = preset.activate if own is None or own.activate is None else own.activate
 
     def acting(action: str) -> tuple[Command, ...]:
         return activating(action, presence, preset.units, filled(preset.own))
@@ -60,7 +61,7 @@ def service_of(
         starts_stopped=preset.starts_stopped,
         asks=preset.activate == ASK,
         is_up=asking(presence),
-        has_ended=asking_for_its_end(presence),
+        has_ended=asking_for_its_end(action, presence, preset.processes),
         settle=preset.settle,
     )
     return service if own is None else _overruled(service, _filled_in(own, words), acting)

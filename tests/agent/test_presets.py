@@ -1,5 +1,8 @@
 """Presets: every shipped one says what it must, one's own overrule it key by key, and commands fit the host."""
 
+import secrets
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +12,13 @@ import pytest
 from agent.host.presence import presence
 from agent.model.certificate import Certificate, Command, Rights, Service
 from agent.model.presence import Finder, Presence
+from agent.rules.activation import asking_for_its_end
 from agent.settings.config import AgentSettings, load_settings, resolve
 from agent.settings.preset import Preset, Presets
 from common.config import parse
 from common.errors import ConfigError
 from tests.agent.host import Host
+from tests.servers.process import wait_until
 
 CONFIG = Path("agent.toml")
 NAMES = Presets(CONFIG).names
@@ -157,7 +162,24 @@ def test_commands_fit_the_host(presence: Presence, activate: str, start: str, is
     assert (found.activate, found.start) == (words(activate), words(start))
     assert found.is_up == (words(is_up) if is_up else ())
     assert found.check == words(f"{presence.program} configtest")
-    assert bool(found.has_ended) is bool(presence.unit)
+    assert bool(found.has_ended)
+    assert bool(service('service = "apache"\nactivate = "restart"', apache2=presence).has_ended) is bool(presence.unit)
+
+
+def test_a_service_without_a_unit_has_ended_when_no_process_is_left(tmp_path: Path) -> None:
+    """By the names of its processes, whichever of them it has."""
+    name = "web-" + secrets.token_hex(4)
+    program = shutil.copy("/bin/sleep", tmp_path / name)
+    (command,) = asking_for_its_end("reload", Presence(script="web"), ("no-such-web", name))
+
+    def has_ended() -> bool:
+        return subprocess.run(command, check=False).returncode == 0
+
+    wait_until(has_ended, "no other process ends while it asks")
+    with subprocess.Popen([program, "60"]) as process:
+        assert not any(has_ended() for _ in range(5))
+        process.kill()
+    wait_until(has_ended, "it is gone")
 
 
 @pytest.mark.parametrize(

@@ -112,10 +112,9 @@ class Daemon:
 
     @property
     def may_end_later(self) -> bool:
-        """Can it end a moment after it was told, still with the old certificate, and does systemd see that? Not one
-        that reads its files at a start or for each connection, nor one of an init script, whose unit stays up."""
-        reads_when_told = bool(self.reload or self.tool) and not self.fresh and not self.front.endswith(".socket")
-        return reads_when_told and SCRIPTS not in self.prepare
+        """Can it end a moment after it was told, still with the old certificate? Not one that reads its files at a
+        start or for each connection."""
+        return bool(self.reload or self.tool) and not self.fresh and not self.front.endswith(".socket")
 
     @property
     def sockets(self) -> tuple[ProbeTarget, ...]:
