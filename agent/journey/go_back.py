@@ -3,13 +3,15 @@
 It stays: what was left is not taken again, however often the source offers it. A newer one is.
 """
 
+from collections.abc import Sequence
+
 from agent.journey.due import Due, found_in_files, unless_in_place
 from agent.journey.groups import install_all
 from agent.journey.keep import kept
 from agent.journey.on_record import on_record, told
 from agent.journey.ports import Tools, Turn
 from agent.journey.update import circumstances_of
-from agent.journey.vouch import vouch
+from agent.journey.vouch import revoked, vouch
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost, VerificationError
 from agent.model.live_file import digest
@@ -21,7 +23,7 @@ from agent.rules.standing import standing
 from agent.rules.verify import Expectation, verify
 from common.certificate import Bundle, fingerprint, serial_text
 from common.dataclasses import replace
-from common.errors import CertfleetError
+from common.errors import CertfleetError, Finding
 
 
 def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
@@ -42,6 +44,8 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
         left = {present: _serial(in_place, turn), **left}
     gone_back = GoneBack(to, left, int(tools.now)) if left else None
     due = _ready(turn, chosen, gone_back, installed.mark if installed is not None else Mark(0, 0))
+    if findings := revoked(turn, chosen):
+        raise _unfit(chosen, findings)
     ((_, result),) = next(install_all([due]))
     if result.outcome is not Outcome.FAILED:
         found = with_notes_told(standing(replace(result, refusal=None), tools.now))
@@ -81,11 +85,15 @@ def _ready(turn: Turn, bundle: Bundle, gone_back: GoneBack | None, mark: Mark) -
         voucher, findings = vouch(turn, bundle, key, in_place)
         by_issuer = voucher.is_issuer
     if findings:
-        what = f"the certificate kept, serial {serial_text(bundle.leaf)}, does not fit"
-        raise VerificationError(what, findings, hint="name another one with --to")
+        raise _unfit(bundle, findings)
     offered = digest(bundle.leaf_pem + bundle.chain_pem)
     circumstances = circumstances_of(turn)
     return Due(turn, bundle, key, mark, circumstances, offered, by_issuer, in_place, gone_back)
+
+
+def _unfit(bundle: Bundle, findings: Sequence[Finding]) -> VerificationError:
+    what = f"the certificate kept, serial {serial_text(bundle.leaf)}, does not fit"
+    return VerificationError(what, findings, hint="name another one with --to")
 
 
 def _serial(in_place: Bundle | None, turn: Turn) -> str:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from agent.model.waiting import Pause
     from agent.rules.evidence import Sight
     from agent.rules.journal import JournalEntry
+    from common.certificate import Bundle
     from common.probe.target import ProbeTarget
+    from common.revocation.state import Revocation
 
 
 class Source(Protocol):
@@ -201,6 +203,10 @@ class Trust(Protocol):
         """Why a client that trusts *roots* refuses *fullchain* (PEM), served with *key* under *names*; "" if it takes
         it under all. *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether
         a server can load them. Raises ConfigError for a file without any."""
+
+    def revocation(self, bundle: Bundle, now: float) -> Revocation:
+        """What its CA says of the leaf at *now*, by the lists and responders that it names. Never raises; seconds may
+        pass."""
 
 
 class Programs(Protocol):

@@ -8,7 +8,7 @@ from agent.journey.go_back import stay
 from agent.journey.next_key import key_for
 from agent.journey.ports import Turn
 from agent.journey.update import not_enrolled, waiting
-from agent.journey.vouch import Voucher, is_trusted, vouch
+from agent.journey.vouch import REVOKED, Voucher, is_trusted, revoked, vouch
 from agent.model.errors import HostLost, VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import digest
@@ -125,8 +125,11 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
     findings = [*(word.findings if word is not None else ()), *verify(bundle, expected, turn.tools.now)]
     if {finding.path for finding in findings} <= {"age"}:  # else a client would say the same again
         voucher, refused = vouch(turn, bundle, key, in_place)
-        if findings and in_place is not None and not _counts(turn, judged, in_place, voucher):
+        is_older = bool(findings)
+        if is_older and in_place is not None and not _counts(turn, judged, in_place, voucher):
             findings = []
+        if not (findings or refused) and (is_older or _was_left(turn, bundle)):
+            findings = revoked(turn, bundle)
         findings += refused
         if not findings:
             return voucher
@@ -145,6 +148,10 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
             hint = "run `certfleet-issuer db upgrade` on the issuer"
     elif OTHER_KEY in kinds:
         hint = f"{OTHER_KEY_HINT}; else on the issuer `check {name}` says what is wrong"
+    elif REVOKED in kinds:
+        hint = (
+            f"on the issuer `reissue {name}` makes a new one, and `rollback {name} --serial SERIAL` names another one"
+        )
     elif "trust" in kinds:
         hint = f"{ROOTS_HINT}; {hint}"
     elif "age" in kinds:
@@ -159,6 +166,12 @@ def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> 
     if not dates_count(judged.word, stated, judged.offer, sha256, known):
         return False
     return is_trusted(turn, in_place, judged.live, voucher)
+
+
+def _was_left(turn: Turn, bundle: Bundle) -> bool:
+    """Was it installed here before the one that was installed last?"""
+    sha256, installed = fingerprint(bundle.leaf), turn.before.installed
+    return sha256 in turn.before.past and (installed is None or sha256 != installed.sha256)
 
 
 def _is_at_fault(error: CertfleetError) -> bool:

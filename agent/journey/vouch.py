@@ -13,7 +13,11 @@ from agent.rules.verify import leaf_faults
 from common.certificate import Bundle, pem
 from common.dataclasses import dataclass
 from common.errors import Finding
+from common.late_log import LateLog
+from common.revocation.state import Status
 
+_log = LateLog()
+REVOKED = "revocation"
 Anchors = Literal["system", "none"] | Path | bytes
 
 
@@ -43,6 +47,15 @@ def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> 
         return Voucher(above, is_issuer=True), faults
     trusted = "the system's roots" if roots == "system" else f"the roots in {roots}"
     return Voucher(roots), [*faults, Finding("trust", f"a client that trusts {trusted} refuses it: {refused}")]
+
+
+def revoked(turn: Turn, bundle: Bundle) -> list[Finding]:
+    """The word of its CA that *bundle* is revoked, if that is its word. A CA that does not answer says nothing: the
+    host may have no way to it, and somebody wants this certificate back now."""
+    said = turn.tools.trust.revocation(bundle, turn.tools.now)
+    if said.status is Status.UNKNOWN:
+        _log.warning("trust.revocation-unknown", certificate=turn.certificate.name, error=said.sentence)
+    return [Finding(REVOKED, f"{said.sentence}, by {said.by}")] if said.status is Status.REVOKED else []
 
 
 def is_trusted(turn: Turn, in_place: Bundle, key: HostKey, voucher: Voucher) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from common.certificate import serial_text
 from tests.agent.host import Host, sha256
+from tests.agent.signing_issuer import SigningIssuer
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
+from tests.servers.revocation import Published, listed_at, revocation_list
 
 
 @pytest.fixture
@@ -148,6 +151,59 @@ def test_one_that_has_ended_is_not_gone_back_to(host: Host, nginx: Nginx) -> Non
     assert done.code == 1
     assert "does not fit" in done.err
     assert_served(host, nginx, present)
+
+
+@pytest.fixture
+def published(host: Host, tmp_path: Path) -> Iterator[Published]:
+    """From now on the CA of the host names a list, on which nothing is yet."""
+    with Published(tmp_path / "published", host.authority) as one:
+        host.authority.added = [listed_at(one.put("ca.crl", revocation_list(host.authority)))]
+        yield one
+
+
+def revoke(published: Published, *revoked: Issued) -> None:
+    published.put("ca.crl", revocation_list(published.authority, *(one.certificate for one in revoked)))
+
+
+def test_one_that_was_revoked_is_not_gone_back_to(
+    host: Host, nginx: Nginx, published: Published, four: list[Issued]
+) -> None:
+    """The CA is asked, at this moment; another one is gone back to, and also this one where the CA does not answer."""
+    revoke(published, four[2])
+    done = host.agent("rollback", host.name)
+    assert done.code == 1
+    assert "does not fit: revocation: revoked; since " in done.err
+    assert "keyCompromise" in done.err
+    assert_served(host, nginx, four[3])
+    assert host.agent("rollback", host.name, "--to", serial(four[1])).code == 0
+    assert_served(host, nginx, four[1])
+    published.nginx.stop()
+    done = host.agent("rollback", host.name, "--to", serial(four[2]))
+    assert done.code == 0
+    assert "trust.revocation-unknown" in done.err
+    assert_served(host, nginx, four[2])
+
+
+def test_the_database_goes_back_to_one_that_was_revoked(
+    host: Host, nginx: Nginx, published: Published, four: list[Issued], tmp_path: Path
+) -> None:
+    """Nor is it taken because the database or a statement of the issuer says that it is meant."""
+    issuer = SigningIssuer(host, tmp_path / "issuer")
+    revoke(published, four[0], four[2])
+    for number, good in ((2, False), (0, False), (1, True)):
+        issuer.offer(four[number], None, back=True)
+        done = host.run()
+        assert (done.code, done.certificate["state"]) == ((0, "installed") if good else (1, "refused")), done.err
+        assert ("revocation: revoked; since " in done.err) is not good
+        assert_served(host, nginx, four[1] if good else four[3])
+    host.served_by(nginx, issuer_key=issuer.key_text)
+    issuer.offer(four[2], issuer.sign(four[2], older=True))
+    done = host.run()
+    assert done.code == 1
+    assert "revocation: revoked; since " in done.err
+    issuer.offer(four[3], issuer.sign(four[3]))
+    assert host.run().code == 0
+    assert_served(host, nginx, four[3])
 
 
 def test_a_serial_that_is_not_kept(host: Host, nginx: Nginx, four: list[Issued]) -> None:

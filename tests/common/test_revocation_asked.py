@@ -14,45 +14,19 @@ import pytest
 from cryptography import x509
 
 from common.deadline import Deadline
-from common.revocation import Kept, Limits, Revocation, Status, ask
+from common.revocation import Kept, Limits, Status, ask
 from tests.servers.authority import Authority
-from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.responder import Responder
-from tests.servers.revocation import answered_at, listed_at, revocation_list, scope
+from tests.servers.revocation import Published, answered_at, listed_at, revocation_list, scope
 from tests.servers.stopwatch import Stopwatch
 
 LIMITS = Limits(seconds=10)
 
 
-class Published:
-    """A CA, the folder of its lists and the web server before it."""
-
-    def __init__(self, folder: Path):
-        self.authority = Authority("Test CA")
-        self.webroot = folder / "lists"
-        self.webroot.mkdir(parents=True)
-        files = self.authority.issue(["localhost"]).write(folder / "tls")
-        self.nginx = Nginx(folder / "nginx", files.fullchain, files.key, http_webroot=self.webroot)
-
-    def url(self, name: str) -> str:
-        return f"http://{LOOPBACK}:{self.nginx.http_port}/{name}"
-
-    def put(self, name: str, content: bytes) -> str:
-        (self.webroot / name).write_bytes(content)
-        return self.url(name)
-
-    def issue(self, *extensions: x509.ExtensionType) -> x509.Certificate:
-        return self.authority.issue(["w.example.test"], more=extensions).certificate
-
-    def asked(self, leaf: x509.Certificate, limits: Limits = LIMITS) -> Revocation:
-        return ask(leaf, self.authority.certificate, limits, time.time())
-
-
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    one = Published(tmp_path_factory.mktemp("published"))
-    with one.nginx:
+    with Published(tmp_path_factory.mktemp("published"), Authority("Test CA")) as one:
         yield one
 
 

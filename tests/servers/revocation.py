@@ -1,14 +1,51 @@
 """What an authority of the tests says about revocation: extensions of certificates, lists, OCSP responses."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from common.revocation import Limits, Revocation, ask
 from tests.servers.authority import Authority
+from tests.servers.nginx import Nginx
+from tests.servers.ports import LOOPBACK
+
+
+class Published:
+    """An authority, the folder of its lists and the web server before it, as long as it is entered."""
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        self.authority = authority
+        self.webroot = folder / "lists"
+        self.webroot.mkdir(parents=True)
+        files = authority.issue(["localhost"]).write(folder / "tls")
+        self.nginx = Nginx(folder / "nginx", files.fullchain, files.key, http_webroot=self.webroot)
+
+    def __enter__(self) -> Self:
+        self.nginx.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.nginx.__exit__(*error)
+
+    def url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.nginx.http_port}/{name}"
+
+    def put(self, name: str, content: bytes) -> str:
+        (self.webroot / name).write_bytes(content)
+        return self.url(name)
+
+    def issue(self, *extensions: x509.ExtensionType) -> x509.Certificate:
+        return self.authority.issue(["w.example.test"], more=extensions).certificate
+
+    def asked(self, leaf: x509.Certificate, limits: Limits = Limits()) -> Revocation:  # noqa: B008 - it is frozen
+        return ask(leaf, self.authority.certificate, limits, time.time())
 
 
 def listed_at(*urls: str) -> x509.CRLDistributionPoints:
