@@ -51,7 +51,9 @@ RABBITMQ = Daemon(
     "",
     {
         "/etc/rabbitmq/rabbitmq.conf": f"listeners.ssl.default = 5671\nssl_options.certfile = {FULLCHAIN}\n"
-        f"ssl_options.keyfile = /etc/ssl/{NAME}.rabbitmq.key\nssl_options.verify = verify_none\n"
+        f"ssl_options.keyfile = /etc/ssl/{NAME}.rabbitmq.key\nssl_options.verify = verify_none\n",
+        # Not by itself every two minutes, in the midst of a fault by which it keeps the old one
+        "/etc/rabbitmq/advanced.config": "[{ssl, [{ssl_pem_cache_clean, 3600000}]}].\n",
     },
     tool=("/usr/bin/setpriv", "--reuid=rabbitmq"),
     links=("rabbitmq-server.service", "epmd.service", "epmd.socket"),

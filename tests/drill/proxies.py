@@ -85,6 +85,7 @@ HITCH = Daemon(
     },
     live=_HITCH_LIVE,
     prepare=(("systemctl", "start", "nginx"),),  # its backend
+    loses=True,
     talk=HTTP,
 )
 PROXIES = (STUNNEL, HITCH, UNBOUND, BIND_DOT, LIGHTTPD)
