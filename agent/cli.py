@@ -36,6 +36,7 @@ def build() -> CommandLine:
     text = "look at everything that the next install depends on; changes nothing"
     check = line.command("check", _later("check", "check"), text, reports=True)
     add_nagios(check)
+    _obey_owner(check)
     line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
     add_probe(line, _later("probe", "probe"))
     text = "what the firewall must let through, where that is now, and whether it is reached from here"
@@ -129,9 +130,11 @@ def _hold(line: CommandLine) -> None:
     text = "2026-12-31 (to its end), or 2026-12-31T06:00: this host's time, unless it says another like Z or +01:00"
     hold.add_argument("--until", required=True, metavar="DATE", help=text)
     hold.add_argument("--reason", default="", metavar="TEXT", help="shown by `status`, here and at the issuer")
+    _obey_owner(hold)
     text = "end a hold, and what `rollback` holds: the next run takes what the source offers"
     release = line.command("release", _later("hold", "release"), text)
     release.add_argument("name", nargs="+", metavar="NAME", help="the certificates, as agent.toml names them")
+    _obey_owner(release)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from agent.commands.run import refuse_directors
 from agent.commands.sandbox import UNIT, closed_folders
 from agent.commands.stapling import stapling_lines
 from agent.commands.wiring import LocalTools
@@ -40,6 +41,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _findings(arguments: argparse.Namespace) -> list[Line]:
+    refuse_directors(arguments)  # it asks services and sources, by the words and with the secrets of agent.toml
     settings, certificates = load_settings(arguments.config, presence)
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
     lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]

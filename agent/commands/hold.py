@@ -4,6 +4,7 @@ import argparse
 import time
 from datetime import datetime, timedelta
 
+from agent.commands.run import refuse_directors
 from agent.commands.wiring import selected_of
 from agent.host.state_folder import StateFolder
 from agent.model.offer import Mark
@@ -22,6 +23,7 @@ _LONGEST_REASON = 1000  # characters
 
 def hold(arguments: argparse.Namespace) -> int:
     """Nothing new is taken for the NAMEs before --until. A run that is under way is not waited for."""
+    refuse_directors(arguments)
     settings, certificates = load_settings(arguments.config)
     chosen = selected_of(arguments.name, certificates, arguments.config)
     now = time.time()
@@ -37,6 +39,7 @@ def hold(arguments: argparse.Namespace) -> int:
 def release(arguments: argparse.Namespace) -> int:
     """End pauses, and let certificates that a rollback left be taken again by the next run. Exit code 3 while a run is
     under way."""
+    refuse_directors(arguments)
     settings, certificates = load_settings(arguments.config)
     chosen = selected_of(arguments.name, certificates, arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()

@@ -4,12 +4,13 @@ here; later it makes the block of each further name."""
 import argparse
 import json
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from agent.commands.request import request
-from agent.commands.sandbox import open_folders
+from agent.commands.sandbox import fit_unit
 from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
 from agent.host.presence import presence, running
@@ -167,11 +168,14 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
     """Set up the rest of this host: a link, units that may write what agent.toml names, timer, and key and CSR of every
     NAME."""
     link(started)
-    elsewhere = arguments.config != Path(DEFAULT_FILE)
-    changes = [(f"{started} run", f"{started} --config {arguments.config.absolute()} run")] if elsewhere else []
-    if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started, changes):
-        open_folders(arguments.config.absolute(), *load_settings(arguments.config))
+    config = arguments.config.absolute()
+    named = [] if arguments.config == Path(DEFAULT_FILE) else ["--config", str(config)]
+    command = [str(started), *named, "run"]
+    if install_units("agent.commands", ("certfleet-agent.service", "certfleet-agent.timer"), started):
+        fit_unit(config, *load_settings(arguments.config), command=command)
         enable("certfleet-agent.timer")
+    else:
+        say(f"         with `{shlex.join([*command, '-q'])}` as the command in it")
     for name in names:
         plain: dict[str, object] = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
         request(argparse.Namespace(**vars(arguments) | {"name": [name]} | plain))

@@ -2,11 +2,11 @@
 else the services of agent.toml need."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agent.model.certificate import Certificate
-from agent.rules.sandbox import closed, drop_in
+from agent.rules.sandbox import closed, drop_in, starting
 from agent.settings.config import AgentSettings
 from agent.settings.preset import Presets
 from agent.source.open import database_file
@@ -37,14 +37,16 @@ def closed_folders(settings: AgentSettings, certificates: Iterable[Certificate])
     return closed(folders_to_write(settings, certificates), "".join(found["ProtectSystem"]), map(_real, writable))
 
 
-def open_folders(config: Path, settings: AgentSettings, certificates: Iterable[Certificate]) -> None:
-    """Let the unit write every folder that *config* names, and do what the commands of its services need."""
+def fit_unit(
+    config: Path, settings: AgentSettings, certificates: Iterable[Certificate], *, command: Sequence[str]
+) -> None:
+    """Let the unit start *command*, write every folder that *config* names, and do what the commands of its services
+    need. The unit's own file may be older than any of these, and changed by hand."""
     presets = Presets(config)
     names = dict.fromkeys(name for one in settings.certificate if one.host is None for name in one.service)
     allowed = dict.fromkeys(line for name in names if (preset := presets.load(name)) for line in preset.sandbox)
-    write_drop_in(
-        UNIT, DROP_IN, _HEAD.format(config=config) + drop_in(folders_to_write(settings, certificates), allowed)
-    )
+    more = (*starting(command), *allowed)
+    write_drop_in(UNIT, DROP_IN, _HEAD.format(config=config) + drop_in(folders_to_write(settings, certificates), more))
 
 
 def _real(path: Path) -> Path:

@@ -189,7 +189,7 @@ class RemoteTools:
 
     @property
     def sockets(self) -> Sockets:
-        return replace(self._local.prober, type_of=self._type_of)
+        return replace(self._local.prober, type_of=self._type_of, elsewhere=True)
 
     def _type_of(self, key: Path) -> "KeyType":
         """The type of a key on that host, asked for once; "" where the key cannot be read, which others tell."""

@@ -1,7 +1,8 @@
 """The sockets of this host's services: every address of a target is looked at, side by side.
 
 Where a name has several addresses and some are this host's, those are looked at and no others: what another host serves
-is not this host's to judge.
+is not this host's to judge. Where none is, as behind a balancer or a router, this host is looked at too, if something
+listens there at that port.
 """
 
 import hashlib
@@ -16,7 +17,16 @@ from common.dataclasses import dataclass
 from common.errors import CertfleetError
 from common.files import read_secret
 from common.pem import private_key
-from common.probe.look import Address, address_text, addresses, is_of_this_host, look, why
+from common.probe.look import (
+    Address,
+    address_text,
+    addresses,
+    is_of_this_host,
+    listens,
+    look,
+    own_addresses,
+    why,
+)
 from common.probe.target import ProbeTarget
 from common.probe.view import KeyType, Seen, View, key_type_in
 
@@ -55,8 +65,16 @@ class _Wanted:
     asked: list[_Asked]
 
     @classmethod
-    def of(cls, targets: Iterable[ProbeTarget], name: str, key_type: KeyType, found: Mapping[_Host, _Found]) -> Self:
-        """The looks at *targets*: at the addresses of a host that are this machine's; at all of them where none is."""
+    def of(
+        cls,
+        targets: Iterable[ProbeTarget],
+        name: str,
+        key_type: KeyType,
+        found: Mapping[_Host, _Found],
+        beside: Callable[[ProbeTarget, list[Address]], list[Address]],
+    ) -> Self:
+        """The looks at *targets*: at the addresses of a host that are this machine's; where none is, at all of them and
+        at those *beside* them."""
         wanted = cls([], [])
         for target in targets:
             there = found[_host(target)]
@@ -64,8 +82,9 @@ class _Wanted:
                 wanted.sights.append(_without_address(target, there))
                 continue
             own = [address for address in there if is_of_this_host(address)]
-            facts = (not own and len(there) > 1, target.server_name or name, key_type)
-            wanted.asked += [_Asked(target, address, *facts) for address in own or there]
+            each = own or [*there, *beside(target, there)]
+            facts = (not own and len(each) > 1, target.server_name or name, key_type)
+            wanted.asked += [_Asked(target, address, *facts) for address in each]
         return wanted
 
 
@@ -76,7 +95,8 @@ def _host(target: ProbeTarget) -> _Host:
 @dataclass(frozen=True, slots=True)
 class Prober:
     """Looks at sockets; *patience* is the time that a service gets to show what is waited for, *steady* how long it
-    must then keep showing it; in seconds. *type_of* tells the type of a key file.
+    must then keep showing it; in seconds. *type_of* tells the type of a key file. *elsewhere*: the services are on
+    another machine.
     """
 
     patience: float
@@ -85,6 +105,7 @@ class Prober:
     pause: float = 0.1
     one_look: float = 10.0  # seconds for connection, STARTTLS and handshake together
     type_of: Callable[[Path], KeyType] = own_key_type
+    elsewhere: bool = False
 
     def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
         return self.look_at_all([(targets, server_name, key)])[0]
@@ -94,7 +115,8 @@ class Prober:
         listed = [(list(targets), server_name, key) for targets, server_name, key in asked]
         wanted = [(targets, name, self.type_of(key) if targets else "") for targets, name, key in listed]
         found = self._found_of({target for targets, _, _ in wanted for target in targets})
-        views = [_Wanted.of(targets, name, key_type, found) for targets, name, key_type in wanted]
+        beside = _none_beside if self.elsewhere else _here
+        views = [_Wanted.of(targets, name, key_type, found, beside) for targets, name, key_type in wanted]
         looks = [one for view in views for one in view.asked]
         seen = iter(self._each(2 * self.one_look, self._look_at, looks))
         return [(*view.sights, *(result(next(seen)) for _ in view.asked)) for view in views]
@@ -124,6 +146,18 @@ class Prober:
             return False
         time.sleep(self.pause)
         return True
+
+
+def _none_beside(_target: ProbeTarget, _there: list[Address]) -> list[Address]:
+    return []
+
+
+def _here(target: ProbeTarget, there: list[Address]) -> list[Address]:
+    """Addresses of this host where something listens at the port of *target*, which is at the addresses *there*; none
+    where agent.toml says at which address to look, or for RADIUS."""
+    if target.connect_host != target.host or target.login is not None:
+        return []
+    return list(filter(listens, own_addresses(there)))
 
 
 def _without_address(target: ProbeTarget, error: BaseException) -> Sight:

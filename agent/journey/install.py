@@ -250,7 +250,16 @@ def faults(
             failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
         elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
             failures[member.name] = commands[0]
+        elif unseen := _unseen(member, told):
+            failures[member.name] = unseen[0]
     return failures
+
+
+def _unseen(member: Member, told: Mapping[Service, Sequence[CertfleetError]]) -> list[CertfleetError]:
+    """The failures of those of its services that no socket shows: the sockets of another say nothing of them."""
+    certificate = member.certificate
+    silent = [one for one in certificate.services if not sights_of(one, certificate, member.before)]
+    return [error for service in silent for error in told.get(service, ())]
 
 
 def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Tools) -> Failures:

@@ -166,7 +166,7 @@ _REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRES
 _ELSEWHERE = (
     "see that the service's configuration names {files}; if that address is a balancer's or another host's, name this "
     "host's own socket: ?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone "
-    "stays the old one"
+    "stays the old one, and so does the other name of a hard link"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 _AT_WORK = (

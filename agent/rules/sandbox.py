@@ -27,7 +27,16 @@ def drop_in(folders: Sequence[Path], more: Iterable[str] = ()) -> str:
     return "\n".join(["[Service]", *lines, ""])
 
 
+def starting(words: Sequence[str]) -> tuple[str, ...]:
+    """The lines by which a unit starts this command, and no other (systemd.service(5))."""
+    return "ExecStart=", "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in words)
+
+
 def _word(folder: Path) -> str:
+    return _quoted(f"-{folder}")
+
+
+def _quoted(text: str) -> str:
     """As systemd reads a word: quoted for blanks, specifiers and escapes for themselves (systemd.syntax(7))."""
-    text = str(folder).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"-{text}"'
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'

@@ -6,6 +6,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Address = tuple[int, tuple[Any, ...]]
 """A family, and what connect takes."""
 
+_LISTENING_SECONDS = 1.0
 _MOST_ADDRESSES = 64  # of one name, looked at side by side: whoever answers for a name can give it thousands
 _AUTHENTICATED_BY: dict[KeyType, str] = {"rsa": "aRSA", "ecdsa": "aECDSA"}  # see openssl-ciphers(1)
 _OLD_RENEGOTIATION = 0x4  # SSL_OP_LEGACY_SERVER_CONNECT, for services from before RFC 5746; Python names it since 3.12
@@ -59,13 +61,37 @@ def why(error: OSError | UnicodeError) -> str:
 def is_of_this_host(address: Address) -> bool:
     """Is it an address of this machine? Then the kernel would send from there to there. Nothing is sent. To bind it
     would prove nothing where net.ipv4.ip_nonlocal_bind is set, as hosts of a cluster have it."""
+    _, where = address
+    return where[0].startswith("127.") or where[0] in {source[0] for _, source in _sources(address)}
+
+
+def own_addresses(others: Sequence[Address]) -> list[Address]:
+    """Addresses of this machine at the ports of the *others*: those that it sends from to them, and loopback's."""
+    found: dict[Address, None] = {}
+    for family, where in others:
+        loopback = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+        sources = [source[0] for _, source in _sources((family, where))]
+        found |= dict.fromkeys((family, (host, *where[1:])) for host in (*sources, loopback))
+    return list(found)
+
+
+def listens(address: Address) -> bool:
+    """Does something of this machine listen there? Tried by a connection."""
     family, where = address
-    if where[0].startswith("127."):
+    with socket.socket(family, socket.SOCK_STREAM) as tried, contextlib.suppress(OSError):
+        tried.settimeout(_LISTENING_SECONDS)
+        tried.connect(where)
         return True
+    return False
+
+
+def _sources(address: Address) -> list[Address]:
+    """The address from which the kernel would send to *address*; none where there is no way. Nothing is sent."""
+    family, where = address
     with socket.socket(family, socket.SOCK_DGRAM) as plain, contextlib.suppress(OSError):
         plain.connect(where)
-        return bool(plain.getsockname()[0] == where[0])
-    return False
+        return [(family, plain.getsockname())]
+    return []
 
 
 def look(target: ProbeTarget, address: Address, server_name: str, seconds: float, key_type: KeyType = "") -> View:

@@ -256,7 +256,14 @@ def test_a_configuration_of_somebody_else_is_refused(bare: Host, deep: bool) -> 
     link = bare.folder / "link.toml"
     link.symlink_to(config)
     for path in (config, link):
-        for command in (["run"], ["run", "--dry-run"], ["rollback", NAME]):
+        for command in (
+            ["run"],
+            ["run", "--dry-run"],
+            ["rollback", NAME],
+            ["check"],
+            ["hold", NAME, "--until", "2126-01-01"],
+            ["release", NAME],
+        ):
             done = bare.agent("--config", str(path), *command)
             assert done.code == 2
             assert f"nobody, to whom {folder} belongs, can make root run any command by {path}" in done.err

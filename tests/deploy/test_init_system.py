@@ -127,6 +127,8 @@ def test_machines_without_systemd(fresh: Machine) -> None:
     for program, words in (("certfleet-issuer", ("--server", "192.0.2.53")), ("certfleet-agent", (*own, *source))):
         said = fresh.run(*hidden, f"/opt/certfleet/bin/{program}", "init", "--system", *words)
         assert f"no systemd runs here: for the daily run copy deploy/cron/{program} into /etc/cron.d" in said
+        agents = f"with `/opt/certfleet/bin/certfleet-agent {' '.join(own)} run -q` as the command in it"
+        assert (agents in said) is (program == "certfleet-agent")
         assert not fresh.path(f"/etc/systemd/system/{program}.timer").exists()
         assert fresh.run("readlink", f"/usr/local/bin/{program}") == f"/opt/certfleet/bin/{program}\n"
     assert fresh.path(f"/etc/ssl/private/{NAME}.key").exists()
@@ -148,6 +150,14 @@ def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:
     lines = [entry["MESSAGE"] for entry in fresh.journal("certfleet-agent")]
     assert any("not-enrolled" in line for line in lines), lines
     assert not any("root run any command" in line for line in lines)
+    shown = fresh.show("certfleet-agent", "ExecStart")[0]
+    assert "argv[]=/opt/certfleet/bin/certfleet-agent --config /etc/certfleet-agent/agent.toml run ;" in shown
+    fresh.run("mv", "/etc/certfleet-agent", "/etc/moved there")
+    moved = ["--config", "/etc/moved there/agent.toml"]
+    fresh.run("/opt/certfleet/bin/certfleet-agent", *moved, "init", "--system")
+    shown = fresh.show("certfleet-agent", "ExecStart")[0]
+    assert "argv[]=/opt/certfleet/bin/certfleet-agent --config /etc/moved there/agent.toml run ;" in shown
+    fresh.run("systemctl", "start", "certfleet-agent", code=1)
 
 
 def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
