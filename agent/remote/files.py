@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from agent.model.errors import HostLost
 from agent.model.live_file import LiveFile
 from agent.remote.access import Access, Status, status, steps
 from agent.remote.session import Session
@@ -40,6 +41,8 @@ class RemoteFiles:
     def stamp(self, file: Path) -> str:
         try:
             found = self._session.files(lambda access: _followed(access, str(file)))
+        except HostLost:  # that is no fact about the file: what was refused would be tried again
+            raise
         except (OSError, FileError):
             return "cannot be looked at"
         return f"{found.changed} {found.size} {found.mode}"

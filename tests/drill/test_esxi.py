@@ -52,7 +52,7 @@ def assert_back(esxi: Esxi, before: Content, done: Done, state: str) -> None:
     told = esxi.told()
     again = esxi.run()
     assert (again.code, again.certificate["state"]) == (1, state)
-    assert (esxi.told(), esxi.content()) == (told, before)
+    assert (esxi.told(), esxi.content()) == (told, before), (done, again)
 
 
 @pytest.mark.fault("good")
