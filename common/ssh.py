@@ -70,6 +70,8 @@ class SshConnection:
         SshError."""
         try:
             connection = socket.create_connection((self._host, self._port), timeout=self._limits.connect)
+            # many small messages, of which each waits for an answer: else 40 ms for each command (RFC 1122, 4.2.3.2)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, UnicodeError) as error:
             raise self.lost("cannot be reached", error) from error
         self._open.enter_context(connection)

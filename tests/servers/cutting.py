@@ -57,6 +57,8 @@ class Cutting:
                     caller.close()
                     continue
                 pair = caller, socket.create_connection((LOOPBACK, self._target))
+                for end in pair:
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self._pairs.add(pair)
                 threading.Thread(target=self._carry, args=pair, daemon=True).start()
