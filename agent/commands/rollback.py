@@ -13,7 +13,7 @@ from agent.model.errors import Stopped
 from agent.model.result import Result
 from agent.settings.config import load_settings
 from common.certificate import serial_number
-from common.command_line import report
+from common.command_line import complain, report
 from common.errors import UsageError
 from common.files import locked
 
@@ -38,6 +38,8 @@ def rollback(arguments: argparse.Namespace) -> int:
                 results = results or [go_back(certificate, arguments.to, tools)]
         finally:
             tools.close()
+    if not results:
+        complain("stopped on request; nothing was changed")
     if arguments.json:
         report({"certificates": [run_document(one, tools.now) for one in results], "stopped": not results})
     reasons: Reasons = {}

@@ -13,7 +13,7 @@ from agent.host.files import LocalFiles
 from agent.host.read_only import ReadOnlyFiles, ReadOnlyState
 from agent.host.state_folder import StateFolder
 from agent.host.waits import Waits
-from agent.journey.ports import Files, Keys, Messages, Programs, Sockets, Source, StateStore, Tools, Trust
+from agent.journey.ports import Files, Keys, Messages, Programs, Revocations, Sockets, Source, StateStore, Tools, Trust
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost
 from agent.model.remote_host import RemoteHost
@@ -101,6 +101,12 @@ class LocalTools:
 
         return trust
 
+    @cached_property
+    def revocations(self) -> Revocations:
+        from agent.host.revocations import Revocations as Local  # noqa: PLC0415 - X.509, for one that comes back only
+
+        return Local(self.waits)
+
     @property
     def programs(self) -> Programs:
         from agent.host.programs import LocalPrograms  # noqa: PLC0415 - subprocess, for an install only
@@ -176,6 +182,10 @@ class RemoteTools:
         from agent.remote import trust  # noqa: PLC0415 - as above
 
         return trust
+
+    @property
+    def revocations(self) -> Revocations:
+        return self._local.revocations
 
     @property
     def programs(self) -> Programs:

@@ -14,11 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from agent.model.host_key import HostKey
-from common.certificate import Bundle
 from common.errors import ConfigError, Finding
 from common.files import stamps
-from common.revocation import Limits, Revocation, ask
-from common.revocation.state import unknown
 
 _MOST_FLIGHTS = 4  # of each side; TLS 1.2 needs two
 
@@ -41,13 +38,6 @@ def objection(
         return ""
     client = _client(roots)
     return next((said for name in names if (said := _handshake(client, server, name.replace("*", "www", 1)))), "")
-
-
-def revocation(bundle: Bundle, now: float) -> Revocation:
-    """What its CA says of the leaf at *now* (epoch seconds). Never raises; ten seconds may pass."""
-    if not bundle.chain:
-        return unknown("", "the CA's own certificate does not come with it")
-    return ask(bundle.leaf, bundle.chain[0], Limits(), now)
 
 
 def _client(roots: Literal["system"] | Path | bytes) -> ssl.SSLContext:

@@ -16,7 +16,7 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, life, services_of
+from agent.journey.member import Life, Member, failed_unseen, life, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
@@ -250,16 +250,9 @@ def faults(
             failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
         elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
             failures[member.name] = commands[0]
-        elif unseen := _unseen(member, told):
-            failures[member.name] = unseen[0]
+        elif failed := failed_unseen(member, told):
+            failures[member.name] = failed[0]
     return failures
-
-
-def _unseen(member: Member, told: Mapping[Service, Sequence[CertfleetError]]) -> list[CertfleetError]:
-    """The failures of those of its services that no socket shows: the sockets of another say nothing of them."""
-    certificate = member.certificate
-    silent = [one for one in certificate.services if not sights_of(one, certificate, member.before)]
-    return [error for service in silent for error in told.get(service, ())]
 
 
 def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Tools) -> Failures:

@@ -1,6 +1,6 @@
 """The certificates of one install, and the services that they concern."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from agent.model.live_file import LiveFile
 from agent.rules.evidence import Sight, runs, sights_of
 from agent.rules.journal import Part, SavedFile
 from common.dataclasses import dataclass
+from common.errors import CertfleetError
 
 
 @dataclass(slots=True)
@@ -83,3 +84,10 @@ def life_by(service: Service, sights: Sequence[Sight], tools: Tools) -> Life:
     except InstallError:
         return Life.STOPPED
     return Life.RUNS
+
+
+def failed_unseen(member: Member, told: Mapping[Service, Sequence[CertfleetError]]) -> list[CertfleetError]:
+    """The failures of those of its services that no socket shows: the sockets of another say nothing of them."""
+    certificate = member.certificate
+    silent = [one for one in certificate.services if not sights_of(one, certificate, member.before)]
+    return [error for service in silent for error in told.get(service, ())]

@@ -204,9 +204,13 @@ class Trust(Protocol):
         it under all. *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether
         a server can load them. Raises ConfigError for a file without any."""
 
-    def revocation(self, bundle: Bundle, now: float) -> Revocation:
-        """What its CA says of the leaf at *now*, by the lists and responders that it names. Never raises; seconds may
-        pass."""
+
+class Revocations(Protocol):
+    """The word of CAs."""
+
+    def of(self, bundle: Bundle, now: float) -> Revocation:
+        """What its CA says of the leaf at *now*, by the lists and responders that it names. Seconds may pass, some ten
+        for all questions of a run that nobody answers."""
 
 
 class Programs(Protocol):
@@ -278,6 +282,8 @@ class Tools(Protocol):
     def keys(self) -> Keys: ...
     @property
     def trust(self) -> Trust: ...
+    @property
+    def revocations(self) -> Revocations: ...
     @property
     def programs(self) -> Programs: ...
     @property

@@ -52,7 +52,7 @@ def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> 
 def revoked(turn: Turn, bundle: Bundle) -> list[Finding]:
     """The word of its CA that *bundle* is revoked, if that is its word. A CA that does not answer says nothing: the
     host may have no way to it, and somebody wants this certificate back now."""
-    said = turn.tools.trust.revocation(bundle, turn.tools.now)
+    said = turn.tools.revocations.of(bundle, turn.tools.now)
     if said.status is Status.UNKNOWN:
         _log.warning("trust.revocation-unknown", certificate=turn.certificate.name, error=said.sentence)
     return [Finding(REVOKED, f"{said.sentence}, by {said.by}")] if said.status is Status.REVOKED else []

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from agent.host import trust as here
 from agent.host.trust import in_memory, refuse_no_roots
 from agent.model.host_key import HostKey
 from common.errors import FileError
@@ -18,8 +17,6 @@ _SECONDS = 30.0
 # as strict about sizes and digests as OpenSSL's clients on Debian; a CA that is named is trusted, be it a root or not
 _VERIFY = ("openssl", "verify", "-purpose", "sslserver", "-auth_level", "2", "-partial_chain")
 _SAID = re.compile(r"error \d+ at \d+ depth lookup: *(.+)")
-
-revocation = here.revocation  # the CA is asked from this machine
 
 
 def objection(

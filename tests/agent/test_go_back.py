@@ -1,18 +1,27 @@
 """`rollback`: a certificate that was in place before comes back by the journey of an install, and stays."""
 
 import os
+import signal
+import socket
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from common.certificate import serial_text
+from agent.host.revocations import Revocations
+from agent.host.waits import Waits
+from agent.model.errors import Stopped
+from common.certificate import parse_bundle, serial_text
+from common.revocation import Status
 from tests.agent.host import Host, sha256
 from tests.agent.signing_issuer import SigningIssuer
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
+from tests.servers.ports import LOOPBACK
 from tests.servers.revocation import Published, listed_at, revocation_list
 
 
@@ -204,6 +213,28 @@ def test_the_database_goes_back_to_one_that_was_revoked(
     issuer.offer(four[3], issuer.sign(four[3]))
     assert host.run().code == 0
     assert_served(host, nginx, four[3])
+
+
+def test_a_ca_that_is_silent_holds_up_a_run_once(host: Host, tmp_path: Path) -> None:
+    """Not for each certificate that goes back; and a request to stop ends the wait."""
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        url = f"http://{LOOPBACK}:{silent.getsockname()[1]}"
+        bundles = []
+        for number in range(5):
+            host.authority.added = [listed_at(f"{url}/{number}.crl")]
+            bundles.append(parse_bundle(host.sign().fullchain_pem))
+        waits, began = Waits(), time.monotonic()
+        revocations = Revocations(waits)
+        found = [revocations.of(bundle, time.time()) for bundle in bundles]
+        assert {one.status for one in found} == {Status.UNKNOWN}
+        assert "nobody is asked any more" in found[-1].sentence
+        assert 9 < time.monotonic() - began < 15
+        with waits.heeding_signals():
+            stop = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+            stop.start()
+            with pytest.raises(Stopped):
+                Revocations(waits).of(bundles[0], time.time())
+            stop.join()
 
 
 def test_a_serial_that_is_not_kept(host: Host, nginx: Nginx, four: list[Issued]) -> None:

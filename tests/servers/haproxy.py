@@ -20,7 +20,7 @@ class Haproxy(Service):
         self.behind = self._own_port()  # wants the PROXY header
         self._bind = bind
         self._conf = self.folder / "haproxy.cfg"
-        self.check = [program("haproxy", PACKAGE), "-c", "-q", "-f", str(self._conf)]
+        self.check = [program("haproxy", PACKAGE), "-c", "-f", str(self._conf)]
         self.activate = self._signal("USR2")
 
     def _configure(self) -> None:
