@@ -19,6 +19,7 @@ from agent.model.certificate import Certificate
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
 from agent.rules.must_staple import socket_findings
+from agent.rules.sandbox import writable
 from agent.settings.config import AgentSettings, load_settings
 from common.certificate import must_staple
 from common.clock import duration_text
@@ -189,7 +190,7 @@ def _clock(tools: LocalTools) -> Iterator[Line]:
 
 def _closed(folder: Path) -> Line:
     """The finding on a folder that is closed to the unit alone: in a shell nothing is wrong there."""
-    hint = "`certfleet-agent init --system` names the folders of agent.toml in ReadWritePaths= of the unit"
+    hint = f"`certfleet-agent init --system` gives the unit its line, {writable(folder)}"
     return Line(BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
 
 

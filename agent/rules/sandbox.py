@@ -23,17 +23,18 @@ def _nearest(folder: Path, rules: Mapping[Path, bool]) -> bool:
 def drop_in(folders: Sequence[Path], more: Iterable[str] = ()) -> str:
     """The lines of a unit that let it write *folders*, each as soon as it is there; and *more* of its section
     [Service]."""
-    lines = (*(f"ReadWritePaths={_word(folder)}" for folder in folders), *more)
+    lines = (*map(writable, folders), *more)
     return "\n".join(["[Service]", *lines, ""])
+
+
+def writable(folder: Path) -> str:
+    """The line that lets a unit write *folder* as soon as it is there."""
+    return "ReadWritePaths=" + _quoted(f"-{folder}")
 
 
 def starting(words: Sequence[str]) -> tuple[str, ...]:
     """The lines by which a unit starts this command, and no other (systemd.service(5))."""
     return "ExecStart=", "ExecStart=" + " ".join(_quoted(word.replace("$", "$$")) for word in words)
-
-
-def _word(folder: Path) -> str:
-    return _quoted(f"-{folder}")
 
 
 def _quoted(text: str) -> str:

@@ -96,6 +96,7 @@ def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine)
     agent = "/opt/certfleet/bin/certfleet-agent"
     found = issued.run(agent, "check", code=1)
     assert "bad  certfleet-agent.service: it may not write /srv/100% web," in found
+    assert 'ReadWritePaths="-/srv/100%% web"' in " ".join(found.split())
     issued.run(agent, "init", "--system")
     assert "bad" not in issued.run(agent, "check")
     issued.run("systemctl", "start", AGENT)
