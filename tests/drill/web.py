@@ -104,5 +104,6 @@ COCKPIT = Daemon(
     front="cockpit.socket",
     links=("cockpit.service", "cockpit.socket", *_COCKPIT_HELPERS),
     tool=("/usr/bin/systemctl", "try-restart"),
+    loses=True,  # whoever is in a handshake with the one that ends; the others wait at the socket
 )
 WEB = (NGINX, APACHE, HAPROXY, TOMCAT, CUPS, COCKPIT)
