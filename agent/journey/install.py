@@ -10,17 +10,16 @@ The truth about a service is on its sockets: exit codes of its own tools only le
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, life, services_of
+from agent.journey.member import Life, Member, judge_of, life, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
-from agent.journey.watch import Judge, look_at_all, watch_all
+from agent.journey.watch import look_at_all, watch_all
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
@@ -219,12 +218,6 @@ def prove(
     patient = any(len(failures) < max(1, len(service.activate)) for service, failures in told.items())
     found = watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
     return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
-
-
-def judge_of(member: Member) -> Judge:
-    """The rule by which the sockets of *member* are judged once its files are in place."""
-    by_hand = member.certificate.by_hand
-    return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain, by_hand=by_hand)
 
 
 def faults(

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from agent.journey.due import Due
 from agent.journey.ports import Tools, Turn
+from agent.journey.watch import Judge
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
-from agent.rules.evidence import Sight, runs, sights_of
+from agent.rules.evidence import Sight, judge, runs, sights_of
 from agent.rules.journal import Part, SavedFile
 from common.dataclasses import dataclass
 
@@ -55,6 +57,12 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
         for service in member.certificate.services:
             found.setdefault(service, []).append(member)
     return found
+
+
+def judge_of(member: Member) -> Judge:
+    """The rule by which the sockets of *member* are judged once its files are in place."""
+    by_hand = member.certificate.by_hand
+    return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain, by_hand=by_hand)
 
 
 class Life(Enum):

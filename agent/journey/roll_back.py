@@ -17,7 +17,6 @@ from agent.rules.evidence import (
     conclusion,
     is_as_before,
     judge,
-    served_any,
     sights_of,
     was_down,
 )
@@ -194,14 +193,11 @@ def _is_proven(turn: Turn, part: Part) -> bool:
 def _look_until_as_before(
     restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools
 ) -> list[Evidence]:
-    """For each that was restored PROVEN when every address that served is as before, WRONG when one is not; else
-    NOTHING_TO_ASK: none served, or agent.toml names no socket of it any more. Then the evidence on the staying."""
+    """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
+    NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. Then the evidence on the
+    staying."""
     back: list[tuple[Turn, Judge]] = [
-        (one.turn, partial(_as_before, before=one.part.before if one.turn.certificate.probes else ()))
+        (one.turn, partial(is_as_before, before=one.part.before if one.turn.certificate.probes else ()))
         for one in restored
     ]
     return watch_all([*back, *staying], tools, patient=True)
-
-
-def _as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
-    return is_as_before(sights, before) if served_any(before) else Evidence(Proof.NOTHING_TO_ASK)

@@ -37,9 +37,10 @@ def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
 def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: bool) -> list[Evidence]:
     """Look until each judge finds its proof, and all go on finding it for a moment.
 
-    One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
-    and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad. Nor is
-    a service waited for that has ended for good: then its clients get the old one the sooner.
+    One look is not enough, also where it cannot say which certificate is served: nginx lets old and new workers accept
+    connections side by side for a tenth of a second, and an Apache that is about to die still answers. Not *patient*:
+    take the first evidence, also if it is bad. Nor is a service waited for that has ended for good: then its clients
+    get the old one the sooner.
     """
     settle = max((service.settle for turn, _ in watched for service in turn.certificate.services), default=0)
     deadline, count = tools.sockets.deadline(settle) if patient else 0.0, itertools.count(1)
@@ -53,12 +54,13 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
 
 
 def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidence]:
-    """All PROVEN only if each of several looks in a row proves it; otherwise what was found when one was not."""
+    """What is final only if each of several looks in a row finds it so; otherwise what was found when one did not. A
+    certificate that cannot be asked for is not proven by them, but that its service still listens is."""
     end = tools.sockets.steady_until()
     while True:
         sights = look_at_all([turn for turn, _ in watched], tools)
         found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]
-        if any(one.proof is not Proof.PROVEN for one in found) or not tools.sockets.wait(end):
+        if any(one.proof not in _FINAL for one in found) or not any(sights) or not tools.sockets.wait(end):
             return found
 
 

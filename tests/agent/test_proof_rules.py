@@ -108,6 +108,10 @@ NEW, OLD = sight("served", "new"), sight("served", "old")
 DOWN, UNKNOWN, NO_TLS = sight("down"), sight("unknown"), sight("no-tls")
 
 
+# something is there, and its certificate cannot be asked for: the type of the key, in TLS 1.3; a silent RADIUS server
+LISTENS = replace(UNKNOWN, listens=True)
+
+
 NO_ROUTE, NO_NAME = sight("unknown", address="2"), sight("unknown", address="t")
 
 
@@ -155,10 +159,25 @@ NEW_2, OLD_2, OTHER_2, DOWN_2 = (replace(one, address="2") for one in (NEW_1, OL
         ([DOWN_1, DOWN_2], [OLD_1, OLD_2], Proof.WRONG),
         ([DOWN_1, OTHER_2], [OLD_1, OTHER_2], Proof.WRONG),
         ([DOWN_1, DOWN_2], [DOWN_1, DOWN_2], Proof.DOWN),
+        ([LISTENS], [LISTENS], Proof.UNKNOWN),
+        ([NEW], [LISTENS], Proof.PROVEN),
+        ([LISTENS], [DOWN], Proof.UNKNOWN),
+        ([LISTENS], [OLD], Proof.WRONG),
+        ([DOWN], [LISTENS], Proof.WRONG),
+        ([NO_TLS], [LISTENS], Proof.WRONG),
+        ([UNKNOWN], [LISTENS], Proof.WRONG),
+        ([NO_NAME], [LISTENS], Proof.WRONG),
+        ([NEW, sight("down", target="u")], [OLD, replace(LISTENS, target="u")], Proof.WRONG),
+        ([LISTENS, sight("down", address="2")], [LISTENS, replace(LISTENS, address="2")], Proof.WRONG),
+        ([LISTENS, sight("down", address="2")], [LISTENS, sight("down", address="2")], Proof.DOWN),
+        ([NO_TLS], [NO_TLS], Proof.DOWN),
+        ([DOWN], [NO_TLS], Proof.WRONG),
+        ([LISTENS], [NO_TLS], Proof.UNKNOWN),
     ],
 )
 def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
-    """An address that never answered proves nothing and harms nothing; one that answers no more is wrong."""
+    """An address that never answered proves nothing and harms nothing; one that answers no more is wrong, also where
+    nobody could say what it showed before."""
     assert judge(sights, "new", before).proof is proof
 
 
@@ -169,18 +188,29 @@ def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof
         ([NEW], [OLD], Proof.WRONG),
         ([DOWN], [OLD], Proof.WRONG),
         ([], [OLD], Proof.WRONG),
-        ([DOWN], [DOWN], Proof.PROVEN),
-        ([NEW], [DOWN], Proof.PROVEN),
+        ([DOWN], [DOWN], Proof.NOTHING_TO_ASK),
+        ([NEW], [DOWN], Proof.NOTHING_TO_ASK),
         ([NO_TLS], [OLD], Proof.WRONG),
         ([NO_NAME], [OLD], Proof.WRONG),
         ([OLD_1, NEW_2], [OLD_1, OLD_2], Proof.PROVEN),  # the other host has a new one meanwhile
         ([OLD_1], [OLD_1, OLD_2], Proof.PROVEN),
         ([NEW_1, OTHER_2], [OLD_1, OLD_2], Proof.WRONG),
         ([NEW_1, OTHER_2], [DOWN_1, OTHER_2], Proof.PROVEN),
+        ([DOWN_1, replace(OLD_2, seen=Seen.NO_TLS)], [OLD_1, replace(OLD_2, seen=Seen.NO_TLS)], Proof.WRONG),
+        ([LISTENS], [LISTENS], Proof.UNKNOWN),
+        ([NEW], [LISTENS], Proof.UNKNOWN),
+        ([DOWN], [LISTENS], Proof.WRONG),
+        ([NO_TLS], [LISTENS], Proof.WRONG),
+        ([], [LISTENS], Proof.WRONG),
+        ([NO_TLS], [NO_TLS], Proof.UNKNOWN),
+        ([DOWN], [NO_TLS], Proof.WRONG),
+        ([OLD, sight("down", target="u")], [OLD, replace(LISTENS, target="u")], Proof.WRONG),
+        ([OLD, replace(LISTENS, target="u")], [OLD, replace(LISTENS, target="u")], Proof.PROVEN),
+        ([LISTENS], [OLD], Proof.WRONG),
     ],
 )
 def test_what_is_as_before(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
-    """Only what served before can have been harmed."""
+    """Only what was there before can have been harmed; where it was a certificate, it is the same one again."""
     assert is_as_before(sights, before).proof is proof
 
 
