@@ -1,6 +1,6 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum, IntEnum
 
 from agent.model.certificate import Certificate, Service
@@ -85,6 +85,23 @@ def judge(
     return Evidence(Proof.PROVEN)
 
 
+def with_neighbours(
+    sights: Sequence[Sight], judged: Callable[[Sequence[Sight]], Evidence], neighbours: Sequence[Sight]
+) -> Evidence:
+    """What is *judged* of the own *sights*; WRONG too if a socket of a neighbour, another certificate for the same
+    service, shows nothing where there was something before. Which certificate it shows is not judged."""
+    targets = dict.fromkeys(sight.target for sight in neighbours)
+    found, problems = judged([sight for sight in sights if sight.target not in targets]), list[str]()
+    for target in targets:
+        now, was = ([_roughly(one) for one in some if one.target == target] for some in (sights, neighbours))
+        told = (f"{_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in _lost(now, was))
+        problems += [f"{target}, where the same service has another certificate, {one}" for one in told]
+    if not problems:
+        return found
+    own = [found.detail] if found.proof is Proof.WRONG else []
+    return Evidence(Proof.WRONG, "; ".join([*own, *problems]), found.others)
+
+
 def foreseen(
     before: Sequence[Sight],
     sha256: str,
@@ -124,6 +141,11 @@ _RANKS = {Seen.SERVED: _Rank.SERVED, Seen.NO_TLS: _Rank.NO_CERTIFICATE}
 
 def _rank(sight: Sight) -> _Rank:
     return _RANKS.get(sight.seen, _Rank.LISTENS if sight.listens else _Rank.NOTHING)
+
+
+def _roughly(sight: Sight) -> Sight:
+    """The sight, but for what is served."""
+    return replace(sight, seen=Seen.UNKNOWN, listens=True) if sight.seen is Seen.SERVED else sight
 
 
 def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:

@@ -36,8 +36,8 @@ class Dual:
         self.daemon: Apache | Nginx = make(folder / kind, host.fullchain, host.key, name=NAME, more=lines)
         self.activate = self.daemon.activate
 
-    def configure(self, parts: list[str] = WHOLE) -> None:
-        """agent.toml, with those *parts* in the file of the RSA certificate."""
+    def configure(self, parts: list[str] = WHOLE, *, probed: bool = True) -> None:
+        """agent.toml, with those *parts* in the file of the RSA certificate, and whether it has a socket there."""
         probe = [f"https://{NAME}:{self.daemon.port}?connect=127.0.0.1"]
         check, activate = self.daemon.check, self.activate
         second = f"""[[certificate]]
@@ -46,7 +46,7 @@ names = ["{NAME}"]
 key = "{self.key}"
 check = {json.dumps(check)}
 activate = {json.dumps(activate)}
-probe = {json.dumps(probe)}
+probe = {json.dumps(probe if probed else [])}
 [[certificate.combined]]
 path = "{self.file}"
 parts = {json.dumps(parts)}
@@ -57,9 +57,9 @@ parts = {json.dumps(parts)}
         issued = self.host.authority.sign(keys.csr(keys.load(self.key), (NAME,)))
         self.host.offer(issued.cert_pem, issued.chain_pem, name=RSA)
 
-    def run(self) -> tuple[int, dict[str, dict[str, str]]]:
+    def run(self, *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
         """The exit code, and what was said of each."""
-        done = self.host.run()
+        done = self.host.run(*arguments)
         assert not self.host.leftovers()
         return done.code, {one["name"]: one for one in done.json["certificates"]}
 
@@ -108,3 +108,41 @@ def test_a_service_that_dies_a_moment_after_its_reload_is_seen(host: Host, tmp_p
         assert "rolled back, all is as it was" in said[RSA]["detail"]
         assert it.file.read_bytes() == before
         assert served_certificate(it.daemon.port, NAME)
+
+
+@pytest.mark.parametrize("kind", ["apache", "nginx"])
+def test_one_without_a_socket_goes_back_where_that_of_another_certificate_is_lost(
+    host: Host, tmp_path: Path, kind: str
+) -> None:
+    """The service is the same: what took it down is undone. While it serves the other, nothing is said against it."""
+    with dual(host, tmp_path, kind) as it:
+        it.configure(probed=False)
+        it.offer_rsa()
+        code, said = it.run()
+        assert (code, said[NAME]["state"], said[RSA]["state"]) == (0, "installed", "unprovable")
+        before = it.file.read_bytes()
+        it.configure(WITHOUT_LEAF, probed=False)
+        it.offer_rsa()
+        code, said = it.run()
+        assert (code, said[NAME]["state"], said[RSA]["state"]) == (1, "installed", "failed"), said
+        assert "where the same service has another certificate" in said[RSA]["detail"]
+        assert "rolled back, all is as it was" in said[RSA]["detail"]
+        assert it.file.read_bytes() == before
+        assert served_certificate(it.daemon.port, NAME)
+
+
+def test_one_without_a_socket_goes_back_with_the_other_that_is_new(host: Host, tmp_path: Path) -> None:
+    """Both are suspect where the service went down with both; then each goes alone, and the good one is installed."""
+    with dual(host, tmp_path, "apache") as it:
+        before = it.file.read_bytes()
+        it.configure(WITHOUT_LEAF, probed=False)
+        it.offer_rsa()
+        good = host.offer_new()
+        code, said = it.run()
+        assert (code, said[NAME]["state"], said[RSA]["state"]) == (1, "failed", "failed"), said
+        assert it.file.read_bytes() == before
+        assert served_certificate(it.daemon.port, NAME)
+        code, said = it.run("--retry")
+        assert (code, said[NAME]["state"], said[RSA]["state"]) == (1, "installed", "failed"), said
+        assert it.file.read_bytes() == before
+        assert served_certificate(it.daemon.port, NAME) == good.certificate

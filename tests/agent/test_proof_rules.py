@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.rules.evidence import Proof, Sight, foreseen, is_as_before, judge, was_down
+from agent.rules.evidence import Proof, Sight, foreseen, is_as_before, judge, was_down, with_neighbours
 from common.probe.target import EapLogin, parse_target
 from common.probe.view import Seen
 
@@ -110,6 +110,10 @@ DOWN, UNKNOWN, NO_TLS = sight("down"), sight("unknown"), sight("no-tls")
 
 # something is there, and its certificate cannot be asked for: the type of the key, in TLS 1.3; a silent RADIUS server
 LISTENS = replace(UNKNOWN, listens=True)
+
+
+# at a socket of another certificate for the same service
+BESIDE = sight("served", "theirs", target="u")
 
 
 NO_ROUTE, NO_NAME = sight("unknown", address="2"), sight("unknown", address="t")
@@ -251,6 +255,36 @@ def test_a_chain_is_to_be_shown(sights: list[Sight], chain: list[str], proof: Pr
 def test_what_an_install_would_prove(before: list[Sight], by_hand: list[str], coming: list[str], proof: Proof) -> None:
     """A socket that shows one now will show the new one; a silent one only where something makes it speak."""
     assert foreseen(before, "new", ["i"], by_hand, coming).proof is proof
+
+
+@pytest.mark.parametrize(
+    ("sights", "neighbours", "proof"),
+    [
+        ([NEW], [], Proof.PROVEN),
+        ([NEW, BESIDE], [BESIDE], Proof.PROVEN),
+        ([NEW, replace(BESIDE, sha256="another")], [BESIDE], Proof.PROVEN),
+        ([NEW, replace(LISTENS, target="u")], [BESIDE], Proof.PROVEN),
+        ([NEW, BESIDE], [replace(LISTENS, target="u")], Proof.PROVEN),
+        ([NEW, sight("down", target="u")], [BESIDE], Proof.WRONG),
+        ([NEW, sight("no-tls", target="u")], [BESIDE], Proof.WRONG),
+        ([NEW, sight("down", target="u")], [replace(LISTENS, target="u")], Proof.WRONG),
+        ([NEW, sight("no-tls", target="u")], [sight("no-tls", target="u")], Proof.PROVEN),
+        ([OLD, BESIDE], [BESIDE], Proof.WRONG),
+        ([BESIDE], [BESIDE], Proof.NOTHING_TO_ASK),
+        ([sight("down", target="u")], [BESIDE], Proof.WRONG),
+    ],
+)
+def test_what_is_beside(sights: list[Sight], neighbours: list[Sight], proof: Proof) -> None:
+    """A socket of another certificate for the same service has to go on showing one, whichever."""
+    assert with_neighbours(sights, lambda own: judge(own, "new"), neighbours).proof is proof
+
+
+def test_a_loss_beside_is_told_after_the_own() -> None:
+    """Both sentences, and whose socket it is."""
+    found = with_neighbours([OLD, sight("down", target="u")], lambda own: judge(own, "new"), [BESIDE])
+    beside = "u, where the same service has another certificate, answers no more: why"
+    assert found.detail == f"t (1) shows another certificate (old…); {beside}"
+    assert found.others == (OLD,)
 
 
 def test_was_down() -> None:
