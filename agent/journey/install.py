@@ -10,17 +10,16 @@ The truth about a service is on its sockets: exit codes of its own tools only le
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, failed_unseen, life, services_of
+from agent.journey.member import Life, Member, failed_unseen, judge_of, life, look_before, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
-from agent.journey.watch import Judge, look_at_all, watch_all
+from agent.journey.watch import watch_all
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
@@ -130,8 +129,7 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
         members.append(member)
     in_place = ((member.name, member.due.in_place) for member in members)
     keep_replaced([(name, bundle) for name, bundle in in_place if bundle is not None], tools)
-    for member, sights in zip(members, look_at_all([member.turn for member in members], tools), strict=True):
-        member.before = sights
+    look_before(members, tools)
     return members
 
 
@@ -221,12 +219,6 @@ def prove(
     return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
 
 
-def judge_of(member: Member) -> Judge:
-    """The rule by which the sockets of *member* are judged once its files are in place."""
-    by_hand = member.certificate.by_hand
-    return partial(judge, sha256=member.due.sha256, before=member.before, chain=member.due.chain, by_hand=by_hand)
-
-
 def faults(
     members: Sequence[Member], evidence: Mapping[str, Evidence], told: Mapping[Service, Sequence[CertfleetError]]
 ) -> Failures:
@@ -277,7 +269,8 @@ def take_back(
         return members, {}
     tools, told = under_way.tools, under_way.told
     staying = [member for member in members if member.name not in failures]
-    returning = [Returning(one.turn, one.part, failures[one.name]) for one in members if one.name in failures]
+    leaving = [one for one in members if one.name in failures]
+    returning = [Returning(one.turn, one.part, failures[one.name], one.beside) for one in leaving]
     for one in returning:
         state = under_way.entry.state.value
         _log.info("install.failed", certificate=one.part.name, state=state, error=str(one.failure))

@@ -2,29 +2,35 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from agent.journey.due import Due
 from agent.journey.ports import Tools, Turn
+from agent.journey.watch import Judge, look_at_all
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile
-from agent.rules.evidence import Sight, runs, sights_of
+from agent.rules.evidence import Sight, judge, runs, sights_of, with_neighbours
 from agent.rules.journal import Part, SavedFile
-from common.dataclasses import dataclass
+from agent.rules.neighbours import neighbours
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 
 
 @dataclass(slots=True)
 class Member:
     """A certificate that is due, and its live files: what they become (*planned*, by real path), and what they are
-    (*saved*). *before* is what its sockets showed when the install began, *losing* what is to be said of its files."""
+    (*saved*). *before* is what its sockets showed when the install began, *beside* what was at those of its
+    *neighbours*; *losing* is what is to be said of its files."""
 
     due: Due
     planned: dict[Path, LiveFile]
     losing: tuple[str, ...] = ()
     saved: tuple[SavedFile, ...] = ()
     before: tuple[Sight, ...] = ()
+    neighbours: tuple[Certificate, ...] = ()
+    beside: tuple[Sight, ...] = ()
 
     @property
     def name(self) -> str:
@@ -32,7 +38,7 @@ class Member:
 
     @property
     def turn(self) -> Turn:
-        return self.due.turn
+        return replace(self.due.turn, neighbours=self.neighbours)
 
     @property
     def certificate(self) -> Certificate:
@@ -56,6 +62,27 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
         for service in member.certificate.services:
             found.setdefault(service, []).append(member)
     return found
+
+
+def judge_of(member: Member) -> Judge:
+    """The rule by which the sockets of *member* are judged once its files are in place."""
+    due, by_hand = member.due, member.certificate.by_hand
+    own = partial(judge, sha256=due.sha256, before=member.before, chain=due.chain, by_hand=by_hand)
+    return partial(with_neighbours, judged=own, neighbours=member.beside)
+
+
+def look_before(members: Sequence[Member], tools: Tools) -> None:
+    """Note what the sockets of each show before its install, and which sockets beside them have something there."""
+    found = neighbours([member.certificate for member in members], tools.certificates)
+    for member, some in zip(members, found, strict=True):
+        member.neighbours = some
+    for member, sights in zip(members, look_at_all([member.turn for member in members], tools), strict=True):
+        here = {sight.target for sight in sights if runs([sight])}
+        member.neighbours = tuple(one for one in member.neighbours if one.probes[0].text in here)
+        theirs = {one.probes[0].text for one in member.neighbours}
+        own = {probe.text for probe in member.certificate.probes}
+        member.before = tuple(sight for sight in sights if sight.target in own)
+        member.beside = tuple(sight for sight in sights if sight.target in theirs)
 
 
 class Life(Enum):

@@ -295,13 +295,15 @@ class Tools(Protocol):
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with. *pause*: a
-    person has said that nothing new is taken now; *disabled*: the issuer does not renew it."""
+    person has said that nothing new is taken now; *disabled*: the issuer does not renew it. *neighbours*: others, whose
+    sockets are looked at too during its install."""
 
     certificate: Certificate
     before: Result
     tools: Tools
     pause: Pause | None = None
     disabled: bool = False
+    neighbours: tuple[Certificate, ...] = ()
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""

@@ -1,12 +1,12 @@
 """The way back: after a failed step, and for an install that was interrupted. Everything here can be done twice."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from agent.journey.member import Life, life_by
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
-from agent.journey.watch import Judge, look, watch, watch_all
+from agent.journey.watch import Judge, look, of_service, watch, watch_all
 from agent.model.certificate import Command, Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError
 from agent.model.result import Outcome, Result
@@ -17,9 +17,8 @@ from agent.rules.evidence import (
     conclusion,
     is_as_before,
     judge,
-    served_any,
-    sights_of,
     was_down,
+    with_neighbours,
 )
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part
@@ -32,11 +31,13 @@ _log = LateLog()
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """A certificate that goes back to what it was, and the *failure* for which it does."""
+    """A certificate that goes back to what it was, and the *failure* for which it does. *beside*: what was at the
+    sockets of its neighbours before."""
 
     turn: Turn
     part: Part
     failure: CertfleetError
+    beside: tuple[Sight, ...] = ()
 
 
 def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntry:
@@ -86,10 +87,10 @@ def _is_restored(one: Returning, results: dict[str, Result]) -> bool:
 
 def _result(one: Returning, problems: list[str], evidence: Evidence) -> Result:
     failure, turn = one.failure, one.turn
-    if evidence.proof is Proof.PROVEN or was_down(one.part.before):
-        problems = []  # the sockets know better than an exit code; a service that was down is as it was
-    elif evidence.proof is Proof.WRONG:
+    if evidence.proof is Proof.WRONG:
         problems = [*problems, evidence.detail]
+    elif evidence.proof is Proof.PROVEN or was_down(one.part.before):
+        problems = []  # the sockets know better than an exit code; a service that was down is as it was
     if problems:
         detail = f"{failure}; ROLLED BACK, but the service is not as before: {'; '.join(problems)}"
         result = turn.result(Outcome.BROKEN, detail, "look at the service now: its old files are in place")
@@ -169,15 +170,21 @@ def _that_ran(returning: Sequence[Returning], tools: Tools) -> set[Service]:
 
 
 def _sights(service: Service, one: Returning) -> list[Sight]:
-    """The sights of the service's sockets before the install."""
-    return sights_of(service, one.turn.certificate, one.part.before)
+    """The sights of the service's sockets before the install, the neighbours' too."""
+    return of_service(service, one.turn, (*one.part.before, *one.beside))
 
 
 def _silent(restored: Sequence[Returning], evidence: Sequence[Evidence]) -> list[Service]:
     """The services of which nothing answers any more."""
     lost = [one.turn for one, found in zip(restored, evidence, strict=False) if found.proof is Proof.WRONG]
-    silent = [turn for turn in lost if was_down(look(turn))]
+    silent = [turn for turn in lost if _is_silent(turn)]
     return list(dict.fromkeys(service for turn in silent for service in turn.certificate.services))
+
+
+def _is_silent(turn: Turn) -> bool:
+    """Does nothing answer at its own sockets, or at none of its neighbours'?"""
+    sights, own = look(turn), {probe.text for probe in turn.certificate.probes}
+    return any(was_down([one for one in sights if (one.target in own) is its]) for its in (True, False))
 
 
 def _is_proven(turn: Turn, part: Part) -> bool:
@@ -194,14 +201,14 @@ def _is_proven(turn: Turn, part: Part) -> bool:
 def _look_until_as_before(
     restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools
 ) -> list[Evidence]:
-    """For each that was restored PROVEN when every address that served is as before, WRONG when one is not; else
-    NOTHING_TO_ASK: none served, or agent.toml names no socket of it any more. Then the evidence on the staying."""
+    """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
+    NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. Then the evidence on the
+    staying."""
     back: list[tuple[Turn, Judge]] = [
-        (one.turn, partial(_as_before, before=one.part.before if one.turn.certificate.probes else ()))
-        for one in restored
+        (one.turn, partial(with_neighbours, judged=_as_before_of(one), neighbours=one.beside)) for one in restored
     ]
     return watch_all([*back, *staying], tools, patient=True)
 
 
-def _as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
-    return is_as_before(sights, before) if served_any(before) else Evidence(Proof.NOTHING_TO_ASK)
+def _as_before_of(one: Returning) -> Callable[[Sequence[Sight]], Evidence]:
+    return partial(is_as_before, before=one.part.before if one.turn.certificate.probes else ())

@@ -15,17 +15,30 @@ _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PEN
 
 
 def look(turn: Turn) -> tuple[Sight, ...]:
-    """One look at every socket of the certificate; never raises."""
-    if not turn.certificate.probes:
-        return ()
+    """One look at every socket of the certificate, and of its neighbours; never raises."""
+    if turn.neighbours:
+        (sights,) = look_at_all([turn], turn.tools)
+        return sights
     certificate = turn.certificate
+    if not certificate.probes:
+        return ()
     return turn.tools.sockets.look(certificate.probes, certificate.server_name, certificate.key)
 
 
 def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
-    """The same for several certificates of one machine."""
-    asked = [(one.certificate.probes, one.certificate.server_name, one.certificate.key) for one in turns]
-    return tools.sockets.look_at_all(asked) if any(probes for probes, _, _ in asked) else [()] * len(asked)
+    """The same for several certificates of one machine; what several want is looked at once."""
+    wanted = [
+        [(one.probes, one.server_name, one.key) for one in (turn.certificate, *turn.neighbours) if one.probes]
+        for turn in turns
+    ]
+    asked = list(dict.fromkeys(itertools.chain.from_iterable(wanted)))
+    found = dict(zip(asked, tools.sockets.look_at_all(asked), strict=True)) if asked else {}
+    return [tuple(sight for one in some for sight in found[one]) for some in wanted]
+
+
+def of_service(service: Service, turn: Turn, sights: Sequence[Sight]) -> list[Sight]:
+    """The *sights* of sockets of *service*, the neighbours' too."""
+    return [sight for one in (turn.certificate, *turn.neighbours) for sight in sights_of(service, one, sights)]
 
 
 def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
@@ -37,9 +50,10 @@ def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
 def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: bool) -> list[Evidence]:
     """Look until each judge finds its proof, and all go on finding it for a moment.
 
-    One look is not enough: nginx lets old and new workers accept connections side by side for a tenth of a second,
-    and an Apache that is about to die still answers. Not *patient*: take the first evidence, also if it is bad. Nor is
-    a service waited for that has ended for good: then its clients get the old one the sooner.
+    One look is not enough, also where it cannot say which certificate is served: nginx lets old and new workers accept
+    connections side by side for a tenth of a second, and an Apache that is about to die still answers. Not *patient*:
+    take the first evidence, also if it is bad. Nor is a service waited for that has ended for good: then its clients
+    get the old one the sooner.
     """
     settle = max((service.settle for turn, _ in watched for service in turn.certificate.services), default=0)
     deadline, count = tools.sockets.deadline(settle) if patient else 0.0, itertools.count(1)
@@ -53,19 +67,20 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
 
 
 def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidence]:
-    """All PROVEN only if each of several looks in a row proves it; otherwise what was found when one was not."""
+    """What is final only if each of several looks in a row finds it so; otherwise what was found when one did not. A
+    certificate that cannot be asked for is not proven by them, but that its service still listens is."""
     end = tools.sockets.steady_until()
     while True:
         sights = look_at_all([turn for turn, _ in watched], tools)
         found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]
-        if any(one.proof is not Proof.PROVEN for one in found) or not tools.sockets.wait(end):
+        if any(one.proof not in _FINAL for one in found) or not any(sights) or not tools.sockets.wait(end):
             return found
 
 
 def _is_in_vain(turn: Turn, judge: Judge, tools: Tools) -> bool:
     """Is all that is waited for on sockets of services that have ended?"""
     sights = look(turn)
-    each = [(service, sights_of(service, turn.certificate, sights)) for service in turn.certificate.services]
+    each = [(service, of_service(service, turn, sights)) for service in turn.certificate.services]
     over = [one for service, its in each if its and not runs(its) and _has_ended(service, tools) for one in its]
     others = tuple(one for one in sights if one not in over)
     return bool(over) and (not others or judge(others).proof in _FINAL)

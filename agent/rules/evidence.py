@@ -1,7 +1,7 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Collection, Sequence
-from enum import Enum
+from collections.abc import Callable, Collection, Sequence
+from enum import Enum, IntEnum
 
 from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
@@ -12,8 +12,8 @@ from common.probe.view import Seen
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One look at one address of one target. *shared*: the target has several addresses and none is this host's, so
-    that others may serve there as well. *leaf*: the certificate shown, in DER. *listens*: at one that is UNKNOWN
-    something is there all the same. A journal keeps neither of these two."""
+    that others may serve there as well. *leaf*: the certificate shown, in DER; no journal keeps it. *listens*: at one
+    that is UNKNOWN something is there all the same."""
 
     target: str
     address: str
@@ -23,17 +23,17 @@ class Sight:
     chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
     shared: bool = False
     leaf: bytes = field(default=b"", repr=False, compare=False)
-    listens: bool = field(default=False, repr=False, compare=False)
+    listens: bool = False
 
 
 class Proof(Enum):
     """The proof that the sockets of a certificate give, all together."""
 
     PROVEN = "proven"  # every socket that answers shows it, and at least one for each target does
-    WRONG = "wrong"  # a socket shows another certificate, or one that showed one before shows none
+    WRONG = "wrong"  # a socket shows another certificate, or less than before: none, or nothing listens any more
     PENDING = "pending"  # a socket does not show it, and its service is restarted by hand
     INCOMPLETE = "incomplete"  # as PROVEN, but a socket leaves out certificates of its chain
-    DOWN = "down"  # a target shows a certificate on no address, and did not before either
+    DOWN = "down"  # a target shows a certificate on no address, and there was no more before either
     UNKNOWN = "unknown"  # a target could not be asked
     NOTHING_TO_ASK = "nothing-to-ask"  # no probe is configured
 
@@ -85,6 +85,23 @@ def judge(
     return Evidence(Proof.PROVEN)
 
 
+def with_neighbours(
+    sights: Sequence[Sight], judged: Callable[[Sequence[Sight]], Evidence], neighbours: Sequence[Sight]
+) -> Evidence:
+    """What is *judged* of the own *sights*; WRONG too if a socket of a neighbour, another certificate for the same
+    service, shows nothing where there was something before. Which certificate it shows is not judged."""
+    targets = dict.fromkeys(sight.target for sight in neighbours)
+    found, problems = judged([sight for sight in sights if sight.target not in targets]), list[str]()
+    for target in targets:
+        now, was = ([_roughly(one) for one in some if one.target == target] for some in (sights, neighbours))
+        told = (f"{_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in _lost(now, was))
+        problems += [f"{target}, where the same service has another certificate, {one}" for one in told]
+    if not problems:
+        return found
+    own = [found.detail] if found.proof is Proof.WRONG else []
+    return Evidence(Proof.WRONG, "; ".join([*own, *problems]), found.others)
+
+
 def foreseen(
     before: Sequence[Sight],
     sha256: str,
@@ -110,6 +127,27 @@ _GONE = {Seen.NO_TLS: "shows no certificate any more"}
 _ASKED = {Seen.DOWN: "nothing answers at", Seen.NO_TLS: "no certificate is shown at"}
 
 
+class _Rank(IntEnum):
+    """How much a look shows of a service."""
+
+    NOTHING = 0  # or nobody could be asked
+    NO_CERTIFICATE = 1
+    LISTENS = 2  # and its certificate cannot be asked for: in TLS 1.3 that is one beside another that it does show
+    SERVED = 3
+
+
+_RANKS = {Seen.SERVED: _Rank.SERVED, Seen.NO_TLS: _Rank.NO_CERTIFICATE}
+
+
+def _rank(sight: Sight) -> _Rank:
+    return _RANKS.get(sight.seen, _Rank.LISTENS if sight.listens else _Rank.NOTHING)
+
+
+def _roughly(sight: Sight) -> Sight:
+    """The sight, but for what is served."""
+    return replace(sight, seen=Seen.UNKNOWN, listens=True) if sight.seen is Seen.SERVED else sight
+
+
 def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
     """The looks at a target that say something about this host. Where addresses are shared, one that shows a *wanted*
     leaf is enough: the others may be those of hosts that have not got it yet."""
@@ -118,13 +156,14 @@ def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
 
 
 def _lost(looks: Sequence[Sight], before: Sequence[Sight]) -> Sequence[Sight]:
-    """The *looks* at a target that show no certificate where there was one before; all of them where no address shows
-    any: the name may have no address any more."""
-    served = {sight.address for sight in before if sight.seen is Seen.SERVED}
-    bare = [sight for sight in looks if sight.seen is not Seen.SERVED]
-    if served and len(bare) == len(looks):
-        return bare
-    return [sight for sight in bare if sight.address in served and not sight.shared]
+    """The *looks* at a target that show less than there was before; all of them where no address shows as much as one
+    did: the name may have no address any more."""
+    was = {sight.address: _rank(sight) for sight in before}
+    most = max(was.values(), default=_Rank.NOTHING)
+    less = [sight for sight in looks if _rank(sight) < most]
+    if len(less) == len(looks):
+        return less
+    return [sight for sight in less if _rank(sight) < was.get(sight.address, _Rank.NOTHING) and not sight.shared]
 
 
 def _lacking(sight: Sight, sha256: str, chain: Collection[str]) -> set[str]:
@@ -138,26 +177,31 @@ def _lacks(sight: Sight, lacking: Collection[str], chain: Collection[str]) -> st
 
 
 def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
-    """After a roll back: does every address that showed a certificate before show the same one again? Of those that
-    are shared, one is enough."""
+    """After a roll back: does every address that showed a certificate before show the same one again, and is there as
+    much again at the others? Of those that are shared, one is enough. UNKNOWN where there was something, but no
+    certificate; NOTHING_TO_ASK where nothing was."""
     problems = []
-    for target in dict.fromkeys(sight.target for sight in before if sight.seen is Seen.SERVED):
-        was = {sight.address: sight for sight in before if sight.target == target and sight.seen is Seen.SERVED}
+    for target in dict.fromkeys(sight.target for sight in before if _rank(sight)):
+        was = {sight.address: sight for sight in before if sight.target == target and _rank(sight)}
         now = {sight.address: sight for sight in sights if sight.target == target}
-        old_leaves = {sight.sha256 for sight in was.values()}
-        if any(sight.shared and sight.sha256 in old_leaves for sight in now.values()):
+        most = max(map(_rank, was.values()))
+        best = [sight for sight in was.values() if _rank(sight) == most]
+        if any(sight.shared and not _differs(old, sight) for old in best for sight in now.values()):
             continue
         problems += [_differs(old, now.get(old.address)) for old in was.values()]
-    told = "; ".join(filter(None, problems))
-    return Evidence(Proof.WRONG, told) if told else Evidence(Proof.PROVEN)
+    if told := "; ".join(filter(None, problems)):
+        return Evidence(Proof.WRONG, told)
+    if served_any(before):
+        return Evidence(Proof.PROVEN)
+    return Evidence(Proof.UNKNOWN if runs(before) else Proof.NOTHING_TO_ASK)
 
 
 def _differs(old: Sight, new: Sight | None) -> str:
-    """How an address shows another thing than before; "" if it does not."""
-    if new is None or new.seen is not Seen.SERVED:
+    """How an address shows another thing than before, or less; "" if it does not."""
+    if new is None or _rank(new) < _rank(old):
         gone = _GONE.get(new.seen, _NO_MORE) if new is not None else _NO_MORE
         return f"{_place(old)} {gone}: {new.problem if new is not None else 'its address is gone'}"
-    if new.sha256 != old.sha256:
+    if old.seen is Seen.SERVED and new.sha256 != old.sha256:
         return f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before"
     return ""
 
@@ -212,7 +256,7 @@ def was_down(before: Sequence[Sight]) -> bool:
 
 def runs(before: Sequence[Sight]) -> bool:
     """Is anything there, with TLS or without?"""
-    return any(sight.seen in {Seen.SERVED, Seen.NO_TLS} or sight.listens for sight in before)
+    return any(map(_rank, before))
 
 
 def _place(sight: Sight) -> str:

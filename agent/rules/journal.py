@@ -15,6 +15,8 @@ from common.dataclasses import asdict, dataclass, replace
 from common.probe.view import Seen
 from common.strict_json import checked
 
+_KEPT = ("target", "address", "sha256", "listens")  # of a sight, beside what was seen
+
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
@@ -67,7 +69,7 @@ def _host_document(host: RemoteHost) -> dict[str, Any]:
 
 
 def _part_document(part: Part) -> dict[str, Any]:
-    looks = [{"target": s.target, "address": s.address, "seen": s.seen.value, "sha256": s.sha256} for s in part.before]
+    looks = [{name: getattr(sight, name) for name in _KEPT} | {"seen": sight.seen.value} for sight in part.before]
     files = [
         {
             **asdict(file),

@@ -68,9 +68,19 @@ def test_what_the_complaint_names_comes_last() -> None:
 
 def test_a_journal_is_read_as_it_was_written() -> None:
     file = SavedFile(Path("/x"), "new", "backup", "old", 0o640, 7, 8, {})
-    part = Part("a.b", "f", (file,), (Sight("t", "a", Seen.SERVED, sha256="f"),))
-    entry = JournalEntry("a.b", InstallState.SWAPPING, (part,))
+    looks = (Sight("t", "a", Seen.SERVED, sha256="f"), Sight("u", "a", Seen.UNKNOWN, listens=True))
+    entry = JournalEntry("a.b", InstallState.SWAPPING, (Part("a.b", "f", (file,), looks),))
     assert from_document(entry.document()) == entry
+
+
+def test_a_journal_of_an_earlier_release_is_read() -> None:
+    """It does not say whether something listened where nothing was shown: then nothing did."""
+    looks = (Sight("t", "a", Seen.SERVED, sha256="f"), Sight("u", "a", Seen.UNKNOWN, listens=True))
+    document = JournalEntry("a.b", InstallState.SWAPPING, (Part("a.b", "f", (), looks),)).document()
+    for look in document["parts"][0]["before"]:
+        del look["listens"]
+    (part,) = from_document(document).parts
+    assert part.before == (looks[0], Sight("u", "a", Seen.UNKNOWN))
 
 
 def test_services_of_different_hosts_do_not_meet() -> None:

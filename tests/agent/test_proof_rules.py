@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.rules.evidence import Proof, Sight, foreseen, is_as_before, judge, was_down
+from agent.rules.evidence import Proof, Sight, foreseen, is_as_before, judge, was_down, with_neighbours
 from common.probe.target import EapLogin, parse_target
 from common.probe.view import Seen
 
@@ -108,6 +108,14 @@ NEW, OLD = sight("served", "new"), sight("served", "old")
 DOWN, UNKNOWN, NO_TLS = sight("down"), sight("unknown"), sight("no-tls")
 
 
+# something is there, and its certificate cannot be asked for: the type of the key, in TLS 1.3; a silent RADIUS server
+LISTENS = replace(UNKNOWN, listens=True)
+
+
+# at a socket of another certificate for the same service
+BESIDE = sight("served", "theirs", target="u")
+
+
 NO_ROUTE, NO_NAME = sight("unknown", address="2"), sight("unknown", address="t")
 
 
@@ -155,10 +163,25 @@ NEW_2, OLD_2, OTHER_2, DOWN_2 = (replace(one, address="2") for one in (NEW_1, OL
         ([DOWN_1, DOWN_2], [OLD_1, OLD_2], Proof.WRONG),
         ([DOWN_1, OTHER_2], [OLD_1, OTHER_2], Proof.WRONG),
         ([DOWN_1, DOWN_2], [DOWN_1, DOWN_2], Proof.DOWN),
+        ([LISTENS], [LISTENS], Proof.UNKNOWN),
+        ([NEW], [LISTENS], Proof.PROVEN),
+        ([LISTENS], [DOWN], Proof.UNKNOWN),
+        ([LISTENS], [OLD], Proof.WRONG),
+        ([DOWN], [LISTENS], Proof.WRONG),
+        ([NO_TLS], [LISTENS], Proof.WRONG),
+        ([UNKNOWN], [LISTENS], Proof.WRONG),
+        ([NO_NAME], [LISTENS], Proof.WRONG),
+        ([NEW, sight("down", target="u")], [OLD, replace(LISTENS, target="u")], Proof.WRONG),
+        ([LISTENS, sight("down", address="2")], [LISTENS, replace(LISTENS, address="2")], Proof.WRONG),
+        ([LISTENS, sight("down", address="2")], [LISTENS, sight("down", address="2")], Proof.DOWN),
+        ([NO_TLS], [NO_TLS], Proof.DOWN),
+        ([DOWN], [NO_TLS], Proof.WRONG),
+        ([LISTENS], [NO_TLS], Proof.UNKNOWN),
     ],
 )
 def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
-    """An address that never answered proves nothing and harms nothing; one that answers no more is wrong."""
+    """An address that never answered proves nothing and harms nothing; one that answers no more is wrong, also where
+    nobody could say what it showed before."""
     assert judge(sights, "new", before).proof is proof
 
 
@@ -169,18 +192,29 @@ def test_what_looks_prove(sights: list[Sight], before: list[Sight], proof: Proof
         ([NEW], [OLD], Proof.WRONG),
         ([DOWN], [OLD], Proof.WRONG),
         ([], [OLD], Proof.WRONG),
-        ([DOWN], [DOWN], Proof.PROVEN),
-        ([NEW], [DOWN], Proof.PROVEN),
+        ([DOWN], [DOWN], Proof.NOTHING_TO_ASK),
+        ([NEW], [DOWN], Proof.NOTHING_TO_ASK),
         ([NO_TLS], [OLD], Proof.WRONG),
         ([NO_NAME], [OLD], Proof.WRONG),
         ([OLD_1, NEW_2], [OLD_1, OLD_2], Proof.PROVEN),  # the other host has a new one meanwhile
         ([OLD_1], [OLD_1, OLD_2], Proof.PROVEN),
         ([NEW_1, OTHER_2], [OLD_1, OLD_2], Proof.WRONG),
         ([NEW_1, OTHER_2], [DOWN_1, OTHER_2], Proof.PROVEN),
+        ([DOWN_1, replace(OLD_2, seen=Seen.NO_TLS)], [OLD_1, replace(OLD_2, seen=Seen.NO_TLS)], Proof.WRONG),
+        ([LISTENS], [LISTENS], Proof.UNKNOWN),
+        ([NEW], [LISTENS], Proof.UNKNOWN),
+        ([DOWN], [LISTENS], Proof.WRONG),
+        ([NO_TLS], [LISTENS], Proof.WRONG),
+        ([], [LISTENS], Proof.WRONG),
+        ([NO_TLS], [NO_TLS], Proof.UNKNOWN),
+        ([DOWN], [NO_TLS], Proof.WRONG),
+        ([OLD, sight("down", target="u")], [OLD, replace(LISTENS, target="u")], Proof.WRONG),
+        ([OLD, replace(LISTENS, target="u")], [OLD, replace(LISTENS, target="u")], Proof.PROVEN),
+        ([LISTENS], [OLD], Proof.WRONG),
     ],
 )
 def test_what_is_as_before(sights: list[Sight], before: list[Sight], proof: Proof) -> None:
-    """Only what served before can have been harmed."""
+    """Only what was there before can have been harmed; where it was a certificate, it is the same one again."""
     assert is_as_before(sights, before).proof is proof
 
 
@@ -221,6 +255,36 @@ def test_a_chain_is_to_be_shown(sights: list[Sight], chain: list[str], proof: Pr
 def test_what_an_install_would_prove(before: list[Sight], by_hand: list[str], coming: list[str], proof: Proof) -> None:
     """A socket that shows one now will show the new one; a silent one only where something makes it speak."""
     assert foreseen(before, "new", ["i"], by_hand, coming).proof is proof
+
+
+@pytest.mark.parametrize(
+    ("sights", "neighbours", "proof"),
+    [
+        ([NEW], [], Proof.PROVEN),
+        ([NEW, BESIDE], [BESIDE], Proof.PROVEN),
+        ([NEW, replace(BESIDE, sha256="another")], [BESIDE], Proof.PROVEN),
+        ([NEW, replace(LISTENS, target="u")], [BESIDE], Proof.PROVEN),
+        ([NEW, BESIDE], [replace(LISTENS, target="u")], Proof.PROVEN),
+        ([NEW, sight("down", target="u")], [BESIDE], Proof.WRONG),
+        ([NEW, sight("no-tls", target="u")], [BESIDE], Proof.WRONG),
+        ([NEW, sight("down", target="u")], [replace(LISTENS, target="u")], Proof.WRONG),
+        ([NEW, sight("no-tls", target="u")], [sight("no-tls", target="u")], Proof.PROVEN),
+        ([OLD, BESIDE], [BESIDE], Proof.WRONG),
+        ([BESIDE], [BESIDE], Proof.NOTHING_TO_ASK),
+        ([sight("down", target="u")], [BESIDE], Proof.WRONG),
+    ],
+)
+def test_what_is_beside(sights: list[Sight], neighbours: list[Sight], proof: Proof) -> None:
+    """A socket of another certificate for the same service has to go on showing one, whichever."""
+    assert with_neighbours(sights, lambda own: judge(own, "new"), neighbours).proof is proof
+
+
+def test_a_loss_beside_is_told_after_the_own() -> None:
+    """Both sentences, and whose socket it is."""
+    found = with_neighbours([OLD, sight("down", target="u")], lambda own: judge(own, "new"), [BESIDE])
+    beside = "u, where the same service has another certificate, answers no more: why"
+    assert found.detail == f"t (1) shows another certificate (old…); {beside}"
+    assert found.others == (OLD,)
 
 
 def test_was_down() -> None:
