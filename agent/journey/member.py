@@ -1,6 +1,6 @@
 """The certificates of one install, and the services that they concern."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -55,6 +55,19 @@ def services_of(members: Iterable[Member]) -> dict[Service, list[Member]]:
         for service in member.certificate.services:
             found.setdefault(service, []).append(member)
     return found
+
+
+def is_to_start(service: Service, turns: Iterable[Turn]) -> bool:
+    """Is it started where it does not run? By its settings; or because an install with one of *turns* took it down."""
+    return service.starts_stopped or any(service.name in turn.before.took_down for turn in turns)
+
+
+def left_alone(member: Member, told: Mapping[Service, object]) -> list[str]:
+    """A sentence for each of its services that was not told because it does not run, where no socket says that."""
+    certificate = member.certificate
+    silent = [one for one in certificate.services if one.activate and one not in told and not one.asks]
+    unseen = [one for one in silent if not sights_of(one, certificate, member.before)]
+    return [f"{one.label} does not run and was left alone: its next start takes the new files" for one in unseen]
 
 
 class Life(Enum):

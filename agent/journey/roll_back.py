@@ -67,7 +67,8 @@ def roll_back(
         evidence = _look_until_as_before(restored, staying, tools)
     for one, found in zip(restored, evidence, strict=False):
         own = [problem for service in one.turn.certificate.services for problem in problems.get(service, ())]
-        results[one.part.name] = _result(one, own, found)
+        result = _result(one, own, found)
+        results[one.part.name] = _with_taken_down(one, result, told) if result.outcome is Outcome.BROKEN else result
     return results, evidence[len(restored) :]
 
 
@@ -96,6 +97,21 @@ def _result(one: Returning, problems: list[str], evidence: Evidence) -> Result:
     else:
         result = turn.result(Outcome.FAILED, f"{failure}; rolled back, all is as it was", failure.hint)
     return replace(result, at_fault=_is_at_fault(failure), ended=True)
+
+
+def _with_taken_down(one: Returning, result: Result, told: Collection[Service]) -> Result:
+    """*result*, with those of its services that ran when they were *told*, and do not any more: a run starts them."""
+    certificate, tools = one.turn.certificate, one.turn.tools
+    sights = look(one.turn)
+    try:
+        down = [
+            service.name
+            for service in certificate.services
+            if service in told and life_by(service, sights_of(service, certificate, sights), tools) is Life.STOPPED
+        ]
+    except HostLost:
+        return result
+    return replace(result, took_down=tuple(dict.fromkeys((*result.took_down, *down))))
 
 
 def _is_at_fault(failure: CertfleetError) -> bool:
