@@ -109,7 +109,7 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     for member in members:
         concluded = conclusion(evidence[member.name], member.certificate)
         result = replace(member.turn.result(*concluded), changed=True, ended=True)
-        notes = (*result.notes, *member.losing, *left_alone(member, under_way.told))
+        notes = (*result.notes, *member.losing, *member.refused_by, *left_alone(member, under_way.told))
         is_up = evidence[member.name].proof is Proof.PROVEN
         under_way.results[member.name] = replace(result, notes=notes, took_down=() if is_up else result.took_down)
     _mark_alone(group, members, under_way)

@@ -17,11 +17,13 @@ from common.dataclasses import dataclass
 @dataclass(slots=True)
 class Member:
     """A certificate that is due, and its live files: what they become (*planned*, by real path), and what they are
-    (*saved*). *before* is what its sockets showed when the install began, *losing* what is to be said of its files."""
+    (*saved*). *before* is what its sockets showed when the install began, *losing* what is to be said of its files, and
+    *refused_by* what of checks that held nothing back."""
 
     due: Due
     planned: dict[Path, LiveFile]
     losing: tuple[str, ...] = ()
+    refused_by: tuple[str, ...] = ()
     saved: tuple[SavedFile, ...] = ()
     before: tuple[Sight, ...] = ()
 
