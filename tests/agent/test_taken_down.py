@@ -58,11 +58,11 @@ def remembered(host: Host) -> set[str]:
     return {record["name"] for record in records if record["took_down"]}
 
 
-def add_one_that_kills(vhosts: ApacheVhosts) -> None:
+def add_one_that_kills(vhosts: ApacheVhosts, part: str = "key") -> None:
     """One virtual host more, whose first file will hold no certificate for its key: Apache ends at its reload."""
     vhosts.names.append(NEW)
     vhosts.serve(vhosts.names)
-    vhosts.configure(NEW, files=f'[[certificate.combined]]\npath = "{vhosts.file(NEW)}"\nparts = ["chain"]')
+    vhosts.configure(NEW, files=f'[[certificate.combined]]\npath = "{vhosts.file(NEW)}"\nparts = ["{part}"]')
     vhosts.write("2s")
 
 
@@ -172,6 +172,38 @@ def test_a_first_certificate_kills_apache_and_is_taken_out(three: ApacheVhosts, 
     done = host.run()
     assert (done.code, set(states(done).values())) == (0, {"installed"}), done.err
     assert set(three.served()) == set(three.names)
+
+
+def test_a_self_signed_one_stands_in(three: ApacheVhosts, host: Host) -> None:
+    """Apache does not start without the first file that the roll back has removed: with a self-signed one the other
+    virtual hosts live at once, and it is said. With its files mended the first real one takes its place."""
+    was = three.served()
+    add_one_that_kills(three, "chain")
+    issued = three.offer(NEW)
+    done = host.run()
+    assert states(done) == dict.fromkeys(was, "installed") | {NEW: "failed"}, done.err
+    assert f"does not start without {three.file(NEW)}: a self-signed certificate is in its place" in done.err
+    assert three.served(*was) == was
+    stand_in = three.served(NEW)[NEW]
+    assert stand_in is not None
+    assert stand_in.issuer == stand_in.subject
+    assert remembered(host) == set()
+    assert host.leftovers() == []
+    assert states(host.run()) == states(done)
+    three.configure(NEW)
+    three.write("2s")
+    done = host.run()
+    assert (done.code, set(states(done).values())) == (0, {"installed"}), done.err
+    assert three.served(NEW)[NEW] == issued[NEW].certificate
+
+
+def test_a_self_signed_one_does_not_help(three: ApacheVhosts, host: Host) -> None:
+    """Apache does not start with it either: it is taken away again."""
+    add_one_that_kills(three)
+    three.offer(NEW)
+    assert states(host.run())[NEW] == "broken"
+    assert not three.file(NEW).exists()
+    assert host.leftovers() == []
 
 
 def test_an_earlier_agent_reads_the_record(three: ApacheVhosts, host: Host) -> None:
