@@ -29,23 +29,24 @@ def run(arguments: argparse.Namespace) -> int:
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
     tools.folder.create()
     silent = arguments.json or getattr(arguments, "quiet", False)
-    results: list[Result] = []
+    found: dict[str, Result] = {}
     reasons: Reasons = {}
     PROGRESS.tell(f"0 of {len(selected)} certificates")
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
             with suppress(Stopped):
                 for result in run_over(certificates, selected, tools):
-                    results.append(result)
+                    found[result.name] = result  # the last word, where there are two
                     tell(result, tools.now, reasons, silent=silent)
-                    PROGRESS.tell(f"{len(results)} of {len(selected)} certificates")
+                    PROGRESS.tell(f"{len(found)} of {len(selected)} certificates")
                     if tools.waits.stop_asked:
                         break
-            announce(results, certificates, tools)
+            announce(list(found.values()), certificates, tools)
         finally:
             tools.close()
             PROGRESS.end()
-    unfinished = len({one.name for one in selected} - {one.name for one in results})
+    results = list(found.values())
+    unfinished = len({one.name for one in selected} - found.keys())
     if unfinished:
         complain(f"stopped on request; {unfinished} certificates were not looked at")
     if arguments.json:

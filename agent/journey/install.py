@@ -15,7 +15,17 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, failed_unseen, judge_of, life, look_before, services_of
+from agent.journey.member import (
+    Life,
+    Member,
+    failed_unseen,
+    is_to_start,
+    judge_of,
+    left_alone,
+    life,
+    look_before,
+    services_of,
+)
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
 from agent.journey.shown import with_names
@@ -23,7 +33,7 @@ from agent.journey.watch import watch_all
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError, Stopped
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, conclusion, judge, sights_of
+from agent.rules.evidence import Evidence, Proof, conclusion, judge
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
 from common.dataclasses import dataclass, field, replace
@@ -108,8 +118,9 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     for member in members:
         concluded = conclusion(evidence[member.name], member.certificate)
         result = replace(member.turn.result(*concluded), changed=True, ended=True)
-        notes = (*result.notes, *member.losing, *left_alone(member, under_way.told))
-        under_way.results[member.name] = replace(result, notes=notes)
+        notes = (*result.notes, *member.losing, *member.refused_by, *left_alone(member, under_way.told))
+        is_up = evidence[member.name].proof is Proof.PROVEN
+        under_way.results[member.name] = replace(result, notes=notes, took_down=() if is_up else result.took_down)
     _mark_alone(group, members, under_way)
     return members
 
@@ -194,19 +205,11 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
         if service.asks:
             continue
         stopped = life(service, users, tools) is Life.STOPPED
-        if stopped and not service.starts_stopped:
+        if stopped and not is_to_start(service, [user.turn for user in users]):
             _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
             continue
         told[service] = tell("activate", (stopped and service.start) or service.activate, tools)
     return told
-
-
-def left_alone(member: Member, told: Mapping[Service, object]) -> list[str]:
-    """A sentence for each of its services that was not told because it does not run, where no socket says that."""
-    certificate = member.certificate
-    silent = [one for one in certificate.services if one.activate and one not in told and not one.asks]
-    unseen = [one for one in silent if not sights_of(one, certificate, member.before)]
-    return [f"{one.name} does not run and was left alone: its next start takes the new files" for one in unseen]
 
 
 def prove(

@@ -7,7 +7,7 @@ of n: halving finds it, and the rest is checked before the service is told.
 
 from collections.abc import Collection, Iterator, Sequence
 
-from agent.journey.member import Life, Member, life
+from agent.journey.member import Life, Member, is_to_start, life
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools
 from agent.model.certificate import Service
@@ -20,13 +20,23 @@ _log = LateLog()
 
 def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
     """The *users* of the service at fault by their names, each with what the check said; their old files are back. No
-    user is at fault where the check passes, or where it failed before too and the service does not run: it may miss
-    more than these certificates, as two that are new on one host miss each other. Where the check of a service that
-    runs fails without any of them, each user has BrokenBefore, or Awaits if the check misses the first files of others.
-    Raises FileError.
+    user is at fault where the check passes. Nor is one for the check of a service that does not run, if another service
+    takes it now, or if that check failed before too: it may miss more than these certificates, as two that are new on
+    one host miss each other. Where the check of a service that runs fails without any of them, each user has
+    BrokenBefore, or Awaits if the check misses the first files of others. Raises FileError.
     """
-    left: dict[str, InstallError] = {}
     trial = _Trial(service, users, tools)
+    left = _at_fault(service, users, trial, tools)
+    if left and _stays_down(service, users, tools):
+        for user in [user for user in users if user.name in left and _is_wanted_now(user, tools)]:
+            _go_in(service, [user], left.pop(user.name))
+        trial.put([user for user in users if user.name not in left])
+    return left
+
+
+def _at_fault(service: Service, users: Sequence[Member], trial: "_Trial", tools: Tools) -> dict[str, InstallError]:
+    """The same, without a look at other services."""
+    left: dict[str, InstallError] = {}
     remaining = list(users)
     passing: set[str] | None = None  # the names of users that pass together, as any part of them does
     while remaining and (complaint := trial.complaint(remaining)) is not None:
@@ -40,7 +50,7 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
         if bad == 0:
             without = trial.complaint([])
             if life(service, users, tools) is Life.STOPPED:
-                _log.warning("install.check-fails-as-before", service=service.name, error=str(without))
+                _go_in(service, remaining, complaint)
                 trial.put(remaining)
                 return left
             return left | _broken(remaining, str(complaint), str(without), tools)
@@ -49,6 +59,24 @@ def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[s
         remaining.remove(culprit)
     trial.put(remaining)
     return left
+
+
+def _stays_down(service: Service, users: Sequence[Member], tools: Tools) -> bool:
+    """Does it not run, and is it not started by this install either? Then its next start reads the files."""
+    is_started = is_to_start(service, [user.turn for user in users])
+    return not is_started and life(service, users, tools) is Life.STOPPED
+
+
+def _is_wanted_now(user: Member, tools: Tools) -> bool:
+    """Does a service of it run, or is it started? That one gets its files, whatever one says that stays down."""
+    return any(one.is_told and not _stays_down(one, [user], tools) for one in user.certificate.services)
+
+
+def _go_in(service: Service, users: Sequence[Member], complaint: InstallError) -> None:
+    """They get their new files all the same, and what the check of the stopped service says is told with them."""
+    _log.warning("install.check-fails-while-down", service=service.name, error=str(complaint))
+    for user in users:
+        user.refused_by = (*user.refused_by, f"{service.label} does not run, and its check fails: {complaint}")
 
 
 class _Trial:

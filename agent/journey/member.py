@@ -22,11 +22,13 @@ from common.errors import CertfleetError
 class Member:
     """A certificate that is due, and its live files: what they become (*planned*, by real path), and what they are
     (*saved*). *before* is what its sockets showed when the install began, *beside* what was at those of its
-    *neighbours*; *losing* is what is to be said of its files."""
+    *neighbours*; *losing* is what is to be said of its files, and *refused_by* what of checks that held nothing back.
+    """
 
     due: Due
     planned: dict[Path, LiveFile]
     losing: tuple[str, ...] = ()
+    refused_by: tuple[str, ...] = ()
     saved: tuple[SavedFile, ...] = ()
     before: tuple[Sight, ...] = ()
     neighbours: tuple[Certificate, ...] = ()
@@ -83,6 +85,19 @@ def look_before(members: Sequence[Member], tools: Tools) -> None:
         own = {probe.text for probe in member.certificate.probes}
         member.before = tuple(sight for sight in sights if sight.target in own)
         member.beside = tuple(sight for sight in sights if sight.target in theirs)
+
+
+def is_to_start(service: Service, turns: Iterable[Turn]) -> bool:
+    """Is it started where it does not run? By its settings; or because an install with one of *turns* took it down."""
+    return service.starts_stopped or any(service.name in turn.before.took_down for turn in turns)
+
+
+def left_alone(member: Member, told: Mapping[Service, object]) -> list[str]:
+    """A sentence for each of its services that was not told because it does not run, where no socket says that."""
+    certificate = member.certificate
+    silent = [one for one in certificate.services if one.activate and one not in told and not one.asks]
+    unseen = [one for one in silent if not sights_of(one, certificate, member.before)]
+    return [f"{one.label} does not run and was left alone: its next start takes the new files" for one in unseen]
 
 
 class Life(Enum):

@@ -42,4 +42,4 @@ def close_key(turn: Turn) -> Turn:
         return turn
     files.replace({place: meant})
     note = f"{place} had {', '.join(differences(live, meant))}"
-    return replace(turn, before=replace(turn.before, notes=(note,)))
+    return replace(turn, before=replace(turn.before, notes=(*turn.before.notes, note)))

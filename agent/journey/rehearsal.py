@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from agent.journey.due import Due, concluded, plan
-from agent.journey.member import Life, Member, life, services_of
-from agent.journey.ports import Tools
-from agent.journey.run import asked, taken_up
+from agent.journey.member import Life, Member, is_to_start, life, services_of
+from agent.journey.ports import Tools, Turn
+from agent.journey.run import asked, begun, taken_up
 from agent.journey.watch import look
 from agent.model.certificate import Certificate, Service
 from agent.model.live_file import LiveFile
@@ -49,10 +49,11 @@ class Told:
 
     service: Service
     stopped: bool
+    is_to_start: bool
 
     @property
     def is_left_alone(self) -> bool:
-        return self.stopped and not self.service.starts_stopped
+        return self.stopped and not self.is_to_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
     answer = asked(selected, tools)
     due, stand = list[Due](), list[Result]()
     for certificate in selected:
-        found = taken_up(certificate, answer, tools, tell=False)
+        turn = begun(certificate, answer, tools)
+        found = taken_up(turn, answer, tell=False) if isinstance(turn, Turn) else turn
         if isinstance(found, Result):
             stand.append(found)
         else:
@@ -100,7 +102,8 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
 def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
     members = [Member(due, plan(due), before=look(due.turn)) for due in group]
     services = [
-        Told(service, life(service, users, tools) is Life.STOPPED) for service, users in services_of(members).items()
+        Told(service, life(service, users, tools) is Life.STOPPED, is_to_start(service, [user.turn for user in users]))
+        for service, users in services_of(members).items()
     ]
     told = {one.service for one in services if not one.is_left_alone}
     return GroupPlan(tuple(_step(member, told, tools) for member in members), tuple(services))

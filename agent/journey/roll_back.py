@@ -6,6 +6,7 @@ from functools import partial
 from agent.journey.member import Life, life_by
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
+from agent.journey.stand_in import stand_in, take_away
 from agent.journey.watch import Judge, look, of_service, watch, watch_all
 from agent.model.certificate import Command, Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError
@@ -17,6 +18,8 @@ from agent.rules.evidence import (
     conclusion,
     is_as_before,
     judge,
+    runs,
+    sights_of,
     was_down,
     with_neighbours,
 )
@@ -55,7 +58,8 @@ def roll_back(
 ) -> tuple[dict[str, Result], list[Evidence]]:
     """Put the old files of the *returning* back, tell those of their services again that were *told* of the new ones,
     and look whether they serve again what they served before. Also the evidence on the *staying*, whose services are
-    told with them. Never raises a CertfleetError.
+    told with them. A first one without whose file a service does not start gets a self-signed one in its place.
+    Never raises a CertfleetError.
     """
     results: dict[str, Result] = {}
     restored = [one for one in returning if _is_restored(one, results)]
@@ -66,10 +70,37 @@ def roll_back(
     if dead := [service for service in _silent(restored, evidence) if service.restart and service in told]:
         problems |= {one: list(map(str, tell("restart it", one.restart, tools))) for one in dead}
         evidence = _look_until_as_before(restored, staying, tools)
+    stood, evidence = _with_stand_ins(restored, staying, evidence, [one for one in services if one.activate], tools)
     for one, found in zip(restored, evidence, strict=False):
         own = [problem for service in one.turn.certificate.services for problem in problems.get(service, ())]
-        results[one.part.name] = _result(one, own, found)
+        result = _result(one, own, found, stood=one.part.name in stood)
+        results[one.part.name] = _with_taken_down(one, result, told) if result.outcome is Outcome.BROKEN else result
     return results, evidence[len(restored) :]
+
+
+def _with_stand_ins(
+    restored: Sequence[Returning],
+    staying: Sequence[tuple[Turn, Judge]],
+    evidence: list[Evidence],
+    services: Collection[Service],
+    tools: Tools,
+) -> tuple[set[str], list[Evidence]]:
+    """Where some of the *services* still do not answer, and first files were removed, try it once with self-signed
+    certificates in these. The names of those that have one now, and the evidence then."""
+    dead = {service for service in _silent(restored, evidence) if service in services}
+    concerned = [one for one in restored if not dead.isdisjoint(one.turn.certificate.services)]
+    stood = [one for one in concerned if stand_in(one.turn, one.part)]
+    if not stood:
+        return set(), evidence
+    for service in dead:
+        tell("start it again", service.restart or service.start or service.activate, tools)
+    names = {one.part.name for one in stood}
+    found = _look_until_as_before(restored, staying, tools, names)
+    if not _silent(stood, [one for one, it in zip(found, restored, strict=False) if it in stood]):
+        return names, found
+    for one in stood:
+        take_away(one.turn, one.part)
+    return set(), evidence
 
 
 def _is_restored(one: Returning, results: dict[str, Result]) -> bool:
@@ -85,8 +116,12 @@ def _is_restored(one: Returning, results: dict[str, Result]) -> bool:
     return True
 
 
-def _result(one: Returning, problems: list[str], evidence: Evidence) -> Result:
+def _result(one: Returning, problems: list[str], evidence: Evidence, *, stood: bool) -> Result:
     failure, turn = one.failure, one.turn
+    if stood:
+        detail = f"{failure}; rolled back, but its service does not start without {turn.certificate.paths}: "
+        result = turn.result(Outcome.FAILED, f"{detail}a self-signed certificate is in its place", failure.hint)
+        return replace(result, at_fault=_is_at_fault(failure), ended=True)
     if evidence.proof is Proof.WRONG:
         problems = [*problems, evidence.detail]
     elif evidence.proof is Proof.PROVEN or was_down(one.part.before):
@@ -97,6 +132,21 @@ def _result(one: Returning, problems: list[str], evidence: Evidence) -> Result:
     else:
         result = turn.result(Outcome.FAILED, f"{failure}; rolled back, all is as it was", failure.hint)
     return replace(result, at_fault=_is_at_fault(failure), ended=True)
+
+
+def _with_taken_down(one: Returning, result: Result, told: Collection[Service]) -> Result:
+    """*result*, with those of its services that ran when they were *told*, and do not any more: a run starts them."""
+    certificate, tools = one.turn.certificate, one.turn.tools
+    sights = look(one.turn)
+    try:
+        down = [
+            service.name
+            for service in certificate.services
+            if service in told and life_by(service, sights_of(service, certificate, sights), tools) is Life.STOPPED
+        ]
+    except HostLost:
+        return result
+    return replace(result, took_down=tuple(dict.fromkeys((*result.took_down, *down))))
 
 
 def _is_at_fault(failure: CertfleetError) -> bool:
@@ -199,15 +249,25 @@ def _is_proven(turn: Turn, part: Part) -> bool:
 
 
 def _look_until_as_before(
-    restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools
+    restored: Sequence[Returning],
+    staying: Sequence[tuple[Turn, Judge]],
+    tools: Tools,
+    stood: Collection[str] = (),
 ) -> list[Evidence]:
     """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
-    NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. Then the evidence on the
-    staying."""
+    NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. For those that have *stood* in, by
+    their names, PROVEN when anything answers. Then the evidence on the staying."""
     back: list[tuple[Turn, Judge]] = [
-        (one.turn, partial(with_neighbours, judged=_as_before_of(one), neighbours=one.beside)) for one in restored
+        (one.turn, _answers)
+        if one.part.name in stood
+        else (one.turn, partial(with_neighbours, judged=_as_before_of(one), neighbours=one.beside))
+        for one in restored
     ]
     return watch_all([*back, *staying], tools, patient=True)
+
+
+def _answers(sights: Sequence[Sight]) -> Evidence:
+    return Evidence(Proof.PROVEN if runs(sights) else Proof.WRONG)
 
 
 def _as_before_of(one: Returning) -> Callable[[Sequence[Sight]], Evidence]:

@@ -5,7 +5,7 @@ An unchanged run writes nothing but the lock: a record is saved and a report is 
 Once a day it confirms all reports with one statement, so that the issuer's side can tell a quiet host from a dead one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from agent.journey.pause import as_it_stands, in_its_window
 from agent.journey.ports import Tools, Turn
 from agent.journey.put_right import close_key
 from agent.journey.update import unreachable, update
-from agent.model.certificate import Certificate
-from agent.model.errors import HostLost, SourceError
+from agent.model.certificate import Certificate, Service
+from agent.model.errors import HostLost, SourceError, Stopped
 from agent.model.offer import Mark
 from agent.model.remote_host import RemoteHost
 from agent.model.result import Outcome, Result, with_notes_told
@@ -26,6 +26,7 @@ from common.late_log import LateLog
 
 if TYPE_CHECKING:
     from agent.journey.due import Due
+    from agent.journey.taken_down import Efforts
     from agent.rules.journal import JournalEntry
 
 _log = LateLog()
@@ -43,21 +44,78 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
     yield from broken
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
-    answer, due, silent = asked(todo, tools), list["Due"](), False
-    for certificate in todo:
-        found = taken_up(certificate, answer, tools, tell=not silent)
-        tools.on(certificate.host).files.release()
-        if not isinstance(found, Result):
-            due.append(found)
-            continue
-        silent = silent or (isinstance(answer, SourceError) and found.unsent > 0)
-        results[found.name] = found
-        yield found
-    for found in _installed(due, tools):
+    named = [(by_name[result.name], result) for result in broken if result.name in by_name]
+    for found in _up_to_date(todo, _taken_down(named), tools):
         results[found.name] = found
         yield found
     if results.keys() >= by_name.keys():
         _confirm(list(results.values()), tools)
+
+
+def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) -> Iterator[Result]:
+    """Take up all of *todo*, and install what is due. What an install may take down is told when all are done, and what
+    was told and is not so any more is told again. *taken*: services that are down because of us."""
+    answer, due, silent = asked(todo, tools), list["Due"](), False
+    begins, efforts = _started_again([begun(one, answer, tools) for one in todo])
+    seen: list[tuple[Turn, Result]] = []
+    for begin in begins:
+        if isinstance(begin, Result):
+            yield begin
+            continue
+        found = taken_up(begin, answer, tell=not silent)
+        begin.tools.files.release()
+        if not isinstance(found, Result):
+            due.append(found)
+            continue
+        silent = silent or (isinstance(answer, SourceError) and found.unsent > 0)
+        if found.outcome.is_well or found.took_down or not taken.isdisjoint(begin.certificate.services):
+            seen.append((begin, found))
+        else:
+            yield found
+    installed: list[tuple[Turn, Result]] = []
+    try:
+        for turn, result in _installed(due, tools):
+            installed.append((turn, result))
+            yield result
+    except Stopped:
+        yield from (result for _, result in seen)
+        raise
+    taken = {*taken, *_taken_down((turn.certificate, result) for turn, result in installed)}
+    told = {result.name: result for _, result in installed}
+    for result in _looked_at_again([*seen, *installed], taken, efforts, after_installs=bool(due)):
+        if told.get(result.name) != result:
+            yield result
+
+
+def _started_again(begins: Sequence[Turn | Result]) -> "tuple[Sequence[Turn | Result], Efforts]":
+    """The turns, after services were started that an install had taken down; and what was done for these."""
+    if not any(isinstance(one, Turn) and one.before.took_down for one in begins):
+        return begins, {}
+    from agent.journey.taken_down import start_again, with_efforts  # noqa: PLC0415 - as rare as a broken install
+
+    efforts = start_again([one for one in begins if isinstance(one, Turn)])
+    return with_efforts(begins, efforts), efforts
+
+
+def _looked_at_again(
+    seen: Sequence[tuple[Turn, Result]], taken: Collection[Service], efforts: "Efforts", *, after_installs: bool
+) -> list[Result]:
+    """The results at the end of the run, in which a service may have gone down that serves other certificates too."""
+    if not taken and not any(result.took_down for _, result in seen):
+        return [result for _, result in seen]
+    from agent.journey.taken_down import look_again  # noqa: PLC0415 - as rare as a broken install
+
+    return look_again(seen, taken, efforts, after_installs=after_installs)
+
+
+def _taken_down(installed: Iterable[tuple[Certificate, Result]]) -> set[Service]:
+    """The services that installs of this run have taken down, by what came of these."""
+    return {
+        service
+        for certificate, result in installed
+        for service in certificate.services
+        if result.outcome is Outcome.BROKEN and service.name in result.took_down
+    }
 
 
 def settle_all(by_name: Mapping[str, Certificate], tools: Tools) -> list[Result]:
@@ -104,10 +162,8 @@ def _host_of(entry: "JournalEntry", certificates: Sequence[Certificate]) -> Remo
     return next((one for one in hosts if entry.host is not None and one.address == entry.host.address), entry.host)
 
 
-def taken_up(
-    certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools, *, tell: bool
-) -> "Due | Result":
-    """The due certificate; else its standing, which is put on record, and told if *tell*."""
+def begun(certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools) -> Turn | Result:
+    """The turn of a certificate; the result where its record cannot be read."""
     name = certificate.name
     try:
         before, pause = tools.state.record(name), tools.state.pause(name)
@@ -115,20 +171,24 @@ def taken_up(
         return Result(name, Outcome.FAILED, str(error), error.hint, unsent=int(tools.now))
     mark = answer.get(name) if not isinstance(answer, SourceError) else None
     pause = pause if pause is not None and pause.lasts(tools.now) else None
-    turn = Turn(
-        certificate, before, tools.on(certificate.host), pause, mark.disabled if mark is not None else before.disabled
-    )
+    disabled = mark.disabled if mark is not None else before.disabled
+    return Turn(certificate, before, tools.on(certificate.host), pause, disabled)
+
+
+def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool) -> "Due | Result":
+    """The due certificate; else its standing, which is put on record, and told if *tell*."""
+    mark = answer.get(turn.certificate.name) if not isinstance(answer, SourceError) else None
 
     def found() -> "Due | Result":
         here = close_key(turn)
-        if pause is not None:
+        if turn.pause is not None:
             return as_it_stands(here)
         return unreachable(here, answer) if isinstance(answer, SourceError) else in_its_window(update(here, mark))
 
     result = _guarded(turn, found)
     if not isinstance(result, Result):
         return result
-    return concluded(turn, with_notes_told(standing(result, tools.now)), tell=tell)
+    return concluded(turn, with_notes_told(standing(result, turn.tools.now)), tell=tell)
 
 
 def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
@@ -145,7 +205,7 @@ def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
         return turn.result(Outcome.FAILED, what, "run again with -v and report what it prints")
 
 
-def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
+def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[tuple[Turn, Result]]:
     """Install what is due, group by group. A journal stays open until all that it is about is on record."""
     if not due:
         return
@@ -159,7 +219,7 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[Result]:
                 tools.state.finish(group[0][0].certificate.name)
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
-        yield from told(results, tools)
+        yield from zip([turn for turn, _ in group], told(results, tools), strict=True)
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:

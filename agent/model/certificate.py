@@ -93,6 +93,11 @@ class Service:
     host: str = ""
 
     @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.name or "the service"
+
+    @property
     def is_told(self) -> bool:
         """Does any command concern it when its files change?"""
         return bool(self.check or self.activate or self.asks)

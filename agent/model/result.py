@@ -101,7 +101,8 @@ class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
     installed here, newest first. *gone_back*, *pause*, *postponed*: why a newer one is not taken;
-    *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told.
+    *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told. *took_down*: its
+    services, by name, that an install took down and that were not seen to run since.
 
     The last five are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *alone* that it then goes without others, *ended*
@@ -123,6 +124,7 @@ class Result:
     postponed: Postponed | None = None
     alarm: Alarm | None = None
     disabled: bool = False
+    took_down: tuple[str, ...] = ()
     changed: bool = False
     at_fault: bool = False
     alone: bool = False
@@ -159,7 +161,7 @@ class Result:
 
     def _said(self) -> tuple[object, ...]:
         kept = self.installed, self.refusal, self.stated, self.past
-        said = self.gone_back, self.pause, self.postponed, self.disabled
+        said = self.gone_back, self.pause, self.postponed, self.disabled, self.took_down
         return self.outcome, self.detail, self.hint, *kept, *said
 
     def columns(self) -> tuple[str, int, str, str]:

@@ -44,6 +44,7 @@ def to_document(result: Result) -> dict[str, Any]:
         "pause": asdict(result.pause) if result.pause else None,
         "postponed": asdict(result.postponed) if result.postponed else None,
         "disabled": result.disabled,
+        "took_down": list(result.took_down),
         "alarm": asdict(result.alarm) if result.alarm else None,
         "unsent": result.unsent,
     }
@@ -66,6 +67,7 @@ def from_document(document: Mapping[str, Any]) -> Result:
         postponed=_made(Postponed, document.get("postponed")),
         alarm=_made(Alarm, document.get("alarm")),
         disabled=document.get("disabled") is True,
+        took_down=tuple(map(str, document.get("took_down", ()))),
         since=int(document["changed_at"]),
         unsent=int(document["unsent"]),
     )

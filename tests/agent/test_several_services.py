@@ -2,11 +2,14 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.host import keys
 from tests.agent.host import Host
 from tests.servers.nginx import Nginx
+from tests.servers.process import program
 
 
 def configure(host: Host, services: Mapping[str, str]) -> None:
@@ -95,3 +98,85 @@ def test_the_other_name_of_a_hard_link(host: Host, tmp_path: Path) -> None:
         assert "the other name of a hard link" in done.err
         assert server.served() == first.certificate
     assert host.fullchain.read_bytes() == other.read_bytes() == first.fullchain_pem
+
+
+def stopped_haproxy(host: Host, port: int) -> tuple[Path, str]:
+    """An HAProxy that does not run, with a good file; and the lines of its preset."""
+    file, conf = host.live / "combined.pem", host.folder / "haproxy.cfg"
+    file.write_bytes(host.self_signed() + host.key.read_bytes())
+    conf.write_text(f"frontend f\n  mode http\n  timeout client 5s\n  bind 127.0.0.1:{port} ssl crt {file}\n")
+    check = [program("haproxy", "haproxy"), "-c", "-q", "-f", str(conf)]
+    subprocess.run(check, check=True)
+    told = ["sh", "-c", f"echo proxy >>{host.folder}/told"]
+    return file, f'check = {json.dumps(check)}\nactivate = {json.dumps(told)}\nprobe = "https://127.0.0.1:{port}"\n'
+
+
+def without_its_key(host: Host, file: Path) -> None:
+    """Let the HAProxy's file be one that its check refuses."""
+    with host.config.open("a", encoding="utf-8") as config:
+        config.write(f'[[certificate.combined]]\npath = "{file}"\nparts = ["certificate", "chain"]\n')
+
+
+def test_a_stopped_one_refuses_the_files(host: Host, nginx: Nginx) -> None:
+    """It has no say over the one that runs: that gets its certificate, and what the check said is told."""
+    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    configure(host, {"web": of_nginx(host, "web", nginx), "proxy": proxy})
+    without_its_key(host, file)
+    new = host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "unproven"), done.err
+    assert nginx.served() == new.certificate
+    assert told(host) == ["web"]
+    assert "proxy does not run, and its check fails: `" in done.certificate["detail"]
+    assert host.leftovers() == []
+    assert host.run().certificate["state"] == "unproven"
+    assert told(host) == ["web"]
+
+
+def test_one_that_is_started_refuses_the_files(host: Host, nginx: Nginx) -> None:
+    """With `starts_stopped` its check counts: it would not start, and everything stays as it was."""
+    was = nginx.served()
+    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    configure(host, {"web": of_nginx(host, "web", nginx), "proxy": f"{proxy}starts_stopped = true\n"})
+    without_its_key(host, file)
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert nginx.served() == was
+    assert told(host) == []
+
+
+def test_a_stopped_one_alone_refuses_the_files(host: Host, nginx: Nginx) -> None:
+    """No other service wants them: the good ones from before stay for its next start."""
+    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    was = file.read_bytes()
+    configure(host, {"proxy": proxy})
+    without_its_key(host, file)
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert file.read_bytes() == was
+
+
+def test_a_stopped_one_refuses_its_own_and_not_the_shared(host: Host, nginx: Nginx) -> None:
+    """Of two certificates of a stopped service the one that is for it alone is left out, and the shared one goes in."""
+    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    configure(host, {"web": of_nginx(host, "web", nginx), "proxy": proxy})
+    other = "other.example.test"
+    own = host.live / "own.pem"
+    own.write_bytes(file.read_bytes())
+    conf = host.folder / "haproxy.cfg"
+    conf.write_text(conf.read_text().replace(f"crt {file}", f"crt {file} crt {own}"))
+    with host.config.open("a", encoding="utf-8") as config:
+        config.write(f'[[certificate.combined]]\npath = "{file}"\nparts = ["certificate", "chain", "key"]\n')
+        config.write(f'[[certificate]]\nname = "{other}"\nkey = "{host.key}"\nservice = "proxy"\n')
+        config.write(f'[[certificate.combined]]\npath = "{own}"\nparts = ["certificate", "chain"]\n')
+    was, new = own.read_bytes(), host.offer_new()
+    issued = host.authority.sign(keys.csr(keys.load(host.key), (other,)))
+    host.offer(issued.cert_pem, issued.chain_pem, name=other)
+    done = host.run()
+    states = {one["name"]: one["state"] for one in done.json["certificates"]}
+    assert states == {host.name: "unproven", other: "failed"}, done.err
+    assert "its check fails" not in done.err
+    assert nginx.served() == new.certificate
+    assert own.read_bytes() == was
