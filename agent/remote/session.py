@@ -32,6 +32,7 @@ _MOST_OUTPUT = 4_000_000  # bytes of an answer: four times the largest file
 _GRACE = 10.0  # seconds that a host gets beyond the time limit of a command, to say that it ended that
 _AT_ONCE = 64  # connections that are made side by side
 _MOST_UNENDED = 2  # actions that did not end in time; one may be an accident, and files are to be put back
+_CLOSING = 0.5  # seconds for a connection that is lost to be known as such
 _LOOK_UP = 0.05  # seconds between two looks at a command that says nothing
 
 
@@ -209,6 +210,8 @@ def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, std
             if len(out) + len(err) > _MOST_OUTPUT:
                 raise EOFError("its answer has no end")
         channel.status_event.wait(limits.answer)
-        if channel.exit_status == -1 and not transport.is_active():
-            raise EOFError("it closed the connection")
+        if channel.exit_status == -1:  # by a signal; or the line is cut: paramiko closes the channels before it says so
+            transport.join(_CLOSING)
+            if not transport.is_active():
+                raise EOFError("it closed the connection")
         return Ended(channel.exit_status, bytes(out), bytes(err))

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from agent.host import keys
@@ -259,3 +261,20 @@ def test_a_request_to_stop(host: Host, site: RemoteSite, nginx: Nginx, first: by
     assert process.returncode == 1
     assert "stopped on request" in said
     assert is_as_before(host, nginx, first)
+
+
+def test_a_connection_that_ends_with_a_command(site: RemoteSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is lost, and the command has not failed, also where paramiko ends the channel some time before it knows
+    that of the connection."""
+    unlink = paramiko.Channel._unlink
+
+    def slowly(channel: paramiko.Channel) -> None:
+        unlink(channel)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(paramiko.Channel, "_unlink", slowly)
+    address = SshAddress(site.sshd.user, "127.0.0.1", site.sshd.port)
+    with closing(Session(RemoteHost(address, site.sshd.key, site.pins), Waits())) as session:
+        assert session.execute("kill -KILL $$").code == -1
+        with pytest.raises(HostLost):
+            session.execute("kill -KILL $PPID")
