@@ -266,7 +266,7 @@ def test_a_request_to_stop(host: Host, site: RemoteSite, nginx: Nginx, first: by
 def test_a_connection_that_ends_with_a_command(site: RemoteSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The host is lost, and the command has not failed, also where paramiko ends the channel some time before it knows
     that of the connection."""
-    unlink = paramiko.Channel._unlink
+    unlink = paramiko.Channel._unlink  # type: ignore[attr-defined]
 
     def slowly(channel: paramiko.Channel) -> None:
         unlink(channel)
