@@ -26,7 +26,10 @@ class Revocations:
             return unknown("", f"nobody is asked any more: {_SECONDS:g} s of this run went by without an answer")
         began = time.monotonic()
         question = partial(ask, bundle.leaf, bundle.chain[0], Limits(self._left), now, self._kept)
-        found = self._waits.within(self._left + _MORE, question)
+        try:
+            found = self._waits.within(self._left + _MORE, question)
+        except TimeoutError as error:
+            found = unknown("", str(error))
         if found.status is Status.UNKNOWN:
             self._left -= time.monotonic() - began
         return found

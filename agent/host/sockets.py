@@ -71,10 +71,11 @@ class _Wanted:
         name: str,
         key_type: KeyType,
         found: Mapping[_Host, _Found],
-        beside: Callable[[ProbeTarget, list[Address]], list[Address]],
+        *,
+        elsewhere: bool,
     ) -> Self:
-        """The looks at *targets*: at the addresses of a host that are this machine's; where none is, at all of them and
-        at those *beside* them."""
+        """The looks at *targets*: at the addresses of a host that are this machine's; where none is, at all of them,
+        and at this machine too unless the service is *elsewhere*."""
         wanted = cls([], [])
         for target in targets:
             there = found[_host(target)]
@@ -82,7 +83,7 @@ class _Wanted:
                 wanted.sights.append(_without_address(target, there))
                 continue
             own = [address for address in there if is_of_this_host(address)]
-            each = own or [*there, *beside(target, there)]
+            each = own or [*there, *([] if elsewhere else _here(target, there))]
             facts = (not own and len(each) > 1, target.server_name or name, key_type)
             wanted.asked += [_Asked(target, address, *facts) for address in each]
         return wanted
@@ -115,8 +116,7 @@ class Prober:
         listed = [(list(targets), server_name, key) for targets, server_name, key in asked]
         wanted = [(targets, name, self.type_of(key) if targets else "") for targets, name, key in listed]
         found = self._found_of({target for targets, _, _ in wanted for target in targets})
-        beside = _none_beside if self.elsewhere else _here
-        views = [_Wanted.of(targets, name, key_type, found, beside) for targets, name, key_type in wanted]
+        views = [_Wanted.of(*one, found, elsewhere=self.elsewhere) for one in wanted]
         looks = [one for view in views for one in view.asked]
         seen = iter(self._each(2 * self.one_look, self._look_at, looks))
         return [(*view.sights, *(result(next(seen)) for _ in view.asked)) for view in views]
@@ -146,10 +146,6 @@ class Prober:
             return False
         time.sleep(self.pause)
         return True
-
-
-def _none_beside(_target: ProbeTarget, _there: list[Address]) -> list[Address]:
-    return []
 
 
 def _here(target: ProbeTarget, there: list[Address]) -> list[Address]:

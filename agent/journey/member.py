@@ -94,10 +94,8 @@ def is_to_start(service: Service, turns: Iterable[Turn]) -> bool:
 
 def left_alone(member: Member, told: Mapping[Service, object]) -> list[str]:
     """A sentence for each of its services that was not told because it does not run, where no socket says that."""
-    certificate = member.certificate
-    silent = [one for one in certificate.services if one.activate and one not in told and not one.asks]
-    unseen = [one for one in silent if not sights_of(one, certificate, member.before)]
-    return [f"{one.label} does not run and was left alone: its next start takes the new files" for one in unseen]
+    alone = [one for one in _unseen(member) if one.activate and one not in told and not one.asks]
+    return [f"{one.label} does not run and was left alone: its next start takes the new files" for one in alone]
 
 
 class Life(Enum):
@@ -130,6 +128,10 @@ def life_by(service: Service, sights: Sequence[Sight], tools: Tools) -> Life:
 
 def failed_unseen(member: Member, told: Mapping[Service, Sequence[CertfleetError]]) -> list[CertfleetError]:
     """The failures of those of its services that no socket shows: the sockets of another say nothing of them."""
+    return [error for service in _unseen(member) for error in told.get(service, ())]
+
+
+def _unseen(member: Member) -> list[Service]:
+    """Its services that no socket shows."""
     certificate = member.certificate
-    silent = [one for one in certificate.services if not sights_of(one, certificate, member.before)]
-    return [error for service in silent for error in told.get(service, ())]
+    return [one for one in certificate.services if not sights_of(one, certificate, member.before)]

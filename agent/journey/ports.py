@@ -209,8 +209,8 @@ class Revocations(Protocol):
     """The word of CAs."""
 
     def of(self, bundle: Bundle, now: float) -> Revocation:
-        """What its CA says of the leaf at *now*, by the lists and responders that it names. Seconds may pass, some ten
-        for all questions of a run that nobody answers."""
+        """Ask the CA of the leaf, by the lists and responders that it names, whether it is revoked at *now*. Seconds
+        may pass, some ten for all questions of a run that nobody answers."""
 
 
 class Programs(Protocol):

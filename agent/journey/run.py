@@ -53,8 +53,9 @@ def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tool
 
 
 def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) -> Iterator[Result]:
-    """Take up all of *todo*, and install what is due. What an install may take down is told when all are done, and what
-    was told and is not so any more is told again. *taken*: services that are down because of us."""
+    """Take up all of *todo*, and install what is due. A certificate whose service an install may take down is told when
+    all installs are done; one that was told before, and stands otherwise now, is told again. *taken*: services that are
+    down because of us."""
     answer, due, silent = asked(todo, tools), list["Due"](), False
     begins, efforts = _started_again([begun(one, answer, tools) for one in todo])
     seen: list[tuple[Turn, Result]] = []

@@ -67,8 +67,8 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
 
 
 def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidence]:
-    """What is final only if each of several looks in a row finds it so; otherwise what was found when one did not. A
-    certificate that cannot be asked for is not proven by them, but that its service still listens is."""
+    """Look several times in a row. The evidence is final only if each look finds it so; else it is that of the first
+    look that does not. Of a certificate that cannot be asked for the looks prove that its service still listens."""
     end = tools.sockets.steady_until()
     while True:
         sights = look_at_all([turn for turn, _ in watched], tools)

@@ -88,8 +88,8 @@ def judge(
 def with_neighbours(
     sights: Sequence[Sight], judged: Callable[[Sequence[Sight]], Evidence], neighbours: Sequence[Sight]
 ) -> Evidence:
-    """What is *judged* of the own *sights*; WRONG too if a socket of a neighbour, another certificate for the same
-    service, shows nothing where there was something before. Which certificate it shows is not judged."""
+    """The evidence *judged* on the own *sights*; WRONG too if a socket of a neighbour, another certificate for the same
+    service, shows nothing where there was something before. A neighbour may show any certificate."""
     targets = dict.fromkeys(sight.target for sight in neighbours)
     found, problems = judged([sight for sight in sights if sight.target not in targets]), list[str]()
     for target in targets:

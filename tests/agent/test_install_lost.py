@@ -78,6 +78,15 @@ def dual(host: Host, folder: Path, kind: str) -> Iterator[Dual]:
         yield made
 
 
+def assert_goes_back(it: Dual, before: bytes) -> None:
+    """A run takes the RSA certificate back to *before*, and the service serves."""
+    code, said = it.run()
+    assert (code, said[RSA]["state"]) == (1, "failed"), said
+    assert "rolled back, all is as it was" in said[RSA]["detail"]
+    assert it.file.read_bytes() == before
+    assert served_certificate(it.daemon.port, NAME)
+
+
 @pytest.mark.parametrize("kind", ["apache", "nginx"])
 def test_one_that_cannot_be_asked_for_and_takes_the_service_down_goes_back(
     host: Host, tmp_path: Path, kind: str
@@ -87,11 +96,7 @@ def test_one_that_cannot_be_asked_for_and_takes_the_service_down_goes_back(
         before = it.file.read_bytes()
         it.configure(WITHOUT_LEAF)
         it.offer_rsa()
-        code, said = it.run()
-        assert (code, said[RSA]["state"]) == (1, "failed"), said
-        assert "rolled back, all is as it was" in said[RSA]["detail"]
-        assert it.file.read_bytes() == before
-        assert served_certificate(it.daemon.port, NAME)
+        assert_goes_back(it, before)
 
 
 def test_a_service_that_dies_a_moment_after_its_reload_is_seen(host: Host, tmp_path: Path) -> None:
@@ -103,11 +108,7 @@ def test_a_service_that_dies_a_moment_after_its_reload_is_seen(host: Host, tmp_p
         it.activate = ["/bin/sh", "-c", stop, "activate", *it.daemon.activate]
         it.configure()
         it.offer_rsa()
-        code, said = it.run()
-        assert (code, said[RSA]["state"]) == (1, "failed"), said
-        assert "rolled back, all is as it was" in said[RSA]["detail"]
-        assert it.file.read_bytes() == before
-        assert served_certificate(it.daemon.port, NAME)
+        assert_goes_back(it, before)
 
 
 @pytest.mark.parametrize("kind", ["apache", "nginx"])

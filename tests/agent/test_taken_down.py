@@ -113,7 +113,7 @@ def test_a_later_run_starts_it(three: ApacheVhosts, host: Host) -> None:
 
 
 def test_it_stays_down_while_its_check_fails(three: ApacheVhosts, host: Host) -> None:
-    """What the check says is told, and the memory stays; a start of ours would be in vain."""
+    """The run says why the check fails, and the memory stays; a start of ours would be in vain."""
     mended = jam(three)
     three.offer(three.names[2])
     assert host.run().code == 1

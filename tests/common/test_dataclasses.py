@@ -130,7 +130,7 @@ SAME: dict[str, Do] = {
 
 
 def outcome(do: Do, functions: ModuleType, classes: dict[str, Any]) -> str:
-    """What comes of it, or the kind of error."""
+    """The outcome, or the kind of error."""
     try:
         return repr(do(functions, classes))
     except (TypeError, ValueError, AttributeError) as error:
