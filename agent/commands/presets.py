@@ -88,6 +88,7 @@ def _document(here: _Here) -> dict[str, Any]:
         "verify": service.verify,
         "sandbox": preset.sandbox,
         "settle": service.settle,
+        "logs": service.logs,
         "probe": preset.probe,
         "keeps_connections": preset.keeps_connections,
         "key_readable_by": preset.key_readable_by or None,
@@ -117,6 +118,8 @@ def _lines(here: _Here) -> Iterator[tuple[str, str]]:
         yield "sandbox", f"{line}, which `init --system` adds to the agent's unit"
     if service.settle:
         yield "settle", f"the new certificate may take {duration_text(service.settle)} to show"
+    for command in service.logs:
+        yield "log", " ".join(command)
     yield "probe", _probe(preset)
     if preset.key_readable_by:
         yield "key", f"{preset.key_readable_by} must be able to read it"

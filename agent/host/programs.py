@@ -16,6 +16,7 @@ from common.dataclasses import dataclass
 from common.deadline import Deadline
 
 _TAIL = 800  # characters of output that an error shows
+_LONGEST_OUTPUT = 262_144  # bytes of it that are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,15 @@ class LocalPrograms:
         for command in commands:
             self._run(step, command, facts or {})
 
-    def _run(self, step: str, command: Command, facts: Mapping[str, str]) -> None:
+    def lines(self, command: Command) -> list[str]:
+        """The last lines that the *command* prints; none if it fails."""
+        try:
+            return self._run("listen", command, {}).decode("utf-8", "replace").splitlines()
+        except InstallError:
+            return []
+
+    def _run(self, step: str, command: Command, facts: Mapping[str, str]) -> bytes:
+        """Its output."""
         # A file, not a pipe: a daemon that the command starts keeps its output open, and a pipe would wait for it.
         with tempfile.TemporaryFile() as output:
             try:
@@ -59,6 +68,8 @@ class LocalPrograms:
             if process.returncode != 0:
                 why = _with_tail(_ending(process.returncode), output)
                 raise InstallError(step, f"{_shown(command)} failed", why=why)
+            output.seek(max(0, output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT))
+            return output.read()
 
 
 def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:

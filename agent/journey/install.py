@@ -9,7 +9,8 @@ two instructions (the next run calls ``settle`` first).
 The truth about a service is on its sockets: exit codes of its own tools only lead there.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
@@ -18,7 +19,6 @@ from agent.journey.leave_out import leave_out
 from agent.journey.member import (
     Life,
     Member,
-    failed_unseen,
     is_to_start,
     judge_of,
     left_alone,
@@ -27,13 +27,12 @@ from agent.journey.member import (
     services_of,
 )
 from agent.journey.ports import Tools, Turn
+from agent.journey.proving import Failures, faults, listen, named_first, prove, verify
 from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
-from agent.journey.shown import with_names
-from agent.journey.watch import watch_all
 from agent.model.certificate import Service
-from agent.model.errors import HostLost, InstallError, Stopped
+from agent.model.errors import InstallError, Stopped
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from agent.rules.evidence import Evidence, Proof, conclusion
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
 from common.dataclasses import dataclass, field, replace
@@ -41,18 +40,21 @@ from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
 _log = LateLog()
-Failures = dict[str, CertfleetError]  # by the name of the certificate
+
+_MOST_NAMED = 3  # times that a service is told without those that it names: it may be down all the while
+_ANSWER = frozenset({Proof.PROVEN, Proof.INCOMPLETE, Proof.PENDING, Proof.WRONG})  # of a service that runs
 
 
 @dataclass(slots=True)
 class Install:
     """An install under way: its journal *entry*, its *results* by name, and the services that were *told* of new files,
-    with what failed."""
+    with what failed; those that were *lost*: a socket showed less than before."""
 
     tools: Tools
     entry: JournalEntry
     results: dict[str, Result]
     told: dict[Service, list[CertfleetError]] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
 
 def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Member | None]]:
@@ -103,14 +105,19 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     tools, group = under_way.tools, members
     try:
         under_way.entry = enter(InstallState.ACTIVATING, under_way.entry, tools)
+        before = listen(members, tools)
         under_way.told |= activate(members, tools)
         under_way.entry = enter(InstallState.PROVING, under_way.entry, tools)
         evidence = prove(members, under_way.told, tools)
     except CertfleetError as failure:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []
+    under_way.lost |= {name for name, found in evidence.items() if found.is_lost or found.proof not in _ANSWER}
     failures = faults(members, evidence, under_way.told) or verify(members, under_way.told, tools)
+    tries = itertools.count()
     while failures:
+        if next(tries) < _MOST_NAMED:
+            failures = named_first(failures, members, under_way.told, before, tools)
         members, evidence = take_back(members, failures, under_way)
         failures = faults(members, evidence, {})
     if members:
@@ -121,7 +128,7 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         notes = (*result.notes, *member.losing, *member.refused_by, *left_alone(member, under_way.told))
         is_up = evidence[member.name].proof is Proof.PROVEN
         under_way.results[member.name] = replace(result, notes=notes, took_down=() if is_up else result.took_down)
-    _mark_alone(group, members, under_way)
+    _mark_refused(group, members, under_way)
     return members
 
 
@@ -212,57 +219,6 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
     return told
 
 
-def prove(
-    members: Sequence[Member], told: Mapping[Service, Sequence[CertfleetError]], tools: Tools
-) -> dict[str, Evidence]:
-    """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. Services of
-    which none could be told are not waited for."""
-    patient = any(len(failures) < max(1, len(service.activate)) for service, failures in told.items())
-    found = watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
-    return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
-
-
-def faults(
-    members: Sequence[Member], evidence: Mapping[str, Evidence], told: Mapping[Service, Sequence[CertfleetError]]
-) -> Failures:
-    """The certificates that their sockets do not show as they must, each with why.
-
-    A service that was down before, and is still, has not been made worse: the verified files stay, for it may need
-    them to start at all. So does one that shows no chain, unless its clients had a better one before. A command that
-    failed counts where the sockets cannot say more.
-    """
-    failures: Failures = {}
-    for member in members:
-        found = evidence[member.name]
-        hint = conclusion(found, member.certificate)[2]
-        commands = [error for service in member.certificate.services for error in told.get(service, ())]
-        if found.proof is Proof.WRONG:
-            what = "the service does not serve the new certificate"
-            told_wrong = InstallError("prove", what, why=with_names(found), hint=hint)
-            failures[member.name] = commands[0] if commands else told_wrong
-        elif found.proof is Proof.INCOMPLETE and _was_whole(member):
-            what = "the service does not serve the new certificate whole, as it did the one before"
-            failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
-        elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
-            failures[member.name] = commands[0]
-        elif failed := failed_unseen(member, told):
-            failures[member.name] = failed[0]
-    return failures
-
-
-def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Tools) -> Failures:
-    """Run each service's own proofs, for what no socket shows. A failure is the fault of all that concern the
-    service."""
-    failures: Failures = {}
-    for service, users in services_of(members).items():
-        if service in told:
-            try:
-                tools.programs.run("verify", service.verify)
-            except (InstallError, HostLost) as failure:
-                failures |= {user.name: failure for user in users}
-    return failures
-
-
 def take_back(
     members: list[Member], failures: Failures, under_way: Install
 ) -> tuple[list[Member], dict[str, Evidence]]:
@@ -286,21 +242,15 @@ def take_back(
     return staying, {member.name: one for member, one in zip(staying, evidence, strict=False)}
 
 
-def _was_whole(member: Member) -> bool:
-    """Did the sockets show the one before with all of its chain, and is it valid still?"""
-    was = member.turn.before.installed
-    if was is None or not was.not_before or was.not_after <= member.turn.tools.now:
-        return False
-    return judge(member.before, was.sha256, chain=was.chain).proof is Proof.PROVEN
-
-
-def _mark_alone(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
-    """A service took none of several certificates, and one of them may have taken it down: each goes alone next."""
+def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
+    """A service took none of these certificates. One of several may have taken it down: each goes alone next."""
     stays, results = {member.name for member in staying}, under_way.results
     for service, users in services_of(group).items():
-        if service in under_way.told and len(users) > 1 and stays.isdisjoint(user.name for user in users):
+        if service in under_way.told and stays.isdisjoint(user.name for user in users):
             for user in users:
-                results[user.name] = replace(results[user.name], alone=True)
+                result = results[user.name]
+                alone, ran_on = result.alone or len(users) > 1, not under_way.lost
+                results[user.name] = replace(result, alone=alone, ran_on=ran_on)
 
 
 def commit(entry: JournalEntry, tools: Tools) -> None:

@@ -5,7 +5,7 @@ Beside the check of all there is one for each bad one that the check names, and 
 of n: halving finds it, and the rest is checked before the service is told.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from agent.journey.member import Life, Member, is_to_start, life
 from agent.journey.old_files import old_files
@@ -40,7 +40,7 @@ def _at_fault(service: Service, users: Sequence[Member], trial: "_Trial", tools:
     remaining = list(users)
     passing: set[str] | None = None  # the names of users that pass together, as any part of them does
     while remaining and (complaint := trial.complaint(remaining)) is not None:
-        ordered, first = suspects_last(remaining, _texts, str(complaint))
+        ordered, first = suspects_last(remaining, lambda one: one.texts, str(complaint))
         if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):
             left[ordered[-1].name] = complaint
             remaining.remove(ordered[-1])
@@ -122,7 +122,7 @@ def _leading(ordered: Sequence[Member], passing: Collection[str]) -> int:
 
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
     """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
-    return complaint is None or not any(text in str(complaint) for text in _texts(suspect))
+    return complaint is None or not any(text in str(complaint) for text in suspect.texts)
 
 
 def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools) -> dict[str, InstallError]:
@@ -130,7 +130,7 @@ def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools)
     of them. A first certificate that is missed without, and named with it, is refused here; others wait for it."""
     awaited = _awaited(users, complaint, tools)
     said = complaint if awaited or len(users) > 1 else f"{complaint} {without}"
-    named = [user.name for user in users if user.is_first and any(path in said for path in _paths(user))]
+    named = [user.name for user in users if user.is_first and any(path in said for path in user.paths)]
     refused: InstallError
     if named:
         what = f"waits for the first certificate of {', '.join(named)}, which the service's check refuses"
@@ -153,15 +153,3 @@ def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]
         for other in others
         if any(str(file.path) in complaint and tools.files.read(file.path) is None for file in other.files)
     ]
-
-
-def _paths(member: Member) -> Iterator[str]:
-    """The files of *member*, as its service may name them."""
-    yield from map(str, member.planned)
-    yield from (str(file.path) for file in member.certificate.files)
-
-
-def _texts(member: Member) -> Iterator[str]:
-    """Those, and its key: of a certificate and a key that do not fit each other nginx names the key."""
-    yield from _paths(member)
-    yield str(member.certificate.key)

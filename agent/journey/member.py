@@ -52,6 +52,16 @@ class Member:
         return any(not file.backup for file in self.saved)
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """Its files, as its service may name them."""
+        return (*map(str, self.planned), *(str(file.path) for file in self.certificate.files))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those, and its key: of a certificate and a key that do not fit each other nginx names the key."""
+        return (*self.paths, str(self.certificate.key))
+
+    @property
     def part(self) -> Part:
         """The entry of this certificate in the journal."""
         return Part(self.name, self.due.sha256, self.saved, self.before)

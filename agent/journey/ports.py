@@ -219,6 +219,9 @@ class Programs(Protocol):
     def run(self, step: str, commands: Iterable[Command]) -> None:
         """Run each to its end, one after another. Raises InstallError, with *step* in it, at the first that fails."""
 
+    def lines(self, command: Command) -> list[str]:
+        """The last lines that it prints; none if it fails."""
+
 
 class Messages(Protocol):
     """People of this host, and their programs."""

@@ -76,8 +76,8 @@ class Service:
     *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
     what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before; *restart*
     does so where whoever starts it takes it for up. *is_up* fails where it does not run, and *has_ended* unless nobody
-    will start it again by himself. *asks*: an operator restarts it, and nobody else. *settle*: seconds that it may take
-    to show a new certificate, if more than others."""
+    will start it again by himself. *asks*: an operator restarts it, and nobody else. *logs* print the last
+    lines that it wrote there. *settle*: seconds that it may take to show a new certificate, if more than others."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
@@ -89,6 +89,7 @@ class Service:
     asks: bool = False
     is_up: tuple[Command, ...] = ()
     has_ended: tuple[Command, ...] = ()
+    logs: tuple[Command, ...] = ()
     settle: int = 0
     host: str = ""
 

@@ -104,9 +104,10 @@ class Result:
     *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told. *took_down*: its
     services, by name, that an install took down and that were not seen to run since.
 
-    The last five are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
-    that the certificate offered is not to be tried again for a while, *alone* that it then goes without others, *ended*
-    that the journal of an install may go; *notes* are to be told even where all is well.
+    The last six are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
+    that the certificate offered is not to be tried again for a while, *alone* that it then goes without others,
+    *ran_on* that its services took none of the new files and kept serving, *ended* that the journal of an install may
+    go; *notes* are to be told even where all is well.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Result:
     changed: bool = False
     at_fault: bool = False
     alone: bool = False
+    ran_on: bool = False
     ended: bool = False
     notes: tuple[str, ...] = ()
 

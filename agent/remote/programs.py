@@ -33,7 +33,15 @@ class RemotePrograms:
         for command in commands:
             self._run(step, command)
 
-    def _run(self, step: str, command: Command) -> None:
+    def lines(self, command: Command) -> list[str]:
+        """The last lines that the *command* prints; none if it fails. Raises HostLost."""
+        try:
+            return self._run("listen", command).decode("utf-8", "replace").splitlines()
+        except InstallError:
+            return []
+
+    def _run(self, step: str, command: Command) -> bytes:
+        """Its output."""
         shown = f"`{' '.join(command)}` on {self.session.name}"
         begin = time.monotonic()
         ended = self.session.execute(_SCRIPT.format(seconds=self.timeout, command=shlex.join(command)), self.timeout)
@@ -43,6 +51,7 @@ class RemotePrograms:
         if ended.code != 0:
             ending = f"exit code {ended.code}" if ended.code > 0 else "ended by a signal"
             raise InstallError(step, f"{shown} failed", why=_with_tail(ending, ended))
+        return ended.out
 
 
 def _with_tail(why: str, ended: Ended) -> str:

@@ -62,6 +62,13 @@ def asking(presence: Presence) -> tuple[Command, ...]:
     return (("service", presence.script, "status"),) if presence.script else ()
 
 
+def listening(presence: Presence, files: Sequence[str]) -> tuple[Command, ...]:
+    """The commands that print the last lines of its logs: of its unit's journal, and of its own *files*."""
+    journal = ("journalctl", "--quiet", "--no-pager", "--lines=200", "--output=short-precise")
+    unit = ((*journal, f"--unit={presence.unit}"),) if presence.unit else ()
+    return (*unit, *(("tail", "--lines=200", "--", file) for file in files))
+
+
 def asking_for_its_end(
     action: Action | tuple[Command, ...], presence: Presence, processes: Sequence[str]
 ) -> tuple[Command, ...]:

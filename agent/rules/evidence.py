@@ -40,11 +40,13 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A proof and the sentence that goes with it; *others*: the sights that show another certificate."""
+    """A proof and the sentence that goes with it; *others*: the sights that show another certificate; *is_lost*: a
+    socket shows less than before."""
 
     proof: Proof
     detail: str = ""
     others: tuple[Sight, ...] = ()
+    is_lost: bool = False
 
 
 def judge(
@@ -60,7 +62,7 @@ def judge(
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
     wrong, pending, incomplete, down, unknown = [], [], [], [], []
-    strangers: list[Sight] = []
+    strangers, gone = list[Sight](), list[Sight]()
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = _ours([sight for sight in sights if sight.target == target], {sha256})
         if target in by_hand and any(sight.sha256 != sha256 for sight in looks):
@@ -69,6 +71,7 @@ def judge(
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
         lost = _lost(looks, [sight for sight in before if sight.target == target])
         strangers += others
+        gone += lost
         wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
         wrong += [f"{_place(sight)} {_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in lost]
         incomplete += [_lacks(sight, lacking, chain) for sight in looks if (lacking := _lacking(sight, sha256, chain))]
@@ -81,7 +84,7 @@ def judge(
     found |= {Proof.DOWN: down, Proof.UNKNOWN: unknown}
     for proof, problems in found.items():
         if problems:
-            return Evidence(proof, "; ".join(problems), tuple(strangers))
+            return Evidence(proof, "; ".join(problems), tuple(strangers), is_lost=bool(gone))
     return Evidence(Proof.PROVEN)
 
 
@@ -99,7 +102,7 @@ def with_neighbours(
     if not problems:
         return found
     own = [found.detail] if found.proof is Proof.WRONG else []
-    return Evidence(Proof.WRONG, "; ".join([*own, *problems]), found.others)
+    return Evidence(Proof.WRONG, "; ".join([*own, *problems]), found.others, is_lost=True)
 
 
 def foreseen(

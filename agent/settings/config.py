@@ -73,6 +73,7 @@ class CertificateSettings(ShapesSettings):
     start: tuple[Command, ...] | None = setting(values.commands, None)
     starts_stopped: bool | None = setting(boolean, None)
     settle: int | None = setting(duration(1), None)
+    logs: tuple[str, ...] | None = setting(values.words, None)
     roots: Roots | None = setting(values.roots, None)
     window: Window | None = setting(values.window, None)
     on_install: tuple[Means, ...] | None = setting(values.means, None)

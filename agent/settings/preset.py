@@ -32,12 +32,12 @@ class Preset(ShapesSettings):
     How it is found: *programs* show that it is installed, *processes* that it runs; *units* are its names for systemd
     and init scripts. The first of each that is there counts.
 
-    What is done: *check*, *activate*, *start*, *starts_stopped*, *verify*, *settle* as in agent.toml. *activate* is an
-    action or commands; *own* are the commands for that action where neither systemd nor an init script is there, as is
-    *start*. *probe*: None has to be given in agent.toml, and () says that no socket can show it. In commands ``{name}``
-    stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}`` for its files,
-    ``{program}`` for the first program that is there; in files and probes only ``{name}`` does. *sandbox*: lines of
-    systemd.exec(5), without which the agent's unit may not run these commands.
+    What is done: *check*, *activate*, *start*, *starts_stopped*, *verify*, *settle*, *logs* as in agent.toml.
+    *activate* is an action or commands; *own* are the commands for that action where neither systemd nor an init script
+    is there, as is *start*. *probe*: None has to be given in agent.toml, and () says that no socket can show it. In
+    commands ``{name}`` stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}``
+    for its files, ``{program}`` for the first program that is there; in files and probes only ``{name}`` does.
+    *sandbox*: lines of systemd.exec(5), without which the agent's unit may not run these commands.
 
     *stapling*: by which words its configuration speaks of that; one without a certificate's word speaks of none.
     """
@@ -57,6 +57,7 @@ class Preset(ShapesSettings):
     verify: tuple[Command, ...] = setting(values.commands, ())
     sandbox: tuple[str, ...] = setting(values.words, ())
     settle: int = setting(duration(1), 0)
+    logs: tuple[str, ...] = setting(values.words, ())
     probe: tuple[str, ...] | None = setting(values.probe_texts, None)
     key_readable_by: str = setting(text, "")
     globbed: bool = setting(boolean, False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.model.certificate import ASK, Certificate, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
-from agent.rules.activation import activating, asking, asking_for_its_end, restarting, starting
+from agent.rules.activation import activating, asking, asking_for_its_end, listening, restarting, starting
 from agent.settings.preset import Preset
 from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
@@ -32,7 +32,9 @@ def uses(
     default = {name: preset_probes(own.name, preset) for name, preset in presets.items()}
     commands = (own.check, own.activate if not isinstance(own.activate, str) else None, own.verify, own.start)
     if not presets:
-        services = [_overruled(Service(""), _filled_in(own, places(own.name, own.key, files)), lambda _: ())]
+        words = places(own.name, own.key, files)
+        alone = Service("", logs=_filled(listening(Presence(), own.logs or ()), words))
+        services = [_overruled(alone, _filled_in(own, words), lambda _: ())]
     if not presets or (len(presets) > 1 and any(one is not None for one in commands)):
         probes = own.probe if own.probe is not None else tuple(chain.from_iterable(default.values()))
         return (Use(_merged(services), tuple(dict.fromkeys(probes))),)
@@ -47,6 +49,7 @@ def service_of(
     words = {**words, "program": presence.program or next(iter(preset.programs), "")}
     filled = partial(_filled, words=words)
     action = preset.activate if own is None or own.activate is None else own.activate
+    logs = preset.logs if own is None or own.logs is None else own.logs
 
     def acting(action: str) -> tuple[Command, ...]:
         return activating(action, presence, preset.units, filled(preset.own))
@@ -62,6 +65,7 @@ def service_of(
         asks=preset.activate == ASK,
         is_up=asking(presence),
         has_ended=asking_for_its_end(action, presence, preset.processes),
+        logs=filled(listening(presence, logs)),
         settle=preset.settle,
     )
     return service if own is None else _overruled(service, _filled_in(own, words), acting)
@@ -95,6 +99,7 @@ def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[s
         asks=service.asks if own.activate is None else own.activate == ASK,
         is_up=service.is_up,
         has_ended=service.has_ended,
+        logs=service.logs,
         settle=service.settle if own.settle is None else own.settle,
     )
 
@@ -115,24 +120,30 @@ def _merged(services: Sequence[Service]) -> Service:
         starts_stopped=any(service.starts_stopped for service in services),
         asks=any(service.asks for service in services),
         is_up=of_all(lambda one: one.is_up),
+        logs=of_all(lambda one: one.logs),
         settle=max(service.settle for service in services),
     )
 
 
 def shared(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """The *certificates* with one service where several speak of the same: entries may differ in how long it may take
-    and in what proves it, and it is told once for all. It gets the longest time, and every proof."""
+    """The *certificates* with one service where several speak of the same: entries may differ in how long it may take,
+    in what proves it and in its logs, and it is told once for all. It gets the longest time, and all of the others."""
     found: dict[Service, Service] = {}
     for service in chain.from_iterable(one.services for one in certificates):
-        same = replace(service, settle=0, verify=())
-        known = found.setdefault(same, same)
+        known = found.setdefault(_itself(service), service)
         verify = tuple(dict.fromkeys((*known.verify, *service.verify)))
-        found[same] = replace(same, settle=max(known.settle, service.settle), verify=verify)
+        logs = tuple(dict.fromkeys((*known.logs, *service.logs)))
+        found[_itself(service)] = replace(known, settle=max(known.settle, service.settle), verify=verify, logs=logs)
 
     def with_shared(use: Use) -> Use:
-        return replace(use, service=found[replace(use.service, settle=0, verify=())])
+        return replace(use, service=found[_itself(use.service)])
 
     return tuple(replace(one, uses=tuple(map(with_shared, one.uses))) for one in certificates)
+
+
+def _itself(service: Service) -> Service:
+    """The service without the facts in which entries for it may differ."""
+    return replace(service, settle=0, verify=(), logs=())
 
 
 def places(name: str, key: "Path", files: Sequence[TargetFile]) -> dict[str, str]:

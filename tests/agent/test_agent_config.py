@@ -63,7 +63,8 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     assert one.files[0].parts == ("certificate", "chain")
     (service,) = one.services
     start = (("nginx",),)
-    told = Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start)
+    logs = (("tail", "--lines=200", "--", "/var/log/nginx/error.log"),)
+    told = Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start, logs=logs)
     assert service == dataclasses.replace(told, has_ended=service.has_ended)
     assert [probe.text for probe in one.probes] == ["https://www.example.com"]
     assert one.names == frozenset({"www.example.com"})
@@ -102,7 +103,8 @@ def test_what_the_user_says_replaces_the_preset() -> None:
     """Own commands, own files, own probes."""
     (one,) = certificates(
         ENTRY
-        + 'service = "nginx"\ncheck = []\nactivate = [["a", "b"], ["c"]]\nprobe = []\n[certificate.files]\nchain = "/c"'
+        + 'service = "nginx"\ncheck = []\nactivate = [["a", "b"], ["c"]]\nprobe = []\nlogs = []\n'
+        + '[certificate.files]\nchain = "/c"'
     )
     start = (("nginx",),)
     assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)), start=start, restart=start)),)

@@ -206,9 +206,9 @@ def test_one_that_is_not_shown(five: Vhosts, host: Host, nginx: Nginx) -> None:
     assert host.leftovers() == []
 
 
-def test_a_service_that_goes_down(five: Vhosts, host: Host, nginx: Nginx, tmp_path: Path) -> None:
-    """It dies of the reload: everything goes back. The next time they go alone, and the first that fails ends the
-    trials of this run."""
+def test_a_service_that_takes_nothing(five: Vhosts, host: Host, nginx: Nginx, tmp_path: Path) -> None:
+    """It cannot be told, and runs on: everything goes back, and two halves show that none is at fault alone. The next
+    time they go alone, and the first that fails ends the trials of this run."""
     before = {name: five.file(name).read_bytes() for name in five.names}
     for name in five.names:
         five.configure(name, activate=five.counted("activate", ["false"]))
@@ -218,7 +218,8 @@ def test_a_service_that_goes_down(five: Vhosts, host: Host, nginx: Nginx, tmp_pa
     done = host.run()
     assert set(states(done).values()) == {"failed"}
     assert {name: five.file(name).read_bytes() for name in five.names} == before
-    assert five.commands() == ["check", "activate", "activate"]
+    assert five.commands() == ["check", "activate", "activate"] * 3
+    assert host.leftovers() == []
     done = host.run("--retry")
     assert set(states(done).values()) == {"failed"}
     assert five.commands() == ["check", "activate", "activate"]

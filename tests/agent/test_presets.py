@@ -207,16 +207,18 @@ def test_a_socket_that_systemd_gave_up_listens_again() -> None:
 
 
 def test_entries_that_differ_in_time_and_proof_have_one_service(tmp_path: Path) -> None:
-    """It is told once for all: with the longest time of any, and every proof. Another command makes another service."""
-    more = ("", 'settle = "2m"\nverify = ["a"]\n', 'verify = [["b"], ["a"]]\n', 'activate = ["other"]\n')
+    """It is told once for all: with the longest time of any, every proof and every log. Another command makes another
+    service."""
+    more = ("logs = []\n", 'settle = "2m"\nverify = ["a"]\nlogs = "/{0}.log"\n', 'verify = [["b"], ["a"]]\nlogs = []\n')
+    more += ('activate = ["other"]\n',)
     entry = '[[certificate]]\nname = "{0}.test"\nkey = "/k"\nservice = "nginx"\n{1}'
     entry += '[certificate.files]\nfullchain = "/{0}"\n'
     file = tmp_path / "agent.toml"
-    entries = (entry.format(number, one) for number, one in enumerate(more))
+    entries = (entry.format(number, one.replace("{0}", str(number))) for number, one in enumerate(more))
     file.write_text(f'[source]\nurl = "sqlite:///x"\n{"".join(entries)}')
     first, second, third, other = (one.services[0] for one in load_settings(file)[1])
     assert first == second == third
-    assert (first.settle, first.verify) == (120, words("a", "b"))
+    assert (first.settle, first.verify, first.logs) == (120, words("a", "b"), words("tail --lines=200 -- /1.log"))
     assert other != first
     assert (other.settle, other.verify) == (0, ())
 
@@ -229,6 +231,16 @@ def test_the_operator_says_reload_or_restart() -> None:
     signal = "systemctl kill --kill-who=main --signal=SIGUSR2 nginx"
     assert service(text + '"SIGUSR2"', nginx=unit).activate == words(signal)
     assert service(text + '["a", "b"]', nginx=unit).activate == words("a b")
+
+
+def test_where_a_service_says_what_it_does_not_take() -> None:
+    """The journal of its unit, where it has one, and its own files; one of agent.toml takes the place of these."""
+    unit = Presence("nginx", "nginx", "nginx")
+    journal, *files = service('service = "nginx"', nginx=unit).logs
+    assert (journal[0], journal[-1]) == ("journalctl", "--unit=nginx")
+    assert files == list(words("tail --lines=200 -- /var/log/nginx/error.log"))
+    own = service('service = "nginx"\nlogs = ["/var/log/{name}.log", "/b"]', nginx=unit).logs
+    assert own == (journal, *words("tail --lines=200 -- /var/log/www.example.com.log", "tail --lines=200 -- /b"))
 
 
 def test_every_key_overrules_its_own_alone() -> None:

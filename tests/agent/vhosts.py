@@ -30,7 +30,7 @@ class Vhosts:
     """*count* names on *daemon*, an nginx, in front of which *host* has placeholders."""
 
     def __init__(self, host: Host, daemon: Daemon, count: int, *, own_keys: bool = False) -> None:
-        self.host, self.daemon = host, daemon
+        self.host, self.daemon, self.logs = host, daemon, list[str]()
         self.names = [f"v{number:03d}.example.test" for number in range(count)]
         self.log = host.folder / "commands"
         self._script = host.folder / "counted"
@@ -80,7 +80,7 @@ class Vhosts:
         """One entry of agent.toml; *files* in place of those that the daemon reads."""
         probe = f"https://{name}:{self.daemon.port}?connect={LOOPBACK}"
         self._entries[name] = (
-            f'[[certificate]]\nname = "{name}"\nkey = "{self.key(name)}"\nprobe = {json.dumps(probe)}\n'
+            f'name = "{name}"\nkey = "{self.key(name)}"\nprobe = {json.dumps(probe)}\n'
             f"check = {json.dumps(self.counted('check', self.daemon.check))}\n"
             f"activate = {json.dumps(activate or self.counted('activate', self.daemon.activate))}\n"
             f"{files or self.files(name)}\n"
@@ -96,7 +96,7 @@ class Vhosts:
         host.config.write_text(
             f'state_dir = "{host.state_dir}"\ncommand_timeout = "20s"\nprobe_timeout = "{probe_timeout}"\n'
             f'[source]\nurl = "sqlite:///{host.database}"\n[trust]\nroots = "{host.roots}"\n'
-            + "".join(self._entries.values())
+            + "".join(f"[[certificate]]\nlogs = {json.dumps(self.logs)}\n{entry}" for entry in self._entries.values())
         )
 
     def offer(self, *names: str) -> dict[str, Issued]:

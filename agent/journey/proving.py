@@ -1,0 +1,109 @@
+"""After a service was told of new files: what its sockets, its commands, its log and its own proofs say of each."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.journey.member import Member, failed_unseen, judge_of, services_of
+from agent.journey.ports import Tools
+from agent.journey.shown import with_names
+from agent.journey.watch import watch_all
+from agent.model.certificate import Service
+from agent.model.errors import HostLost, InstallError
+from agent.rules.blame_in_logs import named_in, new_lines
+from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from common.errors import CertfleetError
+
+Failures = dict[str, CertfleetError]  # by the name of the certificate
+Told = Mapping[Service, Sequence[CertfleetError]]  # with what failed
+Said = Mapping[Service, Sequence[str]]  # the last lines of its logs
+
+
+def prove(members: Sequence[Member], told: Told, tools: Tools) -> dict[str, Evidence]:
+    """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. Services of
+    which none could be told are not waited for."""
+    patient = any(len(failures) < max(1, len(service.activate)) for service, failures in told.items())
+    found = watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
+    return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
+
+
+def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: Told) -> Failures:
+    """The certificates that their sockets do not show as they must, each with why.
+
+    A service that was down before, and is still, has not been made worse: the verified files stay, for it may need
+    them to start at all. So does one that shows no chain, unless its clients had a better one before. A command that
+    failed counts where the sockets cannot say more.
+    """
+    failures: Failures = {}
+    for member in members:
+        found = evidence[member.name]
+        hint = conclusion(found, member.certificate)[2]
+        commands = [error for service in member.certificate.services for error in told.get(service, ())]
+        if found.proof is Proof.WRONG:
+            what = "the service does not serve the new certificate"
+            hint = (found.is_lost and _where_it_says_why(member)) or hint
+            told_wrong = InstallError("prove", what, why=with_names(found), hint=hint)
+            failures[member.name] = commands[0] if commands else told_wrong
+        elif found.proof is Proof.INCOMPLETE and _was_whole(member):
+            what = "the service does not serve the new certificate whole, as it did the one before"
+            failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
+        elif found.proof in {Proof.NOTHING_TO_ASK, Proof.UNKNOWN} and commands:
+            failures[member.name] = commands[0]
+        elif failed := failed_unseen(member, told):
+            failures[member.name] = failed[0]
+    return failures
+
+
+def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Tools) -> Failures:
+    """Run each service's own proofs, for what no socket shows. A failure is the fault of all that concern the
+    service."""
+    failures: Failures = {}
+    for service, users in services_of(members).items():
+        if service in told:
+            try:
+                tools.programs.run("verify", service.verify)
+            except (InstallError, HostLost) as failure:
+                failures |= {user.name: failure for user in users}
+    return failures
+
+
+def listen(members: Sequence[Member], tools: Tools) -> Said:
+    """The last lines in the logs of their services."""
+    return {
+        service: [line for command in service.logs for line in tools.programs.lines(command)]
+        for service in services_of(members)
+    }
+
+
+def named_first(failures: Failures, members: Sequence[Member], told: Told, before: Said, tools: Tools) -> Failures:
+    """Those of the *failures* whose files a service names in its log, since that was as *before*, or in what a command
+    of it said; with its words. All of them where it names none: any may be at fault."""
+    failed = [member for member in members if member.name in failures]
+    try:
+        now = listen(failed, tools) if failures else {}
+    except HostLost:
+        return failures
+    lines = [line for service, some in now.items() for line in new_lines(before.get(service, ()), some)]
+    lines += [str(error) for service in now for error in told.get(service, ())]
+    found = named_in(lines, {member.name: member.texts for member in failed})
+    named = {name: _in_its_words(failures[name], words) for name, words in found.items()}
+    return named or failures
+
+
+def _in_its_words(failure: CertfleetError, words: str) -> CertfleetError:
+    if words in str(failure) or str(failure) in words:
+        return failure
+    step = failure.step if isinstance(failure, InstallError) else "prove"
+    return InstallError(step, failure.what, why=f"{failure.why}; its log says: {words}", hint=failure.hint)
+
+
+def _where_it_says_why(member: Member) -> str:
+    """A hint that names its logs; "" where none is known."""
+    commands = [" ".join(command) for service in member.certificate.services for command in service.logs]
+    return f"see why in its log: {'; '.join(commands)}" if commands else ""
+
+
+def _was_whole(member: Member) -> bool:
+    """Did the sockets show the one before with all of its chain, and is it valid still?"""
+    was = member.turn.before.installed
+    if was is None or not was.not_before or was.not_after <= member.turn.tools.now:
+        return False
+    return judge(member.before, was.sha256, chain=was.chain).proof is Proof.PROVEN

@@ -1,0 +1,37 @@
+"""The lines that a service adds to its log at a reload, and whose certificate they name."""
+
+import pytest
+
+from agent.rules.blame_in_logs import named_in, new_lines
+
+APACHE = [
+    "[ssl:emerg] [pid 7] AH02562: Failed to configure certificate b:443:0 (with chain), check /tls/b.pem",
+    "[ssl:emerg] [pid 7] SSL Library Error: error:0A00018F:SSL routines::ee key too small",
+    "[core:error] [client 192.0.2.1] GET /?token=secret",
+]
+TEXTS = {"a": ["/tls/a.pem", "/tls/key.pem"], "b": ["/tls/b.pem", "/tls/key.pem"]}
+
+
+def test_lines_that_were_there_before_are_not_new() -> None:
+    assert new_lines(["one", "two"], ["two", "three", "two", "four"]) == ["three", "four"]
+
+
+def test_the_one_is_quoted_with_its_reason_and_without_what_clients_did() -> None:
+    assert named_in(APACHE, TEXTS) == {"b": " | ".join(APACHE[:2])}
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ([], set()),
+        (["nothing of it"], set()),
+        (['cannot load certificate key "/tls/key.pem"'], {"a", "b"}),  # all have it: nobody is told apart
+        (["check /tls/a.pem", "check /tls/b.pem"], {"a", "b"}),
+    ],
+)
+def test_who_is_named(lines: list[str], named: set[str]) -> None:
+    assert set(named_in(lines, TEXTS)) == named
+
+
+def test_a_quotation_is_bounded() -> None:
+    assert len(named_in([f"check /tls/a.pem {'x' * 10_000}"], TEXTS)["a"]) == 400
