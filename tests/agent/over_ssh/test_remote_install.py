@@ -88,11 +88,15 @@ def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first:
 
 @BOTH
 def test_a_service_that_keeps_the_old_one(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """Its reload says yes and its socket no: it goes back."""
-    probe = [f"https://127.0.0.1:{nginx.port}"]
-    site.configure(check=nginx.check, activate=["true"], probe=probe, probe_timeout="1s")
+    """Its reload says yes and its socket no: it goes back, and the reason is what the reload wrote into its log."""
+    probe, log = [f"https://127.0.0.1:{nginx.port}"], host.folder / "service.log"
+    log.write_text(f"yesterday: cannot read {host.fullchain}\n")
+    activate = ["sh", "-c", f"echo cannot load {host.fullchain} >> {log}"]
+    files = f'logs = "{log}"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    site.configure(check=nginx.check, activate=activate, probe=probe, probe_timeout="1s", files=files)
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed")
+    assert f"its log says: cannot load {host.fullchain}; rolled back" in done.err
     assert "rolled back, all is as it was" in done.err
     assert is_as_before(host, nginx, first)
 
