@@ -209,8 +209,12 @@ def test_a_socket_that_systemd_gave_up_listens_again() -> None:
 def test_entries_that_differ_in_time_and_proof_have_one_service(tmp_path: Path) -> None:
     """It is told once for all: with the longest time of any, every proof and every log. Another command makes another
     service."""
-    more = ("logs = []\n", 'settle = "2m"\nverify = ["a"]\nlogs = "/{0}.log"\n', 'verify = [["b"], ["a"]]\nlogs = []\n')
-    more += ('activate = ["other"]\n',)
+    more = [
+        "logs = []\n",
+        'settle = "2m"\nverify = ["a"]\nlogs = "/{0}.log"\n',
+        'verify = [["b"], ["a"]]\nlogs = []\n',
+        'activate = ["other"]\n',
+    ]
     entry = '[[certificate]]\nname = "{0}.test"\nkey = "/k"\nservice = "nginx"\n{1}'
     entry += '[certificate.files]\nfullchain = "/{0}"\n'
     file = tmp_path / "agent.toml"
