@@ -10,7 +10,7 @@ The truth about a service is on its sockets: exit codes of its own tools only le
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
@@ -48,13 +48,13 @@ _ANSWER = frozenset({Proof.PROVEN, Proof.INCOMPLETE, Proof.PENDING, Proof.WRONG}
 @dataclass(slots=True)
 class Install:
     """An install under way: its journal *entry*, its *results* by name, and the services that were *told* of new files,
-    with what failed; those that were *lost*: a socket showed less than before."""
+    with what failed; the *evidence* on each member when they had been told."""
 
     tools: Tools
     entry: JournalEntry
     results: dict[str, Result]
     told: dict[Service, list[CertfleetError]] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
 
 
 def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Member | None]]:
@@ -108,11 +108,10 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         before = listen(members, tools)
         under_way.told |= activate(members, tools)
         under_way.entry = enter(InstallState.PROVING, under_way.entry, tools)
-        evidence = prove(members, under_way.told, tools)
+        evidence = under_way.evidence = prove(members, under_way.told, tools)
     except CertfleetError as failure:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []
-    under_way.lost |= {name for name, found in evidence.items() if found.is_lost or found.proof not in _ANSWER}
     failures = faults(members, evidence, under_way.told) or verify(members, under_way.told, tools)
     tries = itertools.count()
     while failures:
@@ -245,12 +244,22 @@ def take_back(
 def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
     """A service took none of these certificates. One of several may have taken it down: each goes alone next."""
     stays, results = {member.name for member in staying}, under_way.results
-    for service, users in services_of(group).items():
-        if service in under_way.told and stays.isdisjoint(user.name for user in users):
-            for user in users:
-                result = results[user.name]
-                alone, ran_on = result.alone or len(users) > 1, not under_way.lost
-                results[user.name] = replace(result, alone=alone, ran_on=ran_on)
+    refused = {
+        service: users
+        for service, users in services_of(group).items()
+        if service in under_way.told and stays.isdisjoint(user.name for user in users)
+    }
+    down = {service for service, users in refused.items() if not _runs_on(users, under_way.evidence)}
+    for users in refused.values():
+        for user in users:
+            result, ran_on = results[user.name], down.isdisjoint(user.certificate.services)
+            results[user.name] = replace(result, alone=result.alone or len(users) > 1, ran_on=ran_on)
+
+
+def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
+    """Do the sockets of *users* of one service show that it runs, and none of them less than before?"""
+    found = [evidence[user.name] for user in users if user.name in evidence]
+    return any(one.proof in _ANSWER for one in found) and not any(one.is_lost for one in found)
 
 
 def commit(entry: JournalEntry, tools: Tools) -> None:

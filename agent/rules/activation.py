@@ -63,10 +63,11 @@ def asking(presence: Presence) -> tuple[Command, ...]:
 
 
 def listening(presence: Presence, files: Sequence[str]) -> tuple[Command, ...]:
-    """The commands that print the last lines of its logs: of its unit's journal, and of its own *files*."""
-    journal = ("journalctl", "--quiet", "--no-pager", "--lines=200", "--output=short-precise")
-    unit = ((*journal, f"--unit={presence.unit}"),) if presence.unit else ()
-    return (*unit, *(("tail", "--lines=200", "--", file) for file in files))
+    """The commands that print the last lines of its logs: of the journal of its unit, and of those for which that
+    stands, as postfix.service does for postfix@-.service; and of its own *files*."""
+    journal = ("journalctl", "--quiet", "--no-pager", "--lines=1000", "--output=short-precise")
+    unit = ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
+    return (*unit, *(("tail", "--lines=1000", "--", file) for file in files))
 
 
 def asking_for_its_end(

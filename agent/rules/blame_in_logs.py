@@ -1,6 +1,6 @@
 """Which of several new certificates the log of a service names, where the service takes none of them. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
 _LONGEST = 400  # characters that are quoted
@@ -12,16 +12,17 @@ def new_lines(before: Collection[str], now: Sequence[str]) -> list[str]:
     return [line for line in now if line not in known]
 
 
-def named_in(lines: Sequence[str], texts: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """The names of those of which the *lines* have one of the *texts*, as the path of a file; each with the first such
-    line, and OpenSSL's errors right behind it. Others may be about clients, and are not quoted."""
-    found = {}
-    for name, own in texts.items():
-        wanted = tuple(own)
-        place = next((number for number, line in enumerate(lines) if any(text in line for text in wanted)), None)
-        if place is not None:
-            words = [lines[place], *takewhile(_is_of_openssl, lines[place + 1 :])]
-            found[name] = " | ".join(map(str.strip, words))[:_LONGEST]
+def named_in(lines: Sequence[str], texts: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """The names of those of which a line has one of the *texts*, as the path of a file; where several share that text,
+    as one key, those of which it has the most. Each with its first line, and OpenSSL's errors right behind that: other
+    lines may be about clients, and are not quoted."""
+    found: dict[str, str] = {}
+    for place, line in enumerate(lines):
+        counts = {name: sum(text in line for text in set(own)) for name, own in texts.items()}
+        most = max(counts.values(), default=0)
+        for name in (name for name, count in counts.items() if 0 < count == most):
+            words = [line, *takewhile(_is_of_openssl, lines[place + 1 :])]
+            found.setdefault(name, " | ".join(map(str.strip, words))[:_LONGEST])
     return found
 
 

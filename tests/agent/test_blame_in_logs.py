@@ -26,6 +26,7 @@ def test_the_one_is_quoted_with_its_reason_and_without_what_clients_did() -> Non
         ([], set()),
         (["nothing of it"], set()),
         (['cannot load certificate key "/tls/key.pem"'], {"a", "b"}),  # all have it: nobody is told apart
+        (["/tls/b.pem and /tls/key.pem do not match"], {"b"}),
         (["check /tls/a.pem", "check /tls/b.pem"], {"a", "b"}),
     ],
 )

@@ -16,6 +16,7 @@ FAULTS = {
     "together": "Three certificates of the service are due in one run.",
     "stopped": "Somebody has stopped the service.",
     "refused": "The new file is one that the service cannot use.",
+    "one of three": "Three certificates of the service are due, and one is one that the service cannot use.",
     "dies": "The service ends when it is told; one that systemd reloads also a moment after.",
     "keeps": "The service is told, says that all is well, and goes on with the old one.",
     "silent": "The service is told, takes connections, and does not answer.",

@@ -175,6 +175,28 @@ def test_one_that_its_daemon_refuses(drill: Drill) -> None:
     drill.saw(f"failed: {told_words(times)}" if unchecked else f"failed at its check, which names {named}: not told")
 
 
+@pytest.mark.drill
+@pytest.mark.fault("one of three")
+def test_one_of_three_is_refused(drill: Drill) -> None:
+    """The same, beside two that are good: these are installed in the same run, unless the daemon goes down with the bad
+    one and does not say with which."""
+    before, told = drill.live(), drill.told()
+    for name in (NAME, *OTHERS):
+        drill.offer(name, drill.csr_of(name))
+    drill.configure(
+        drill.daemon.misshapen or f'[certificate.files]\nchain = "{drill.daemon.live}"\n', "3s", others=True
+    )
+    done = drill.run(well=False)
+    states = {one["name"]: one["state"] for one in done.json["certificates"]}
+    assert states[NAME] == "failed", done.out
+    assert drill.live() == before
+    assert drill.shows(drill.present)
+    good = {states[name] for name in OTHERS}
+    assert good == {"unprovable"} or (drill.daemon.unchecked and good == {"failed"}), done.out
+    installed = "the others are installed" if good == {"unprovable"} else "the others go back too"
+    drill.saw(f"{installed}: {told_words(drill.told() - told)}")
+
+
 Fault = Callable[[Drill], AbstractContextManager[None]]
 
 
