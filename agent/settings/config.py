@@ -76,8 +76,8 @@ class CertificateSettings(ShapesSettings):
     logs: tuple[str, ...] | None = setting(values.words, None)
     roots: Roots | None = setting(values.roots, None)
     window: Window | None = setting(values.window, None)
-    on_install: tuple[Means, ...] | None = setting(values.means, None)
-    on_failure: tuple[Means, ...] | None = setting(values.means, None)
+    on_install: tuple[Means, ...] | None = setting(values.on_install, None)
+    on_failure: tuple[Means, ...] | None = setting(values.on_failure, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class AgentSettings:
     ssh_key_file: Path | None = setting(optional_path, None)
     ssh_host_keys: Path | None = setting(optional_path, None)
     keep: int = setting(integer(0, 100), 3)
-    on_install: tuple[Means, ...] = setting(values.means, ())
-    on_failure: tuple[Means, ...] = setting(values.means, ())
+    on_install: tuple[Means, ...] = setting(values.on_install, ())
+    on_failure: tuple[Means, ...] = setting(values.on_failure, ())
     reboot_delay: int = setting(duration(60), 300)
     notify: MailSettings = section(MailSettings)
     source: SourceSettings = section(SourceSettings)
@@ -143,6 +143,10 @@ class _Filling:
 
 
 def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _Filling) -> Certificate:
+    on_install = agent.on_install if settings.on_install is None else settings.on_install
+    filling.found(_ask_faults(settings, on_install))
+    if ASK in on_install:
+        settings = replace(settings, activate=ASK)
     presets: dict[str, Preset] = {}
     for service in settings.service:
         preset = filling.presets.load(service)
@@ -166,7 +170,7 @@ def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _
         roots=settings.roots or agent.trust.roots,
         issuer_key=agent.trust.issuer_key,
         window=settings.window,
-        on_install=agent.on_install if settings.on_install is None else settings.on_install,
+        on_install=tuple(one for one in on_install if one != ASK),
         on_failure=agent.on_failure if settings.on_failure is None else settings.on_failure,
         host=_host(settings, agent, filling),
     )
@@ -213,6 +217,14 @@ def _command_faults(
         yield ".activate", f"{settings.activate!r} needs a service whose preset names units; write commands"
     for place in unfilled(settings, presets.values(), places(settings.name, settings.key, files)):
         yield ".files", f"a command of the preset needs the file {place}: name one, or write commands of your own"
+
+
+def _ask_faults(settings: CertificateSettings, on_install: tuple[Means, ...]) -> Iterator[tuple[str, str]]:
+    asks = ASK in on_install
+    if asks and settings.activate not in (None, ASK):
+        yield ".activate", 'on_install says "ask", so a person restarts the service: leave one of the two out'
+    if "reboot" in on_install and (asks or settings.activate == ASK):
+        yield ".on_install", 'cannot hold "reboot" where a person is asked to restart the service'
 
 
 def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -> Iterator[tuple[str, str]]:

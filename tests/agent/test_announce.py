@@ -157,8 +157,12 @@ def test_a_reboot_is_asked_for_once(told: Told, host: Host, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        ('on_install = "sms"', "must list syslog, email, reboot or commands"),
-        ('on_install = [["true"], []]', "must list syslog, email, reboot or commands"),
+        ('on_install = "sms"', "must list syslog, email, reboot, ask or commands"),
+        ('on_install = [["true"], []]', "must list syslog, email, reboot, ask or commands"),
+        ('on_failure = "sms"', "must list syslog, email, reboot or commands"),
+        ('on_install = "ask"', 'on_install says "ask", so a person restarts the service'),
+        ('on_install = ["ask", "reboot"]', 'cannot hold "reboot" where a person is asked'),
+        ('on_failure = ["email", "ask"]', "after a failure the old files are back"),
         ('on_failure = "email"', "must name somebody"),
         ('reboot_delay = "1s"', "reboot_delay"),
     ],
