@@ -68,6 +68,11 @@ class TargetFile:
     def holds_key(self) -> bool:
         return "key" in self.parts
 
+    @property
+    def begins_with_chain(self) -> bool:
+        """Does the chain stand before the certificate?"""
+        return [part for part in self.parts if part != "key"] == ["chain", "certificate"]
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

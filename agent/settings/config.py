@@ -237,9 +237,6 @@ def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -
     if settings.host is not None:
         for file in (file for file in files if file.holds_key):
             yield ".host", f"the key stays on its host: {file.path}, which holds it too, cannot be written from here"
-    for index, one in enumerate(settings.combined):
-        if "certificate" in one.parts and "chain" in one.parts[: one.parts.index("certificate")]:
-            yield f".combined[{index}].parts", "the certificate must stand before its chain"
 
 
 def _clashes(certificates: tuple[Certificate, ...]) -> Iterator[Finding]:

@@ -140,4 +140,6 @@ def parts(value: Any) -> tuple[str, ...]:
     unknown = [part for part in found if part not in PARTS]
     if unknown or not found:
         raise ValueError(f"must list one or more of {', '.join(PARTS)}, not {shown(value)}")
+    if len(set(found)) < len(found):
+        raise ValueError(f"must list each part once, not {shown(value)}")
     return found
