@@ -34,8 +34,6 @@ from common.errors import ConfigError, Finding
 from common.mail_settings import MailSettings
 from common.probe.target import ProbeTarget
 
-DEFAULT_FILE = "/etc/certfleet/agent.toml"
-
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
