@@ -66,11 +66,12 @@ def test_what_a_person_went_back_from(host: Host, nginx: Nginx) -> None:
     assert host.run().code == 0
     shutil.copy(host.database, f"{host.database}.backup")
     assert host.agent("rollback", host.name).code == 0
-    offered(host, 0.5)
     restore(host)
-    done = host.run()
-    assert (state(done), done.certificate["changed"]) == ((0, "installed"), False)
-    assert nginx.served() == older.certificate
+    for _ in range(2):
+        done = host.run()
+        assert (state(done), done.certificate["changed"]) == ((0, "installed"), False)
+        assert nginx.served() == older.certificate
+        host.sql("UPDATE certs SET ts_last_update = ts_last_update + 1")  # as one who puts its statement right
     reissued = offered(host, 0)
     assert state(host.run()) == (0, "installed")
     assert nginx.served() == reissued.certificate
