@@ -8,6 +8,7 @@ import pytest
 
 from tests.agent.host import Host, sha256
 from tests.agent.test_announce import Told, a_day_passes
+from tests.agent.vhosts import Vhosts
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -98,3 +99,26 @@ def test_a_check_that_refuses_still_counts(host: Host, nginx: Nginx, first: Issu
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed")
     assert host.fullchain.read_bytes() == first.fullchain_pem
+
+
+def test_another_one_of_the_service_is_told(host: Host, nginx: Nginx) -> None:
+    """It keeps its own word: its reload shows the pending one too, which the next run finds."""
+    vhosts = Vhosts(host, nginx, 2)
+    vhosts.write()
+    vhosts.offer()
+    assert host.run().code == 0
+    asking, other = vhosts.names
+    text = host.config.read_text()
+    host.config.write_text(re.sub("(?m)^activate = .*", BY_ON_INSTALL, text, count=1))
+    assert host.run().code == 0
+    vhosts.commands()
+    newer = vhosts.offer(asking)
+    assert host.run().code == 1
+    assert vhosts.commands() == ["check"]
+    newer |= vhosts.offer(other)
+    assert host.run().code == 1
+    assert vhosts.commands() == ["check", "activate"]
+    expected = {name: one.certificate for name, one in newer.items()}
+    wait_until(lambda: all(vhosts.served() == expected for _ in range(20)), "the old workers have gone")
+    assert host.run().code == 0
+    assert vhosts.commands() == []
