@@ -45,7 +45,8 @@ soak:
 drill:
 	@.ci/packages drill
 	@.ci/venv
-	@CERTFLEET_DRILL=1 MINUTES=180 .ci/pytest -m '' tests/drill/test_drill.py tests/drill/test_esxi.py tests/drill/test_honest.py
+	@CERTFLEET_DRILL=1 MINUTES=180 .ci/pytest -m '' tests/drill/test_drill.py tests/drill/test_esxi.py tests/drill/test_honest.py \
+		tests/common/test_probe_nntp.py
 	@.venv/bin/python -m tests.drill.page
 	@.ci/pytest tests/drill/test_services_page.py
 

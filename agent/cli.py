@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agent.settings.places import usual_file
 from common.command_line import CommandLine, Handler, add_nagios, add_probe
 from common.egress import FORMATS
 
@@ -27,7 +28,7 @@ def _later(module: str, function: str) -> Handler:
 
 def build() -> CommandLine:
     """The whole command line."""
-    line = CommandLine("certfleet-agent", "Keeps the certificates of this host fresh.", "/etc/certfleet/agent.toml")
+    line = CommandLine("certfleet-agent", "Keeps the certificates of this host fresh.", usual_file())
     _init(line)
     _request(line)
     _run(line)

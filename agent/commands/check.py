@@ -14,6 +14,7 @@ from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
 from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
+from agent.journey.stopped import refusals
 from agent.journey.take import objection
 from agent.model.certificate import Certificate
 from agent.model.line import BAD, OK, WARN, Line
@@ -51,6 +52,7 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
     lines += (one for certificate in _told(certificates, "looks at") for one in _examined(certificate, tools))
+    lines += refusals([Turn(one, tools.state.record(one.name), tools.on(None)) for one in here])
     PROGRESS.tell("looks at stapling")
     lines += stapling_lines(settings, arguments.config)
     lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)

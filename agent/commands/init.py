@@ -15,7 +15,8 @@ from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
 from agent.host.presence import presence, running
 from agent.model.certificate import file_stem
-from agent.settings.config import DEFAULT_FILE, AgentSettings, SourceSettings, TrustSettings, load_settings, settings_in
+from agent.settings.config import AgentSettings, SourceSettings, TrustSettings, load_settings, settings_in
+from agent.settings.places import DEFAULT_FILE, ROOTS_FILE
 from agent.settings.preset import Preset, Presets
 from agent.settings.values import issuer_key
 from agent.source.open import open_source
@@ -31,7 +32,6 @@ from common.system import enable, install_units, link, program, require_root
 T = TypeVar("T")
 _STATE_DIR = "/var/lib/certfleet-agent"
 _SOURCE = "mysql://agent-NAME@db.example.com/certfleet"
-_OWN = "/etc/certfleet-agent/agent.toml"  # where /etc/certfleet is the issuer's
 
 _HEAD = """\
 # agent.toml: which certificates this host takes, from where, and what is done with them.
@@ -63,6 +63,7 @@ def init(arguments: argparse.Namespace) -> int:
     host. An agent.toml that exists is kept: the entries of further NAMEs are printed, and with --system appended."""
     started = _started() if arguments.system else None
     names = [name_in(name) for name in arguments.name]
+    arguments.config = _place(arguments.config)
     if os.path.lexists(arguments.config):
         _extend(arguments, names, append=started is not None)
     else:
@@ -72,6 +73,14 @@ def init(arguments: argparse.Namespace) -> int:
     if started is not None:
         _set_up(started, names, arguments)
     return 0
+
+
+def _place(config: Path) -> Path:
+    """The agent.toml to write: in a folder of root's own, where the usual one is another user's."""
+    if config != Path(DEFAULT_FILE) or os.path.lexists(config) or not (director := who_directs_root(config)):
+        return config
+    say(f"{director} could make root run any command by {config}: it goes to {ROOTS_FILE}")
+    return Path(ROOTS_FILE)
 
 
 def _started() -> Path:
@@ -161,7 +170,7 @@ def _require_roots_own(config: Path) -> None:
     """Raises RefusedError where somebody besides root can edit *config*."""
     if director := who_directs_root(config):
         words = f"{director} could make root run any command by {config.name}"
-        raise RefusedError(words, hint=f"choose a folder of root's own: `certfleet-agent --config {_OWN} init …`")
+        raise RefusedError(words, hint=f"keep it in a folder of root's own: {ROOTS_FILE} is found without --config")
 
 
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:

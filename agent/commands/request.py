@@ -14,7 +14,8 @@ from agent.journey.ports import Turn
 from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
 from agent.model.certificate import Certificate, file_stem
-from agent.settings.config import DEFAULT_FILE, load_settings
+from agent.settings.config import load_settings
+from agent.settings.places import DEFAULT_FILE
 from common.command_line import report
 from common.errors import UsageError
 from common.files import locked

@@ -14,6 +14,7 @@ from agent.model.certificate import Certificate
 from agent.model.errors import Stopped
 from agent.model.result import Result
 from agent.settings.config import AgentSettings, load_settings
+from agent.settings.places import ROOTS_FILE
 from common.command_line import complain, report
 from common.errors import UsageError
 from common.files import locked
@@ -71,8 +72,8 @@ def refuse_directors(arguments: argparse.Namespace) -> None:
     if director and not arguments.obey_owner:
         raise UsageError(
             f"{director} can make root run any command by {arguments.config}",
-            hint="make it and its folder root's alone (chown root, chmod go-w), or move it into one of root's, such as"
-            " /etc/certfleet-agent, and name that with --config or CERTFLEET_CONFIG; --obey-owner runs it as it is",
+            hint="make it and its folder root's alone (chown root, chmod go-w), or move it to"
+            f" {ROOTS_FILE}, which is found without --config; --obey-owner runs it as it is",
         )
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from agent.journey.ports import Tools
-from agent.model.certificate import Certificate
+from agent.model.certificate import Certificate, Means
 from agent.model.notice import Notice
-from agent.model.result import Result
+from agent.model.result import Outcome, Result
 from agent.model.waiting import Alarm
 from common.dataclasses import replace
 from common.errors import FileError
@@ -29,11 +29,17 @@ def announce(results: Sequence[Result], configured: Sequence[Certificate], tools
                 _save(replace(result, alarm=None), tools)
             if result.changed and certificate.on_install:
                 notices.append(Notice(result, installed=True, means=certificate.on_install))
-        elif certificate.on_failure and not _was_told(result, tools.now):
+        elif (means := _means(certificate, result.outcome)) and not _was_told(result, tools.now):
             _save(replace(result, alarm=Alarm(result.outcome.value, int(tools.now))), tools)
-            notices.append(Notice(result, installed=False, means=certificate.on_failure))
+            notices.append(Notice(result, installed=False, means=means))
     if notices:
         tools.messages.tell(notices)
+
+
+def _means(certificate: Certificate, outcome: Outcome) -> tuple[Means, ...]:
+    """By which people hear of one that is not well. One that waits for them is new as well."""
+    new = certificate.on_install if outcome is Outcome.PENDING else ()
+    return tuple(dict.fromkeys((*new, *certificate.on_failure)))
 
 
 def _was_told(result: Result, now: float) -> bool:

@@ -25,6 +25,7 @@ from common.probe.view import Seen
 
 _FIRST = "let the service's configuration name {}, and leave the reload to `run`, which looks there afterwards"
 _BLIND = "name one in `probe`; `certfleet-agent presets SERVICE` tells which the service has"
+_CHAIN_FIRST = "most services take the first certificate of a file for their own: see that this one does not"
 _DRIFT = "see who changed it; the next run puts it right"
 
 
@@ -71,6 +72,10 @@ def _files(turn: Turn) -> Iterator[Line]:
         yield Line(BAD, name, str(error), error.hint)
         return
     installed = turn.before.installed
+    if installed is None:
+        for target in targets:
+            if target.begins_with_chain:
+                yield Line(WARN, name, f"{target.path} holds the chain before the certificate", _CHAIN_FIRST)
     changed = [path for path, digest in digests.items() if installed and installed.files.get(path) != digest]
     for path in changed:
         yield Line(BAD, name, f"{path} is not what was installed", _DRIFT, "changed-file")

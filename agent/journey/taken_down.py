@@ -47,21 +47,22 @@ def start_again(turns: Sequence[Turn], but: Collection[Service] = ()) -> Efforts
 def _effort(service: Service, users: Sequence[Turn], tools: Tools) -> Effort:
     what = f"{service.label} went down with an install that failed"
     try:
-        if _life(service, users, tools) is not Life.STOPPED:
+        if life_now(service, users, tools) is not Life.STOPPED:
             return Effort(runs=True)
         tools.programs.run("check", service.check)
         with tools.unbroken():
             failures = tell("start it again", service.start or service.activate, tools)
             user = max(users, key=lambda one: bool(one.certificate.probes))
             watch(user, lambda sights: _is_up(service, user, sights), patient=not failures)
-            if _life(service, users, tools) is not Life.STOPPED:
+            if life_now(service, users, tools) is not Life.STOPPED:
                 return Effort(runs=True, note=f"{what}, and was started again")
     except (InstallError, HostLost) as error:
         return Effort(runs=False, note=f"{what}, and is not started: {error}")
     return Effort(runs=False, note="; ".join([f"{what}, and does not start", *map(str, failures)]))
 
 
-def _life(service: Service, users: Sequence[Turn], tools: Tools) -> Life:
+def life_now(service: Service, users: Sequence[Turn], tools: Tools) -> Life:
+    """Does the service run now, by the sockets that its *users* have for it, or by its own command?"""
     shown = zip(users, look_at_all(users, tools), strict=True)
     return life_by(service, [one for turn, all_ in shown for one in sights_of(service, turn.certificate, all_)], tools)
 

@@ -18,7 +18,7 @@ Command = tuple[str, ...]
 Action = str
 """How a service takes new files, whatever the host has for it: "reload", "restart", or a signal's name, "SIGHUP"."""
 ASK = "ask"
-"""The Action of a person: a service that takes new files when an operator restarts it."""
+"""The Action of a person: a service that takes new files when an operator restarts it. on_install says it too."""
 
 WAYS_TO_TELL = ("syslog", "email", "reboot")
 Means = str | Command
@@ -68,6 +68,11 @@ class TargetFile:
     def holds_key(self) -> bool:
         return "key" in self.parts
 
+    @property
+    def begins_with_chain(self) -> bool:
+        """Does the chain stand before the certificate?"""
+        return [part for part in self.parts if part != "key"] == ["chain", "certificate"]
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -116,8 +121,8 @@ class Use:
 class Certificate:
     """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
     *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time.
-    *on_install* and *on_failure*: who is told of what a run did. *host*: where its key, files and services are, if not
-    on this machine; *roots* are a file here."""
+    *on_install* and *on_failure*: who is told of what a run did, and both of what waits for a person. *host*: where its
+    key, files and services are, if not on this machine; *roots* are a file here."""
 
     name: str
     names: frozenset[str]

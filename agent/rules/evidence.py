@@ -224,7 +224,7 @@ _CONCLUSIONS = {
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
     Proof.PENDING: (
         Outcome.PENDING,
-        "restart the service by hand: `activate` of agent.toml asks for it",
+        'restart the service by hand: agent.toml says "ask"',
     ),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),

@@ -34,8 +34,6 @@ from common.errors import ConfigError, Finding
 from common.mail_settings import MailSettings
 from common.probe.target import ProbeTarget
 
-DEFAULT_FILE = "/etc/certfleet/agent.toml"
-
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
@@ -76,8 +74,8 @@ class CertificateSettings(ShapesSettings):
     logs: tuple[str, ...] | None = setting(values.words, None)
     roots: Roots | None = setting(values.roots, None)
     window: Window | None = setting(values.window, None)
-    on_install: tuple[Means, ...] | None = setting(values.means, None)
-    on_failure: tuple[Means, ...] | None = setting(values.means, None)
+    on_install: tuple[Means, ...] | None = setting(values.on_install, None)
+    on_failure: tuple[Means, ...] | None = setting(values.on_failure, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,8 @@ class AgentSettings:
     ssh_key_file: Path | None = setting(optional_path, None)
     ssh_host_keys: Path | None = setting(optional_path, None)
     keep: int = setting(integer(0, 100), 3)
-    on_install: tuple[Means, ...] = setting(values.means, ())
-    on_failure: tuple[Means, ...] = setting(values.means, ())
+    on_install: tuple[Means, ...] = setting(values.on_install, ())
+    on_failure: tuple[Means, ...] = setting(values.on_failure, ())
     reboot_delay: int = setting(duration(60), 300)
     notify: MailSettings = section(MailSettings)
     source: SourceSettings = section(SourceSettings)
@@ -143,6 +141,10 @@ class _Filling:
 
 
 def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _Filling) -> Certificate:
+    on_install = agent.on_install if settings.on_install is None else settings.on_install
+    filling.found(_ask_faults(settings, on_install))
+    if ASK in on_install:
+        settings = replace(settings, activate=ASK)
     presets: dict[str, Preset] = {}
     for service in settings.service:
         preset = filling.presets.load(service)
@@ -166,7 +168,7 @@ def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _
         roots=settings.roots or agent.trust.roots,
         issuer_key=agent.trust.issuer_key,
         window=settings.window,
-        on_install=agent.on_install if settings.on_install is None else settings.on_install,
+        on_install=tuple(one for one in on_install if one != ASK),
         on_failure=agent.on_failure if settings.on_failure is None else settings.on_failure,
         host=_host(settings, agent, filling),
     )
@@ -215,6 +217,14 @@ def _command_faults(
         yield ".files", f"a command of the preset needs the file {place}: name one, or write commands of your own"
 
 
+def _ask_faults(settings: CertificateSettings, on_install: tuple[Means, ...]) -> Iterator[tuple[str, str]]:
+    asks = ASK in on_install
+    if asks and settings.activate not in (None, ASK):
+        yield ".activate", 'on_install says "ask", so a person restarts the service: leave one of the two out'
+    if "reboot" in on_install and (asks or settings.activate == ASK):
+        yield ".on_install", 'cannot hold "reboot" where a person is asked to restart the service'
+
+
 def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -> Iterator[tuple[str, str]]:
     if not files:
         yield ".files", "there is nothing to write: name a service, a file or a combined file"
@@ -225,9 +235,6 @@ def _file_faults(settings: CertificateSettings, files: tuple[TargetFile, ...]) -
     if settings.host is not None:
         for file in (file for file in files if file.holds_key):
             yield ".host", f"the key stays on its host: {file.path}, which holds it too, cannot be written from here"
-    for index, one in enumerate(settings.combined):
-        if "certificate" in one.parts and "chain" in one.parts[: one.parts.index("certificate")]:
-            yield f".combined[{index}].parts", "the certificate must stand before its chain"
 
 
 def _clashes(certificates: tuple[Certificate, ...]) -> Iterator[Finding]:

@@ -2,10 +2,11 @@
 raises ValueError with a sentence for people."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.model.certificate import WAYS_TO_TELL, Action, Command, Means, Roots
+from agent.model.certificate import ASK, WAYS_TO_TELL, Action, Command, Means, Roots
 from agent.model.remote_host import SshAddress, parse_ssh_address
 from agent.model.window import Window, parse_window
 from common.config import list_of, nonempty, shown, text
@@ -43,17 +44,25 @@ def commands(value: Any) -> tuple[Command, ...]:
     return found if all(found) else ()  # [] and [[]] mean: no command
 
 
-def means(value: Any) -> tuple[Means, ...]:
+def on_install(value: Any) -> tuple[Means, ...]:
+    """What follows an install, one or a list: "ask", or a way to tell people as of a failure."""
+    return _means(value, (*WAYS_TO_TELL, ASK))
+
+
+def on_failure(value: Any) -> tuple[Means, ...]:
     """Ways to tell people, one or a list: "syslog", "email", "reboot", or a command as an argument list."""
+    if value == ASK or (isinstance(value, list) and ASK in value):
+        raise ValueError('cannot hold "ask": after a failure the old files are back, and a restart shows nothing new')
+    return _means(value, WAYS_TO_TELL)
+
+
+def _means(value: Any, ways: Sequence[str]) -> tuple[Means, ...]:
     items = value if isinstance(value, list) else [value]
-    return tuple(tuple(list_of(_argument)(item)) if isinstance(item, list) and item else _way(item) for item in items)
-
-
-def _way(value: Any) -> str:
-    if value not in WAYS_TO_TELL:
-        ways = ", ".join(WAYS_TO_TELL)
-        raise ValueError(f"must list {ways} or commands as lists of words, not {shown(value)}")
-    return str(value)
+    found = [tuple(list_of(_argument)(item)) if isinstance(item, list) and item else item for item in items]
+    for one in found:
+        if not isinstance(one, tuple) and one not in ways:
+            raise ValueError(f"must list {', '.join(ways)} or commands as lists of words, not {shown(one)}")
+    return tuple(found)
 
 
 def activation(value: Any) -> Action | tuple[Command, ...]:
@@ -131,4 +140,6 @@ def parts(value: Any) -> tuple[str, ...]:
     unknown = [part for part in found if part not in PARTS]
     if unknown or not found:
         raise ValueError(f"must list one or more of {', '.join(PARTS)}, not {shown(value)}")
+    if len(set(found)) < len(found):
+        raise ValueError(f"must list each part once, not {shown(value)}")
     return found

@@ -1,13 +1,17 @@
 """People of a host are told what a run did: by mail, by a command with the facts, by a reboot; failures daily."""
 
 import json
+import re
+import socket
 import stat
+import syslog
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from common.certificate import serial_text
+from common.clock import utc_text
 from tests.agent.host import NAME, Host
 from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK
@@ -122,6 +126,41 @@ def test_one_mail_for_a_run(told: Told, host: Host, smtp: Smtp) -> None:
     assert len(smtp.letters) == 1
 
 
+OWN_DEVICES = """mount -t tmpfs none "$0"
+for one in null urandom; do touch "$0/$one"; mount --bind "/dev/$one" "$0/$one"; done
+ln -s "$1" "$0/log"; shift; mount --rbind "$0" /dev; exec "$@" """
+
+
+def test_a_line_in_syslog(told: Told, host: Host) -> None:
+    """Of facility daemon, with what is new as a notice, and what is not well as an error."""
+    devices = host.folder / "dev"
+    devices.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(host.folder / "log"))
+        log.settimeout(5)
+        wrap = ["unshare", "--mount", "sh", "-ec", OWN_DEVICES, str(devices), str(host.folder / "log")]
+        told.configure('on_install = "syslog"\non_failure = "syslog"')
+        issued = host.offer_new()
+        assert host.run(wrap=wrap).code == 0
+        until = utc_text(issued.certificate.not_valid_after_utc.timestamp())
+        words = f"{NAME}: installed serial {serial_text(issued.certificate)} until {until} (installed)"
+        assert read(log) == (syslog.LOG_DAEMON | syslog.LOG_NOTICE, words)
+        told.configure('on_failure = "syslog"', activate=["true"])
+        host.offer_new()
+        assert host.run(wrap=wrap).code == 1
+        priority, words = read(log)
+        assert priority == syslog.LOG_DAEMON | syslog.LOG_ERR
+        assert words.startswith(f"{NAME}: failed: the service does not serve the new certificate")
+
+
+def read(log: socket.socket) -> tuple[int, str]:
+    """Priority and text of the next message of the agent (RFC 3164 §4.1)."""
+    message = log.recv(4096).decode()
+    found = re.fullmatch(r"<(\d+)>\w{3} [ \d]\d \d\d:\d\d:\d\d certfleet-agent\[\d+\]: (.*?)[\n\0]*", message)
+    assert found is not None, message
+    return int(found[1]), found[2]
+
+
 def test_what_cannot_be_told_fails_no_run(told: Told, host: Host, smtp: Smtp) -> None:
     """A mail server that is down and a command that fails are logged."""
     smtp.stop()
@@ -157,8 +196,12 @@ def test_a_reboot_is_asked_for_once(told: Told, host: Host, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        ('on_install = "sms"', "must list syslog, email, reboot or commands"),
-        ('on_install = [["true"], []]', "must list syslog, email, reboot or commands"),
+        ('on_install = "sms"', "must list syslog, email, reboot, ask or commands"),
+        ('on_install = [["true"], []]', "must list syslog, email, reboot, ask or commands"),
+        ('on_failure = "sms"', "must list syslog, email, reboot or commands"),
+        ('on_install = "ask"', 'on_install says "ask", so a person restarts the service'),
+        ('on_install = ["ask", "reboot"]', 'cannot hold "reboot" where a person is asked'),
+        ('on_failure = ["email", "ask"]', "after a failure the old files are back"),
         ('on_failure = "email"', "must name somebody"),
         ('reboot_delay = "1s"', "reboot_delay"),
     ],

@@ -1,11 +1,14 @@
-"""`activate = "ask"`: the files are put in place, a person restarts the service, and until then it is pending."""
+"""`"ask"`: the files are put in place, a person restarts the service, and until then it is pending."""
 
+import json
+import re
 import subprocess
 
 import pytest
 
 from tests.agent.host import Host, sha256
 from tests.agent.test_announce import Told, a_day_passes
+from tests.agent.vhosts import Vhosts
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 from tests.servers.process import wait_until
@@ -24,14 +27,21 @@ def first(host: Host, nginx: Nginx) -> Issued:
     return issued
 
 
-def asks(told: Told, head: str = "") -> None:
-    told.configure(head, activate=["x"])
-    told.host.config.write_text(told.host.config.read_text().replace('activate = ["x"]', 'activate = "ask"'))
+BY_ACTIVATE, BY_ON_INSTALL = 'activate = "ask"', 'on_install = ["ask"]'
 
 
-def test_it_is_pending_until_the_socket_shows_it(host: Host, nginx: Nginx, first: Issued, told: Told) -> None:
+def asks(told: Told, head: str = "", entry: str = BY_ACTIVATE) -> None:
+    """*entry* stands where `activate` would."""
+    told.configure(head)
+    told.host.config.write_text(re.sub("(?m)^activate = .*", entry, told.host.config.read_text()))
+
+
+@pytest.mark.parametrize("entry", [BY_ACTIVATE, BY_ON_INSTALL])
+def test_it_is_pending_until_the_socket_shows_it(
+    host: Host, nginx: Nginx, first: Issued, told: Told, entry: str
+) -> None:
     """Each run looks and touches nothing; after the restart all is well."""
-    asks(told)
+    asks(told, entry=entry)
     newer = host.offer_new()
     done = host.run("--dry-run")
     assert (done.code, done.certificate["state"]) == (1, "pending")
@@ -52,8 +62,10 @@ def test_it_is_pending_until_the_socket_shows_it(host: Host, nginx: Nginx, first
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
 
 
-def test_people_are_reminded_daily(host: Host, nginx: Nginx, first: Issued, told: Told) -> None:
-    asks(told, f"on_failure = [{told.command!r}]".replace("'", '"'))
+@pytest.mark.parametrize("head", ['on_install = ["ask", {}]', 'on_install = "ask"\non_failure = [{}]'])
+def test_people_are_reminded_daily(host: Host, nginx: Nginx, first: Issued, told: Told, head: str) -> None:
+    """By the means of either list, beside the word itself."""
+    asks(told, head.format(json.dumps(told.command)), entry="")
     host.offer_new()
     assert host.run().code == 1
     assert [facts["CERTFLEET_STATE"] for facts in told.facts()] == ["pending"]
@@ -62,6 +74,19 @@ def test_people_are_reminded_daily(host: Host, nginx: Nginx, first: Issued, told
     a_day_passes(host)
     assert host.run().code == 1
     assert len(told.facts()) == 1
+    subprocess.run(nginx.activate, check=True)
+    a_day_passes(host)
+    wait_until(lambda: host.run().code == 0, "it is installed")
+    assert [facts for facts in told.facts() if facts["CERTFLEET_STATE"] != "pending"] == []
+
+
+def test_one_certificate_may_be_told_without_a_person(host: Host, nginx: Nginx, first: Issued, told: Told) -> None:
+    """Its own list goes before the word at the top."""
+    told.configure('on_install = "ask"')
+    host.config.write_text(host.config.read_text().replace("[[certificate]]", "[[certificate]]\non_install = []"))
+    newer = host.offer_new()
+    assert host.run().code == 0
+    assert nginx.served() == newer.certificate
 
 
 def test_a_check_that_refuses_still_counts(host: Host, nginx: Nginx, first: Issued, told: Told) -> None:
@@ -74,3 +99,26 @@ def test_a_check_that_refuses_still_counts(host: Host, nginx: Nginx, first: Issu
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed")
     assert host.fullchain.read_bytes() == first.fullchain_pem
+
+
+def test_another_one_of_the_service_is_told(host: Host, nginx: Nginx) -> None:
+    """It keeps its own word: its reload shows the pending one too, which the next run finds."""
+    vhosts = Vhosts(host, nginx, 2)
+    vhosts.write()
+    vhosts.offer()
+    assert host.run().code == 0
+    asking, other = vhosts.names
+    text = host.config.read_text()
+    host.config.write_text(re.sub("(?m)^activate = .*", BY_ON_INSTALL, text, count=1))
+    assert host.run().code == 0
+    vhosts.commands()
+    newer = vhosts.offer(asking)
+    assert host.run().code == 1
+    assert vhosts.commands() == ["check"]
+    newer |= vhosts.offer(other)
+    assert host.run().code == 1
+    assert vhosts.commands() == ["check", "activate"]
+    expected = {name: one.certificate for name, one in newer.items()}
+    wait_until(lambda: all(vhosts.served() == expected for _ in range(20)), "the old workers have gone")
+    assert host.run().code == 0
+    assert vhosts.commands() == []

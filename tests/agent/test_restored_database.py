@@ -59,6 +59,63 @@ def test_both_within_an_hour(host: Host, nginx: Nginx) -> None:
     assert nginx.served() == older.certificate
 
 
+def test_what_a_person_went_back_from(host: Host, nginx: Nginx) -> None:
+    """The certificate that a roll back left is the one of the backup: it is not taken again, a newer one is."""
+    older = installed(host, nginx, 48)
+    offered(host, 1)
+    assert host.run().code == 0
+    shutil.copy(host.database, f"{host.database}.backup")
+    assert host.agent("rollback", host.name).code == 0
+    restore(host)
+    for _ in range(2):
+        done = host.run()
+        assert (state(done), done.certificate["changed"]) == ((0, "installed"), False)
+        assert nginx.served() == older.certificate
+        host.sql("UPDATE certs SET ts_last_update = ts_last_update + 1")  # as one who puts its statement right
+    reissued = offered(host, 0)
+    assert state(host.run()) == (0, "installed")
+    assert nginx.served() == reissued.certificate
+
+
+def test_one_that_is_held(host: Host, nginx: Nginx) -> None:
+    """Nothing is taken, and nothing refused, until the hold ends."""
+    installed(host, nginx, 48)
+    newer = offered(host, 1)
+    assert host.run().code == 0
+    assert host.agent("hold", host.name, "--until", "2090-06-30").code == 0
+    restore(host)
+    done = host.run()
+    assert (state(done), done.certificate["changed"]) == ((0, "installed"), False)
+    assert "held by hand" in host.reported()["detail"]
+    assert nginx.served() == newer.certificate
+    assert host.agent("release", host.name).code == 0
+    assert state(host.run()) == (1, "refused")
+    assert nginx.served() == newer.certificate
+
+
+def test_its_key_has_changed(host: Host, nginx: Nginx) -> None:
+    """The certificate of the backup is for the key of then: it is refused, and pair and service stay as they are. One
+    for the CSR that `request` makes anew is taken."""
+    installed(host, nginx, 48)
+    csr = host.folder / "next.csr"
+    assert host.agent("request", host.name, "--next", "--csr", str(csr)).code == 0
+    issued = host.authority.sign(csr.read_bytes())
+    host.offer(issued.cert_pem, issued.chain_pem)
+    assert state(host.run()) == (0, "installed")
+    key = host.key.read_bytes()
+    restore(host)
+    done = host.run()
+    assert state(done) == (1, "refused")
+    assert "it belongs to another key" in done.err
+    assert (nginx.served(), host.key.read_bytes()) == (issued.certificate, key)
+    csr.unlink()
+    assert host.agent("request", host.name, "--csr", str(csr)).code == 0
+    reissued = host.authority.sign(csr.read_bytes())
+    host.offer(reissued.cert_pem, reissued.chain_pem)
+    assert state(host.run()) == (0, "installed")
+    assert (nginx.served(), host.key.read_bytes()) == (reissued.certificate, key)
+
+
 def test_the_name_is_gone(host: Host, nginx: Nginx) -> None:
     """Files and service stay until it is enrolled again."""
     issued = installed(host, nginx, 1)

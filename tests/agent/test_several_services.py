@@ -118,7 +118,8 @@ def without_its_key(host: Host, file: Path) -> None:
 
 
 def test_a_stopped_one_refuses_the_files(host: Host, nginx: Nginx) -> None:
-    """It has no say over the one that runs: that gets its certificate, and what the check said is told."""
+    """It has no say over the one that runs: that gets its certificate, and what the check said is told, by `check` for
+    as long as it is so."""
     file, proxy = stopped_haproxy(host, nginx.port + 1)
     configure(host, {"web": of_nginx(host, "web", nginx), "proxy": proxy})
     without_its_key(host, file)
@@ -131,6 +132,28 @@ def test_a_stopped_one_refuses_the_files(host: Host, nginx: Nginx) -> None:
     assert host.leftovers() == []
     assert host.run().certificate["state"] == "unproven"
     assert told(host) == ["web"]
+    line = "warn proxy: proxy does not run, and its check fails: `"
+    assert line in host.agent("check").out
+    file.write_bytes(host.self_signed() + host.key.read_bytes())
+    assert line not in host.agent("check").out
+
+
+def test_a_check_is_run_for_what_is_stopped_alone(host: Host, nginx: Nginx) -> None:
+    """`check` asks no service that runs, and none that has no certificate yet."""
+    noting = ["sh", "-c", f"echo asked >>{host.folder}/told"]
+    host.served_by(nginx, check=noting)
+    host.offer_new()
+    nginx.stop()
+    host.agent("check")
+    assert told(host) == []
+    nginx.start()
+    assert host.run().code == 0
+    assert told(host) == ["asked"]
+    host.agent("check")
+    assert told(host) == ["asked"]
+    nginx.stop()
+    host.agent("check")
+    assert told(host) == ["asked", "asked"]
 
 
 def test_one_that_is_started_refuses_the_files(host: Host, nginx: Nginx) -> None:

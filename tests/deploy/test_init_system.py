@@ -136,16 +136,23 @@ def test_machines_without_systemd(fresh: Machine) -> None:
 
 
 def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:
-    """In the issuer's folder agent.toml is refused, before anything is made; in one of root's own the unit reads it,
-    and nothing warns."""
+    """In the issuer's folder agent.toml is not written but in one of root's own, and said so. Every command finds it
+    there, whatever the issuer's user puts into his; the unit reads it, and nothing warns."""
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system")
+    agent = "/opt/certfleet/bin/certfleet-agent"
     source = ("--source", "sqlite:////var/lib/certfleet/certfleet.db", NAME)
-    init = "/opt/certfleet/bin/certfleet-agent {} init --system"
-    said = fresh.run("sh", "-c", f"{init.format('')} {' '.join(source)} 2>&1", code=1)
-    assert "certfleet, to whom /etc/certfleet belongs, could make root run any command by agent.toml" in said
-    assert "--config /etc/certfleet-agent/agent.toml init" in said
+    said = fresh.run(agent, "init", "--system", *source)
+    words = "certfleet, to whom /etc/certfleet belongs, could make root run any command by /etc/certfleet/agent.toml"
+    assert f"{words}: it goes to /etc/certfleet-agent/agent.toml" in said
+    assert "wrote /etc/certfleet-agent/agent.toml" in said
     assert not fresh.path("/etc/certfleet/agent.toml").exists()
-    fresh.run(*init.format("--config /etc/certfleet-agent/agent.toml").split(), *source)
+    fresh.write("/etc/certfleet/agent.toml", "no toml")
+    assert "kept     /etc/certfleet-agent/agent.toml" in fresh.run(agent, "init", "--system", NAME)
+    assert NAME in fresh.run(agent, "status", code=1)
+    fresh.run("mv", "/etc/certfleet-agent/agent.toml", "/root")
+    said = fresh.run("sh", "-c", f"{agent} init --system {NAME} 2>&1", code=1)
+    assert "keep it in a folder of root's own: /etc/certfleet-agent/agent.toml is found without --config" in said
+    fresh.run("mv", "/root/agent.toml", "/etc/certfleet-agent")
     fresh.run("systemctl", "start", "certfleet-agent", code=1)  # nothing is enrolled
     lines = [entry["MESSAGE"] for entry in fresh.journal("certfleet-agent")]
     assert any("not-enrolled" in line for line in lines), lines

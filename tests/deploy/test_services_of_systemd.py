@@ -146,17 +146,40 @@ def test_one_that_was_stopped_stays_so_where_its_socket_cannot_be_asked(mine: Si
     assert mine.machine.show("mine", "ActiveState") == ("inactive",)
 
 
-SERVER = f"""
+ONE_CLIENT = f"""
 import socket, ssl
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/etc/ssl/certs/{NAME}.crt", "{KEY}")
 listening = socket.socket(fileno=3)
-while True:
+def serve():
     try:
         context.wrap_socket(listening.accept()[0], server_side=True).close()
     except OSError:
         pass
+serve()
 """
+SERVER = f"{ONE_CLIENT}while True: serve()\n"
+
+
+def test_a_reload_that_a_socket_unit_makes_needless(mine: Site) -> None:
+    """Each connection starts the service, which ends after it: there is nothing to reload, systemctl fails, and the
+    socket that shows the new certificate has the last word."""
+    machine = mine.machine
+    machine.write("/root/server.py", ONE_CLIENT)
+    listen = "[Socket]\nListenStream=127.0.0.1:443\nTriggerLimitIntervalSec=0\n"
+    machine.write("/etc/systemd/system/mine.socket", listen)
+    serve = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/opt/certfleet/bin/python /root/server.py\n"
+    machine.write("/etc/systemd/system/mine.service", serve)
+    machine.run("systemctl", "daemon-reload")
+    mine.configure(f'probe = "https://{NAME}"\n')
+    mine.offer()
+    machine.run("systemctl", "start", "mine.socket")
+    assert "would tell: systemctl reload mine" in machine.run(AGENT, "run", "--dry-run")
+    for _ in range(2):
+        machine.run("systemctl", "reload", "mine", code=3)
+        assert f"{NAME}  newly installed" in machine.run(AGENT, "run")
+        assert mine.reported() == "installed"
+        mine.offer()
 
 
 def test_a_socket_that_systemd_gave_up_listens_again(mine: Site) -> None:
