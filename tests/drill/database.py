@@ -1,7 +1,11 @@
 """Databases, whose clients ask for TLS in the protocol of each, and Redis, where TLS begins at once."""
 
-from tests.drill.daemon import FULLCHAIN, NAME, ROOTS, Daemon, appended, shown_after
+from tests.drill.daemon import FULLCHAIN, NAME, ROOTS, Daemon, Talk, appended, shown_after
 
+_LOGIN = bytes.fromhex("00030000") + b"user\0postgres\0\0"  # StartupMessage; then Query: PostgreSQL 15, §55.7
+_QUERY = b"Q" + (19).to_bytes(4, "big") + b"SELECT 47 + 11\0"
+# HandshakeResponse41 of somebody unknown, after the SSLRequest: PROTOCOL_41, SSL, SECURE_CONNECTION; no password
+_NOBODY = bytes.fromhex("008a0000 00000001 21") + bytes(23) + b"nobody\0\0"
 POSTGRESQL = Daemon(
     "postgresql",
     "postgresql",
@@ -28,6 +32,7 @@ POSTGRESQL = Daemon(
     verify=("psql", "-Atc", "SELECT 1", f"host={NAME} user=postgres sslmode=verify-full sslrootcert={ROOTS}"),
     shows=shown_after("postgres", 5432),
     unchecked=True,
+    talk=Talk((len(_LOGIN) + 4).to_bytes(4, "big") + _LOGIN, _QUERY, b"58"),
 )
 MARIADB = Daemon(
     "mariadb",
@@ -43,6 +48,7 @@ MARIADB = Daemon(
     tool=("/usr/bin/mariadb", "--batch", "--execute", "FLUSH SSL"),
     shows=shown_after("mysql", 3306),
     unchecked=True,
+    talk=Talk(b"", len(_NOBODY).to_bytes(3, "little") + b"\x02" + _NOBODY, b"denied for user 'nobody'"),
 )
 REDIS = Daemon(
     "redis",
@@ -57,5 +63,6 @@ REDIS = Daemon(
     ),
     tool=("/usr/bin/xargs", "-d"),
     unchecked=True,
+    talk=Talk(b"", b"PING\r\n", b"+PONG"),
 )
 DATABASES = (POSTGRESQL, MARIADB, REDIS)

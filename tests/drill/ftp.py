@@ -1,6 +1,6 @@
 """FTP servers; their clients ask for TLS by AUTH TLS."""
 
-from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon, appended, in_place_of, shown_after
+from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon, Talk, appended, in_place_of, shown_after
 
 LEAF, CHAIN = f"/etc/ssl/certs/{NAME}.crt", f"/etc/ssl/certs/{NAME}.chain.crt"
 
@@ -19,6 +19,7 @@ PROFTPD = Daemon(
     shows=shown_after("ftp", 21),
     unchecked=True,
     fresh=True,
+    talk=Talk(b"", b"NOOP\r\n", b"200 "),
 )
 VSFTPD = Daemon(
     "vsftpd",

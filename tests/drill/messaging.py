@@ -13,7 +13,13 @@ MOSQUITTO = Daemon(
         f"keyfile /etc/ssl/{NAME}.mosquitto.key\n"
     },
     unchecked=True,
+    # CONNECT and PINGREQ of MQTT 3.1.1 (OASIS), which is answered by PINGRESP
+    talk=Talk(bytes.fromhex("1011 0004 4d515454 04 02 003c 0005") + b"drill", b"\xc0\x00", b"\xd0\x00"),
 )
+_STREAM = (
+    f"<stream:stream to='{NAME}' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+)
+_CHAT = Talk(_STREAM.encode(), b"</stream:stream>", b"</stream:stream>")
 PROSODY = Daemon(
     "prosody",
     "prosody",
@@ -28,6 +34,7 @@ PROSODY = Daemon(
     tool=("/usr/bin/prosodyctl", "reload"),
     shows=shown_after("xmpp", 5222),
     unchecked=True,
+    talk=_CHAT,
 )
 COTURN = Daemon(
     "coturn",
@@ -42,7 +49,12 @@ COTURN = Daemon(
     ),
     tool=("/usr/bin/systemctl", "kill"),
     unchecked=True,
+    # a Binding request, whose magic cookie and transaction stand in the answer (RFC 8489 §5)
+    talk=Talk(b"", bytes.fromhex("0001 0000 2112a442") + b"drill-drill-", bytes.fromhex("2112a442") + b"drill-drill-"),
 )
+# Start-Ok of a guest, which is answered by Tune (AMQP 0-9-1 §4.2.3, §1.4)
+_GUEST = bytes.fromhex("000a000b 00000000 05") + b"PLAIN" + bytes.fromhex("0000000c") + b"\0guest\0guest\x05en_US"
+_START_OK = b"\x01\0\0" + len(_GUEST).to_bytes(4, "big") + _GUEST + b"\xce"
 RABBITMQ = Daemon(
     "rabbitmq",
     "rabbitmq-server",
@@ -58,11 +70,9 @@ RABBITMQ = Daemon(
     tool=("/usr/bin/setpriv", "--reuid=rabbitmq"),
     links=("rabbitmq-server.service", "epmd.service", "epmd.socket"),
     unchecked=True,
+    talk=Talk(b"AMQP\0\0\x09\x01", _START_OK, bytes.fromhex("000a001e")),
 )
 _EJABBERD_LIVE, _EJABBERD_YML = f"/etc/ssl/{NAME}.ejabberd.pem", "/etc/ejabberd/ejabberd.yml"
-_STREAM = (
-    f"<stream:stream to='{NAME}' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
-)
 EJABBERD = Daemon(
     "ejabberd",
     "ejabberd",
@@ -77,7 +87,7 @@ EJABBERD = Daemon(
     ),
     links=("ejabberd.service", "epmd.service", "epmd.socket"),
     unchecked=True,
-    talk=Talk(_STREAM.encode(), b"</stream:stream>", b"</stream:stream>"),
+    talk=_CHAT,
 )
 _MUMBLE_KEY = f"/etc/ssl/{NAME}.mumble.key"
 MUMBLE = Daemon(

@@ -12,7 +12,7 @@ STUNNEL = Daemon(
     "kill -HUP $(cat /run/stunnel4/web.pid)",
     {
         "/etc/stunnel/web.conf": "pid = /run/stunnel4/web.pid\n[web]\naccept = 127.0.0.1:8443\n"
-        f"connect = 127.0.0.1:80\ncert = /etc/ssl/private/{NAME}.stunnel.pem\n"
+        f"exec = /bin/cat\ncert = /etc/ssl/private/{NAME}.stunnel.pem\n"
     },
     probe=(f"tls://{NAME}:8443",),
     live=f"/etc/ssl/private/{NAME}.stunnel.pem",
@@ -20,6 +20,7 @@ STUNNEL = Daemon(
     links=("stunnel.target",),
     loses=True,
     unchecked=True,
+    talk=Talk(b"before", b"after", b"after"),  # /bin/cat behind it says the same
 )
 UNBOUND = Daemon(
     "unbound",
