@@ -74,6 +74,7 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         "gone_back_from": list(result.gone_back.left.values()) if result.gone_back is not None else None,
         "held_until": utc_text(result.pause.until) if result.pause is not None else None,
         "waits_for_window": utc_text(result.postponed.opens) if result.postponed is not None else None,
+        "staged": result.staged is not None,
         "enabled": not result.disabled,
         "report_unsent": result.unsent > 0,
     }
