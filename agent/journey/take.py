@@ -128,7 +128,7 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         is_older = bool(findings)
         if is_older and in_place is not None and not _counts(turn, judged, in_place, voucher):
             findings = []
-        if not (findings or refused) and (is_older or turn.away is not None or _was_left(turn, bundle)):
+        if not (findings or refused) and (is_older or _may_be_revoked(turn, judged)):
             findings = revoked(turn, bundle)
         findings += refused
         if not findings:
@@ -169,9 +169,13 @@ def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> 
     return is_trusted(turn, in_place, judged.live, voucher)
 
 
-def _was_left(turn: Turn, bundle: Bundle) -> bool:
-    """Was it installed here before the one that was installed last?"""
-    sha256, installed = fingerprint(bundle.leaf), turn.before.installed
+def _may_be_revoked(turn: Turn, judged: _Judged) -> bool:
+    """Is its CA asked? Of one that was staged, because the source is away; of one that was refused before, which may
+    have been for this; and of one that was installed here before the one that was installed last."""
+    sha256, installed, refusal = fingerprint(judged.bundle.leaf), turn.before.installed, turn.before.refusal
+    refused_before = refusal.sha256 if refusal is not None and refusal.outcome is Outcome.REFUSED else ""
+    if turn.away is not None or refused_before == digest(judged.offer.content):
+        return True
     return sha256 in turn.before.past and (installed is None or sha256 != installed.sha256)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -183,7 +182,7 @@ def test_a_hold(host: Host, nginx: Nginx, first: Issued, staged: Issued) -> None
 
 
 def test_it_was_revoked(host: Host, nginx: Nginx, first: Issued, tmp_path: Path) -> None:
-    """Its CA is asked at this moment, because the source cannot tell; it stays refused while it is staged."""
+    """Its CA is asked at this moment, because the source cannot tell; it stays refused, whoever offers it then."""
     with Published(tmp_path / "published", host.authority) as published:
         host.authority.added = [listed_at(published.put("ca.crl", revocation_list(host.authority)))]
         newer = stage(host, host.sign())
@@ -194,6 +193,9 @@ def test_it_was_revoked(host: Host, nginx: Nginx, first: Issued, tmp_path: Path)
                 assert_not_taken(
                     host, nginx, first, host.run(), "the certificate staged does not fit", "revoked; since"
                 )
+        done = host.run("--retry")
+        assert (done.code, done.certificate["state"]) == (1, "refused"), done.err
+        assert "the certificate offered does not fit: revocation: revoked; since" in done.err
     newest = host.offer_new()
     assert host.run().code == 0
     assert nginx.served() == newest.certificate
@@ -233,7 +235,8 @@ def test_a_newer_one_was_put_in_place(host: Host, nginx: Nginx) -> None:
     stage(host, host.sign(not_before=datetime.now(UTC) - timedelta(days=2)))
     theirs = host.sign(days=180)
     host.fullchain.write_bytes(theirs.fullchain_pem)
-    subprocess.run(nginx.activate, check=True)
+    nginx.stop()
+    nginx.start()
     window(host, *OPEN)
     with source_away(host):
         assert_not_taken(host, nginx, theirs, host.run(), "before the installed one")
