@@ -330,9 +330,9 @@ def test_people_are_told_of_both(host: Host, nginx: Nginx, staged: Issued) -> No
     window(host, *OPEN)
     host.config.write_text(f"on_install = [{command}]\non_failure = [{command}]\n{host.config.read_text()}")
     with source_away(host):
-        assert_installed(host, nginx, staged, host.run())
+        serial = serial_text(staged.certificate)
+        assert f"{NAME}  newly installed, unreachable  serial {serial} " in host.agent("run").out
         assert host.run().code == 1
-    serial = serial_text(staged.certificate)
     installed, failure = told.read_text().splitlines()
     assert installed.startswith(f"installed {serial} ")
     assert failure.startswith(f"failure {serial} ")
@@ -347,5 +347,8 @@ def test_a_rehearsal_of_it(host: Host, nginx: Nginx, first: Issued, staged: Issu
         (install,) = done.json["installs"]
         assert (done.code, len(install["certificates"])) == (1, 1)
         assert "there is no database" in done.err
+        assert "is installed" not in done.err
+        serial = serial_text(staged.certificate)
+        assert f"{NAME}  would be installed, unreachable  serial {serial} " in host.agent("run", "--dry-run").out
         assert nginx.served() == first.certificate
         assert_installed(host, nginx, staged, host.run())
