@@ -16,7 +16,9 @@ from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
 from agent.journey.stopped import refusals
 from agent.journey.take import objection
+from agent.journey.update import offered
 from agent.model.certificate import Certificate
+from agent.model.errors import SourceError
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
 from agent.rules.must_staple import socket_findings
@@ -61,8 +63,9 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
         lines += (
             one for certificate in _told(certificates, "asks the source for") for one in _offered(certificate, tools)
         )
-    except CertfleetError as error:
+    except SourceError as error:
         lines.append(Line(BAD, "source", str(error), error.hint))
+        lines += (one for certificate in certificates for one in _offered(certificate, tools, error))
     finally:
         tools.close()
     return lines
@@ -122,7 +125,9 @@ def _examined(certificate: Certificate, tools: LocalTools) -> list[Line]:
     there = tools.on(certificate.host)
     try:
         turn = Turn(certificate, tools.state.record(certificate.name), there)
-        return [*examine(turn), *_stapled(turn)]
+        waiting = turn.before.postponed
+        waits = [Line(OK, certificate.name, waiting.sentence)] if waiting is not None else []
+        return [*examine(turn), *_stapled(turn), *waits]
     except CertfleetError as error:
         return [Line(BAD, certificate.name, str(error), error.hint)]
     finally:
@@ -196,29 +201,36 @@ def _closed(folder: Path) -> Line:
     return Line(BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
 
 
-def _offered(certificate: Certificate, tools: LocalTools) -> Iterator[Line]:
-    """The finding on the source's offer for *certificate*. Raises SourceError, FileError."""
-    offer = tools.source.fetch(certificate.name)
-    if offer is None:
-        yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
-    elif not offer.leaf_pem.strip():
-        yield Line(OK, certificate.name, "enrolled, waiting for its first certificate")
-    else:
-        yield from _judged(certificate, offer, tools)
-
-
-def _judged(certificate: Certificate, offer: Offer, tools: LocalTools) -> Iterator[Line]:
-    """Tell whether the next run takes the certificate offered. Nothing where a key or a host keeps that open: another
-    line tells of it."""
-    there = tools.on(certificate.host)
+def _offered(certificate: Certificate, tools: LocalTools, away: SourceError | None = None) -> Iterator[Line]:
+    """The finding on the source's offer for *certificate*; where that is *away*, on what is staged. Raises
+    SourceError."""
     try:
-        refused = objection(Turn(certificate, tools.state.record(certificate.name), there), offer)
+        before = tools.state.record(certificate.name)
+    except CertfleetError:  # another line tells of it
+        return
+    turn = Turn(certificate, before, tools.on(certificate.host), away=away)
+    offer = offered(turn)
+    if offer is not None and offer.leaf_pem.strip():
+        yield from _judged(turn, offer)
+    elif offer is not None:
+        yield Line(OK, certificate.name, "enrolled, waiting for its first certificate")
+    elif away is None:
+        yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
+
+
+def _judged(turn: Turn, offer: Offer) -> Iterator[Line]:
+    """Tell whether the next run takes the certificate of *offer*. Nothing where a key or a host keeps that open:
+    another line tells of it."""
+    certificate = turn.certificate
+    try:
+        refused = objection(turn, offer)
     except CertfleetError:
         return
     finally:
-        there.files.release()
+        turn.tools.files.release()
     if refused is not None:
         yield Line(BAD, certificate.name, str(refused), refused.hint)
     else:
+        which = "offered" if turn.away is None else "staged"
         signed = "is signed by the issuer, and " if certificate.issuer_key else ""
-        yield Line(OK, certificate.name, f"the certificate offered {signed}fits this host")
+        yield Line(OK, certificate.name, f"the certificate {which} {signed}fits this host")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from agent.commands.run import begun
-from agent.commands.show import Reasons, explained, is_well, run_document, tell
+from agent.commands.show import Reasons, explained, is_well, run_document, state_words, tell
 from agent.commands.wiring import LocalTools
 from agent.journey.rehearsal import GroupPlan, Rehearsal, Step, Told, rehearse
 from agent.model.certificate import Command
@@ -54,7 +54,7 @@ def _step_lines(step: Step) -> list[str]:
     assert new is not None  # noqa: S101 - it would be installed
     instead = f" in place of serial {step.replaces}" if step.replaces else ""
     which = f"serial {new.serial} until {utc_text(new.not_after)}{instead}"
-    line = f"{step.name}  would be {step.result.outcome.value}  {which}"
+    line = f"{step.name}  would be {state_words(step.result)}  {which}"
     written = [f"  would write {change.path} ({change.what})" for change in step.changes]
     return [line, *written, *(f"  {_bare_line(sight)}" for sight in step.bare)]
 

@@ -20,7 +20,7 @@ def tell(result: Result, now: float, reasons: Reasons, *, silent: bool) -> None:
     if not silent:
         installed = result.installed
         shown = f"serial {installed.serial} until {utc_text(installed.not_after)}" if installed else "-"
-        say(f"{result.name}  {'newly ' if result.changed else ''}{result.outcome.value}  {shown}")
+        say(f"{result.name}  {'newly ' if result.changed else ''}{state_words(result)}  {shown}")
         for remark in result.remarks if result.outcome.is_well else ():
             say(f"  {remark}")
     if not result.outcome.is_well:
@@ -30,6 +30,12 @@ def tell(result: Result, now: float, reasons: Reasons, *, silent: bool) -> None:
             complain(f"{result.name}: {note}")
     if result.is_untold(now):
         complain(untold(result))
+
+
+def state_words(result: Result) -> str:
+    """The state; of what was just installed while the source was away, that too."""
+    word = result.outcome.value
+    return f"installed, {word}" if result.changed and result.outcome is Outcome.UNREACHABLE else word
 
 
 def explained(result: Result, now: float, reasons: Reasons) -> list[str]:
@@ -74,6 +80,7 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         "gone_back_from": list(result.gone_back.left.values()) if result.gone_back is not None else None,
         "held_until": utc_text(result.pause.until) if result.pause is not None else None,
         "waits_for_window": utc_text(result.postponed.opens) if result.postponed is not None else None,
+        "staged": result.staged is not None,
         "enabled": not result.disabled,
         "report_unsent": result.unsent > 0,
     }

@@ -13,6 +13,7 @@ from common.late_log import LateLog
 
 _log = LateLog()
 _REMIND_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
+_TAKEN = {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.UNREACHABLE}  # the last one: from what was staged
 
 
 def announce(results: Sequence[Result], configured: Sequence[Certificate], tools: Tools) -> None:
@@ -24,11 +25,11 @@ def announce(results: Sequence[Result], configured: Sequence[Certificate], tools
         certificate = by_name.get(result.name)
         if certificate is None:
             continue
+        if result.changed and result.outcome in _TAKEN and certificate.on_install:
+            notices.append(Notice(result, installed=True, means=certificate.on_install))
         if result.outcome.is_well:
             if result.alarm is not None:
                 _save(replace(result, alarm=None), tools)
-            if result.changed and certificate.on_install:
-                notices.append(Notice(result, installed=True, means=certificate.on_install))
         elif (means := _means(certificate, result.outcome)) and not _was_told(result, tools.now):
             _save(replace(result, alarm=Alarm(result.outcome.value, int(tools.now))), tools)
             notices.append(Notice(result, installed=False, means=means))

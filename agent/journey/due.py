@@ -12,7 +12,7 @@ from agent.model.certificate import TargetFile
 from agent.model.errors import HostLost
 from agent.model.host_key import HostKey
 from agent.model.live_file import LiveFile
-from agent.model.offer import Mark
+from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
@@ -38,7 +38,8 @@ class Due:
     """*bundle* fits *key* and all that agent.toml asks for. *mark* and *circumstances* are remembered with what comes
     of it; *offered* is the SHA-256 of leaf and chain as they were offered; *by_issuer*: no trusted root vouches for it,
     only the CA of its predecessor. *in_place*: the certificate for the key that the live files hold; *gone_back*: a
-    person of this host went back to this one; *switches*: *key* is the next one, and becomes the live one."""
+    person of this host went back to this one; *switches*: *key* is the next one, and becomes the live one. *offer*: the
+    source's, None for one that was kept here."""
 
     turn: Turn
     bundle: Bundle
@@ -50,6 +51,7 @@ class Due:
     in_place: Bundle | None = None
     gone_back: GoneBack | None = None
     switches: bool = False
+    offer: Offer | None = None
 
     @property
     def name(self) -> str:
@@ -216,7 +218,7 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         by_issuer=due.by_issuer,
     )
     past = remembered(turn.before, due.sha256)
-    return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back)
+    return replace(result, installed=installed, refusal=None, past=past, gone_back=due.gone_back, staged=None)
 
 
 def _key(turn: Turn) -> dict[str, str]:

@@ -1,14 +1,17 @@
 """Nothing new is installed for a while because a person said so: by a pause, or by the window of agent.toml.
 
-The certificate in place is looked at as usual.
+The certificate in place is looked at as usual. One that waits for its window is staged: while the source is away it
+stands in for it. It is believed no more than a fresh one: all that speaks against it is looked for again.
 """
 
 from typing import TYPE_CHECKING
 
 from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
-from agent.journey.update import circumstances_of
+from agent.journey.update import circumstances_of, unreachable, update
 from agent.journey.watch import look
+from agent.model.errors import SourceError
+from agent.model.offer import Staged
 from agent.model.result import Outcome, Result
 from agent.model.waiting import Postponed
 from agent.rules.evidence import conclusion, judge
@@ -40,4 +43,31 @@ def in_its_window(found: "Due | Result") -> "Due | Result":
     opening = waits_for(window, turn.tools.now, found.present_ends)
     if opening is None:
         return found
-    return replace(as_it_stands(turn), postponed=Postponed(found.serial, window.text, int(opening.begins)))
+    staged = Staged(found.mark, found.offer) if found.offer is not None else None
+    return replace(
+        as_it_stands(turn), postponed=Postponed(found.serial, window.text, int(opening.begins)), staged=staged
+    )
+
+
+def without_source(turn: Turn, error: SourceError) -> "Due | Result":
+    """How it stands where the source cannot be asked; or that what is staged is due. Raises HostLost, FileError."""
+    staged = turn.before.staged
+    if staged is None or turn.superseded:
+        return unreachable(turn, error)
+    here = replace(turn, away=error)
+    found = in_its_window(update(here, staged.mark))
+    return while_away(here, found) if isinstance(found, Result) else found
+
+
+def while_away(turn: Turn, result: Result) -> Result:
+    """*result* itself; where the source is away, with its failure, which makes the best outcome UNREACHABLE."""
+    if turn.away is None:
+        return result
+    told = [result.detail, str(turn.away)]
+    if not result.outcome.is_well:
+        return replace(result, detail="; ".join(filter(None, told)))
+    if result.changed and result.installed is not None:
+        proven = " and proven" if result.outcome.is_proven else ""
+        told.insert(0, f"serial {result.installed.serial}, which was staged, is installed{proven}")
+    detail = "; ".join(filter(None, told))
+    return replace(result, outcome=Outcome.UNREACHABLE, detail=detail, hint=turn.away.hint)

@@ -299,7 +299,8 @@ class Tools(Protocol):
 class Turn:
     """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with. *pause*: a
     person has said that nothing new is taken now; *disabled*: the issuer does not renew it. *neighbours*: others, whose
-    sockets are looked at too during its install."""
+    sockets are looked at too during its install. *superseded*: the source has another one than what is staged; *away*:
+    it cannot be asked, and what is staged stands in."""
 
     certificate: Certificate
     before: Result
@@ -307,8 +308,11 @@ class Turn:
     pause: Pause | None = None
     disabled: bool = False
     neighbours: tuple[Certificate, ...] = ()
+    superseded: bool = False
+    away: SourceError | None = None
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""
         said = replace(self.before, pause=self.pause, disabled=self.disabled, postponed=None)
-        return replace(said, outcome=outcome, detail=detail, hint=hint)
+        staged = None if self.superseded else said.staged
+        return replace(said, outcome=outcome, detail=detail, hint=hint, staged=staged)

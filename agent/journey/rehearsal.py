@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.journey.due import Due, concluded, plan
 from agent.journey.member import Life, Member, is_to_start, life, services_of
+from agent.journey.pause import while_away
 from agent.journey.ports import Tools, Turn
 from agent.journey.run import asked, begun, taken_up
 from agent.journey.watch import look
@@ -114,7 +115,8 @@ def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
     coming = _coming(member, told)
     evidence = foreseen(member.before, due.sha256, due.chain, certificate.by_hand, coming)
     outcome, _, hint = conclusion(evidence, certificate)
-    result = standing(concluded(due, turn.result(outcome, evidence.detail, hint), member.planned), tools.now)
+    found = concluded(due, turn.result(outcome, evidence.detail, hint), member.planned)
+    result = while_away(turn, standing(found, tools.now))
     changes = ((path, _change(tools.files.read(path), new)) for path, new in member.planned.items())
     written = tuple(Change(path, what) for path, what in changes if what)
     bare = tuple(sight for sight in member.before if sight.seen is not Seen.SERVED and sight.target in coming)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.journey.on_record import concluded, on_record, told
-from agent.journey.pause import as_it_stands, in_its_window
+from agent.journey.pause import as_it_stands, in_its_window, while_away, without_source
 from agent.journey.ports import Tools, Turn
 from agent.journey.put_right import close_key
-from agent.journey.update import unreachable, update
+from agent.journey.update import update
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import HostLost, SourceError, Stopped
 from agent.model.offer import Mark
@@ -173,7 +173,9 @@ def begun(certificate: Certificate, answer: Mapping[str, Mark] | SourceError, to
     mark = answer.get(name) if not isinstance(answer, SourceError) else None
     pause = pause if pause is not None and pause.lasts(tools.now) else None
     disabled = mark.disabled if mark is not None else before.disabled
-    return Turn(certificate, before, tools.on(certificate.host), pause, disabled)
+    staged = before.staged
+    superseded = staged is not None and not isinstance(answer, SourceError) and mark != staged.mark
+    return Turn(certificate, before, tools.on(certificate.host), pause, disabled, superseded=superseded)
 
 
 def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool) -> "Due | Result":
@@ -184,7 +186,12 @@ def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool
         here = close_key(turn)
         if turn.pause is not None:
             return as_it_stands(here)
-        return unreachable(here, answer) if isinstance(answer, SourceError) else in_its_window(update(here, mark))
+        if isinstance(answer, SourceError):
+            return without_source(here, answer)
+        try:
+            return in_its_window(update(here, mark))
+        except SourceError as error:
+            return without_source(here, error)
 
     result = _guarded(turn, found)
     if not isinstance(result, Result):
@@ -196,7 +203,7 @@ def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
     """The outcome of *find*; an error is a result too."""
     try:
         return find()
-    except (SourceError, HostLost) as error:
+    except HostLost as error:
         return turn.result(Outcome.UNREACHABLE, str(error), error.hint)
     except CertfleetError as error:
         return turn.result(Outcome.FAILED, str(error), error.hint)
@@ -213,14 +220,16 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[tuple[Turn, Resul
     from agent.journey.groups import install_all  # noqa: PLC0415 - most days nothing is due
 
     for group in install_all(due):
-        found = [(turn, with_notes_told(standing(result, tools.now))) for turn, result in group]
+        found = [(turn, with_notes_told(while_away(turn, standing(result, tools.now)))) for turn, result in group]
         results = on_record(found, tools)
         try:
             if all(result.ended for result in results):
                 tools.state.finish(group[0][0].certificate.name)
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
-        yield from zip([turn for turn, _ in group], told(results, tools), strict=True)
+        if all(turn.away is None for turn, _ in group):
+            results = told(results, tools)
+        yield from zip([turn for turn, _ in group], results, strict=True)
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:

@@ -7,7 +7,7 @@ from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
 from agent.journey.next_key import key_for
 from agent.journey.ports import Turn
-from agent.journey.update import not_enrolled, waiting
+from agent.journey.update import not_enrolled, offered, waiting
 from agent.journey.vouch import REVOKED, Voucher, is_trusted, revoked, vouch
 from agent.model.errors import HostLost, VerificationError
 from agent.model.host_key import HostKey
@@ -44,12 +44,12 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
 
     Raises SourceError, HostLost; FileError if live files cannot be read.
     """
-    offer = turn.tools.source.fetch(turn.certificate.name)
+    offer = offered(turn)
     if offer is None:
         return not_enrolled(turn)
     if not offer.leaf_pem.strip():
         return waiting(turn)
-    offered = digest(offer.content)
+    sha256 = digest(offer.content)
     try:
         bundle = _parse(offer)
         gone_back = turn.before.gone_back
@@ -62,12 +62,12 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         raise
     except CertfleetError as error:
         result = turn.result(Outcome.REFUSED, f"{error}; no live file was touched", error.hint)
-        return refused(replace(result, at_fault=_is_at_fault(error)), turn, offered, mark, circumstances)
+        return refused(replace(result, at_fault=_is_at_fault(error)), turn, sha256, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
     switches = judged.key is not judged.live
-    facts = (mark, circumstances, offered, voucher.is_issuer)
-    return unless_in_place(Due(turn, bundle, judged.key, *facts, judged.in_place, switches=switches))
+    facts = (mark, circumstances, sha256, voucher.is_issuer)
+    return unless_in_place(Due(turn, bundle, judged.key, *facts, judged.in_place, switches=switches, offer=offer))
 
 
 def objection(turn: Turn, offer: Offer) -> VerificationError | None:
@@ -128,7 +128,7 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         is_older = bool(findings)
         if is_older and in_place is not None and not _counts(turn, judged, in_place, voucher):
             findings = []
-        if not (findings or refused) and (is_older or _was_left(turn, bundle)):
+        if not (findings or refused) and (is_older or _may_be_revoked(turn, judged)):
             findings = revoked(turn, bundle)
         findings += refused
         if not findings:
@@ -156,7 +156,8 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         hint = f"{ROOTS_HINT}; {hint}"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
-    raise VerificationError("the certificate offered does not fit", findings, hint=hint)
+    which = "offered" if turn.away is None else "staged"
+    raise VerificationError(f"the certificate {which} does not fit", findings, hint=hint)
 
 
 def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> bool:
@@ -168,9 +169,13 @@ def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> 
     return is_trusted(turn, in_place, judged.live, voucher)
 
 
-def _was_left(turn: Turn, bundle: Bundle) -> bool:
-    """Was it installed here before the one that was installed last?"""
-    sha256, installed = fingerprint(bundle.leaf), turn.before.installed
+def _may_be_revoked(turn: Turn, judged: _Judged) -> bool:
+    """Is its CA asked? Of one that was staged, because the source is away; of one that was refused before, which may
+    have been for this; and of one that was installed here before the one that was installed last."""
+    sha256, installed, refusal = fingerprint(judged.bundle.leaf), turn.before.installed, turn.before.refusal
+    refused_before = refusal.sha256 if refusal is not None and refusal.outcome is Outcome.REFUSED else ""
+    if turn.away is not None or refused_before == digest(judged.offer.content):
+        return True
     return sha256 in turn.before.past and (installed is None or sha256 != installed.sha256)
 
 

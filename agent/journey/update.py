@@ -13,7 +13,7 @@ from agent.journey.put_right import put_right
 from agent.journey.watch import look
 from agent.model.errors import SourceError
 from agent.model.live_file import digest
-from agent.model.offer import Mark
+from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
 from common.dataclasses import replace
@@ -58,6 +58,14 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
     return put_right(turn, result, lives, circumstances_of(turn))
 
 
+def offered(turn: Turn) -> Offer | None:
+    """What the source offers, or what is staged where that is away; None for an unknown name. Raises SourceError."""
+    if turn.away is None:
+        return turn.tools.source.fetch(turn.certificate.name)
+    staged = turn.before.staged
+    return staged.offer if staged is not None else None
+
+
 def circumstances_of(turn: Turn) -> str:
     """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
     certificate, tools = turn.certificate, turn.tools
@@ -93,7 +101,7 @@ def _is_too_early(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
     """
     if turn.tools.retry or not refusal.lasts(circumstances, turn.tools.now):
         return False
-    offer = turn.tools.source.fetch(turn.certificate.name)
+    offer = offered(turn)
     return offer is not None and digest(offer.content) == refusal.sha256
 
 

@@ -60,6 +60,14 @@ class Offer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An *offer* that fits this host, kept until its certificate may be installed; *mark* was that of its row."""
+
+    mark: Mark
+    offer: Offer
+
+
 def _octets(cell: Any) -> bytes:
     if isinstance(cell, str):
         return cell.encode(errors="replace")

@@ -4,7 +4,7 @@ table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 from collections.abc import Mapping
 from enum import Enum
 
-from agent.model.offer import Mark
+from agent.model.offer import Mark, Staged
 from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
 from common.dataclasses import dataclass, field, replace
 
@@ -101,6 +101,7 @@ class Result:
     """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
     *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
     installed here, newest first. *gone_back*, *pause*, *postponed*: why a newer one is not taken;
+    *staged*: that newer one, as long as neither an install nor the source has put an end to it;
     *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told. *took_down*: its
     services, by name, that an install took down and that were not seen to run since.
 
@@ -123,6 +124,7 @@ class Result:
     gone_back: GoneBack | None = None
     pause: Pause | None = None
     postponed: Postponed | None = None
+    staged: Staged | None = None
     alarm: Alarm | None = None
     disabled: bool = False
     took_down: tuple[str, ...] = ()
@@ -162,7 +164,7 @@ class Result:
         return self._said() == other._said()
 
     def _said(self) -> tuple[object, ...]:
-        kept = self.installed, self.refusal, self.stated, self.past
+        kept = self.installed, self.refusal, self.stated, self.past, self.staged
         said = self.gone_back, self.pause, self.postponed, self.disabled, self.took_down
         return self.outcome, self.detail, self.hint, *kept, *said
 

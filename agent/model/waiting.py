@@ -56,4 +56,5 @@ class Postponed:
 
     @property
     def sentence(self) -> str:
-        return f"serial {self.serial} waits for its window {self.window}, which opens at {utc_text(self.opens)}"
+        what = f"serial {self.serial} is staged and waits for its window {self.window}"
+        return f"{what}, which opens at {utc_text(self.opens)}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from agent.model.offer import Mark
+from agent.model.offer import Mark, Offer, Staged
 from agent.model.result import LONGEST_BACK_OFF, Installed, Outcome, Refusal, Result, Stated
 from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
 from common.dataclasses import asdict
@@ -43,6 +43,7 @@ def to_document(result: Result) -> dict[str, Any]:
         "gone_back": asdict(result.gone_back) if result.gone_back else None,
         "pause": asdict(result.pause) if result.pause else None,
         "postponed": asdict(result.postponed) if result.postponed else None,
+        "staged": _staged_document(result.staged) if result.staged else None,
         "disabled": result.disabled,
         "took_down": list(result.took_down),
         "alarm": asdict(result.alarm) if result.alarm else None,
@@ -53,6 +54,7 @@ def to_document(result: Result) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any]) -> Result:
     """The result in *document*; KeyError, TypeError or ValueError if it is none."""
     installed, refusal, stated = document["installed"], document["refusal"], document.get("stated")
+    staged = document.get("staged")
     return Result(
         name=str(document["name"]),
         outcome=Outcome(document["outcome"]),
@@ -65,6 +67,7 @@ def from_document(document: Mapping[str, Any]) -> Result:
         gone_back=_made(GoneBack, document.get("gone_back")),
         pause=_made(Pause, document.get("pause")),
         postponed=_made(Postponed, document.get("postponed")),
+        staged=_staged(staged) if staged else None,
         alarm=_made(Alarm, document.get("alarm")),
         disabled=document.get("disabled") is True,
         took_down=tuple(map(str, document.get("took_down", ()))),
@@ -85,6 +88,20 @@ def pause_of(document: Mapping[str, Any]) -> Pause:
 
 def _made(cls: type[T], document: Mapping[str, Any] | None) -> T | None:
     return checked(cls(**document)) if document else None
+
+
+def _staged_document(staged: Staged) -> dict[str, Any]:
+    """An octet is a character: Latin-1 has all, and an offer that comes back changed would be another one."""
+    offer = {
+        name: one.decode("latin-1") if isinstance(one, bytes) else one for name, one in asdict(staged.offer).items()
+    }
+    return {"mark": asdict(staged.mark), "offer": offer}
+
+
+def _staged(document: Mapping[str, Any]) -> Staged:
+    offer, mark = document["offer"], checked(Mark(**document["mark"]))
+    leaf, chain = (offer[name].encode("latin-1") for name in ("leaf_pem", "chain_pem"))
+    return Staged(mark, checked(Offer(**{**offer, "leaf_pem": leaf, "chain_pem": chain})))
 
 
 def _refusal(document: Mapping[str, Any]) -> Refusal:

@@ -11,7 +11,7 @@ import pytest
 from agent.model.certificate import TargetFile
 from agent.model.errors import InstallError
 from agent.model.live_file import LiveFile, digest
-from agent.model.offer import Mark, Offer
+from agent.model.offer import Mark, Offer, Staged
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
@@ -47,7 +47,10 @@ INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", 1, ("
 def test_a_record_comes_back_as_it_was() -> None:
     """Through its document, which is JSON, and back."""
     refusal = Refusal(Outcome.BROKEN, "why", "a", Mark(1, 2), "c", 3, 4)
-    result = Result("www.example.com", Outcome.REFUSED, "detail", "hint", INSTALLED, refusal, 5, unsent=5)
+    staged = Staged(Mark(3, 4), Offer(b"Schl\xfcssel \0 of anybody", b"", "", None))
+    result = Result(
+        "www.example.com", Outcome.REFUSED, "detail", "hint", INSTALLED, refusal, 5, unsent=5, staged=staged
+    )
     assert from_document(json.loads(json.dumps(to_document(result)))) == result
 
 

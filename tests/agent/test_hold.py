@@ -9,6 +9,7 @@ import pytest
 
 from agent.host.state_folder import StateFolder
 from tests.agent.host import Done, Host, sha256
+from tests.agent.windows import CLOSED, OPEN, window
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 
@@ -25,19 +26,6 @@ def hold(host: Host, until: str = "2090-06-30", reason: str = "freeze before the
     done = host.agent("hold", host.name, "--until", until, "--reason", reason)
     assert done.code == 0, done.err
     return done
-
-
-def window(host: Host, nginx: Nginx, text: str) -> None:
-    probe = [f"https://127.0.0.1:{nginx.port}"]
-    host.configure(check=nginx.check, activate=nginx.activate, probe=probe)
-    words = host.config.read_text()
-    host.config.write_text(words.replace("[[certificate]]\n", f'[[certificate]]\nwindow = "{text}"\n'))
-
-
-def hours(begin: float, end: float) -> str:
-    """A window on any day, from and to so many hours from now."""
-    now = datetime.now().astimezone()
-    return f"{now + timedelta(hours=begin):%H:%M}-{now + timedelta(hours=end):%H:%M}"
 
 
 def test_nothing_new_is_taken_until_release(host: Host, nginx: Nginx, first: Issued) -> None:
@@ -128,7 +116,7 @@ def test_release_takes_what_was_gone_back_from(host: Host, nginx: Nginx, first: 
 
 def test_outside_its_window(host: Host, nginx: Nginx, first: Issued) -> None:
     """It waits and says so, with exit code 0; inside it is installed."""
-    window(host, nginx, hours(2, 4))
+    window(host, *CLOSED)
     newer = host.offer_new()
     for _ in range(2):
         done = host.run()
@@ -137,7 +125,7 @@ def test_outside_its_window(host: Host, nginx: Nginx, first: Issued) -> None:
     assert "waits for its window" in host.reported()["detail"]
     assert "waits for its window" in host.agent("status").out
     assert host.reported()["sha256"] == sha256(first.certificate)
-    window(host, nginx, hours(-1, 1))
+    window(host, *OPEN)
     assert host.run().code == 0
     assert nginx.served() == newer.certificate
     assert "waits" not in host.reported()["detail"]
@@ -149,7 +137,7 @@ def test_what_would_end_before_waits_for_no_window(host: Host, nginx: Nginx) -> 
     ending = host.sign(days=90, not_before=now - timedelta(days=89))
     host.offer(ending.cert_pem, ending.chain_pem)
     host.run()
-    window(host, nginx, hours(2, 4))
+    window(host, *CLOSED)
     newer = host.offer_new()
     done = host.run()
     assert done.code == 0, done.err
@@ -160,7 +148,7 @@ def test_what_another_client_left_waits_for_no_window_either(host: Host, nginx: 
     """It is for a key of its own, and ends before the next window."""
     theirs = host.authority.issue([host.name], days=0.1)
     host.fullchain.write_bytes(theirs.fullchain_pem)
-    window(host, nginx, hours(2, 4))
+    window(host, *CLOSED)
     newer = host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
@@ -168,7 +156,7 @@ def test_what_another_client_left_waits_for_no_window_either(host: Host, nginx: 
 
 
 def test_a_first_one_waits_for_its_window(host: Host, nginx: Nginx) -> None:
-    window(host, nginx, hours(2, 4))
+    window(host, *CLOSED)
     host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "held"), done.err

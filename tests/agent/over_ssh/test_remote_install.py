@@ -10,6 +10,7 @@ from cryptography import x509
 from agent.host import keys
 from tests.agent.host import NAME, Host
 from tests.agent.remote import RemoteSite, is_as_before
+from tests.agent.windows import CLOSED, OPEN, window
 from tests.servers.nginx import Nginx
 
 BOTH = pytest.mark.parametrize("sshd", ["sftp", "shell"], indirect=True)
@@ -64,6 +65,20 @@ def test_a_stand_in_and_a_look(host: Host, site: RemoteSite, nginx: Nginx) -> No
     looked = host.agent("check")
     assert looked.code == 1
     assert "there is no such file" in looked.out
+
+
+def test_it_was_staged_for_a_window(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
+    """The source is away when that opens: the certificate staged here is installed and proven there."""
+    window(host, *CLOSED)
+    assert host.run().certificate["staged"] is True
+    assert is_as_before(host, nginx, first)
+    window(host, *OPEN)
+    host.database.rename(host.database.with_suffix(".away"))
+    done = host.run()
+    assert (done.code, done.certificate["state"], done.certificate["changed"]) == (1, "unreachable", True), done.err
+    assert "which was staged, is installed and proven; there is no database" in done.err
+    assert nginx.served() != host.first.certificate
+    assert host.run().certificate["changed"] is False
 
 
 def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
