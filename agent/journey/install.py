@@ -118,7 +118,7 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         if next(tries) < _MOST_NAMED:
             failures = named_first(failures, members, under_way.told, before, tools)
         members, evidence = take_back(members, failures, under_way)
-        failures = faults(members, evidence, {})
+        failures = faults(members, evidence, {}) or verify(members, under_way.told, tools)
     if members:
         commit(under_way.entry, tools)
     for member in members:

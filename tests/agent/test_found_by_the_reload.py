@@ -1,5 +1,6 @@
 """One bad certificate among many that no check finds, only the reload: the others are installed in the same run."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +105,20 @@ def test_nginx_runs_on_and_its_log_names_the_one(nginx_hosts: Vhosts, host: Host
     assert [name for name, state in states(done).items() if state != "installed"] == [bad], done.err
     assert vhosts.commands() == ["check", "activate", "activate"]
     assert "its log says: " in done.err
+
+
+def test_those_that_stay_are_verified_without_the_one(nginx_hosts: Vhosts, host: Host) -> None:
+    """nginx reads another file for one name, which goes back; then the proof of the service fails, and so do they."""
+    vhosts, one = nginx_hosts, nginx_hosts.names[2]
+    elsewhere = host.live / "elsewhere.pem"
+    elsewhere.write_bytes(vhosts.file(one).read_bytes())
+    verify = f"verify = {json.dumps(vhosts.counted('verify', ['false']))}\n"
+    for name in vhosts.names:
+        file = elsewhere if name == one else vhosts.file(name)
+        vhosts.configure(name, files=f'{verify}[certificate.files]\nfullchain = "{file}"')
+    vhosts.write("1s")
+    was, _ = vhosts.served(), vhosts.offer()
+    done = host.run()
+    assert set(states(done).values()) == {"failed"}, done.err
+    assert vhosts.commands()[:5] == ["check", "activate", "activate", "verify", "activate"]
+    assert vhosts.served() == was
