@@ -116,9 +116,8 @@ def _clear(tools: Tools) -> bool:
     """End every order and withdraw every answer; is nothing left?"""
     now = int(tools.clock())
     tools.orders.let_go_left()
-    for record in tools.orders.under_way(now):
-        if tools.orders.end_left(record, "a staging order is not gone on with", now):
-            abandon(record, tools)
+    for record in tools.orders.end_left(tools.orders.under_way(now), "a staging order is not gone on with", now):
+        abandon(record, tools)
     sweep(tools)
     return not tools.journal.orphans()
 

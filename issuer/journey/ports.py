@@ -127,9 +127,9 @@ class OrderStore(Protocol):
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
         """End the order as FAILED, also one that is not sealed. *reason* is for people. Returns the ended record."""
 
-    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
-        """End an order that no process has a lease of that counts as FAILED. Returns False where one has it, or the
-        order has ended."""
+    def end_left(self, records: Sequence[OrderRecord], reason: str, now: int) -> list[OrderRecord]:
+        """End those of *records* of which no process has a lease that counts as FAILED, in one transaction. Returns
+        them; not one that has ended meanwhile."""
 
     def let_go_left(self) -> None:
         """Free the leases that a killed process of this issuer still has. Only under the issuer's lock, before anything

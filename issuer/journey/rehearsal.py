@@ -182,8 +182,8 @@ class RehearsedOrders:
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
         return dataclasses.replace(record, state=OrderState.FAILED)
 
-    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
-        return False
+    def end_left(self, records: Sequence[OrderRecord], reason: str, now: int) -> list[OrderRecord]:
+        return []
 
     def let_go_left(self) -> None:
         pass

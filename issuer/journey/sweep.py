@@ -5,7 +5,8 @@ Rows in the database say what that is, and to which servers it leads: whoever ca
 many. All of it has one time limit, beyond which each step at work may end; the rest waits for the next time.
 """
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -14,6 +15,7 @@ import structlog
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError, Retry
 from common.threads import each_on_thread
+from issuer.ground.chunks import chunks
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
 from issuer.journey.sealed import NOT_OURS, WITHHELD, tell_not_ours
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 _AT_ONCE = 32  # keepers
 _ORDERS_AT_ONCE = 8
 _MOST_TOLD = 20  # orders without a row, and answers that stay, one by one
+_PORTION = 500  # orders that are ended in one transaction
+_NOT_OURS, _OF_NOTHING = "order.planted", "order.of_nothing"
 _SILENT = 2.0  # seconds: an error that took longer came from a silent server
 
 Keeper = tuple[str, str]
@@ -117,35 +121,42 @@ def _end_orders_of_nothing(tools: Tools, deadline: Deadline) -> int:
     would try. Returns how many there was no time for."""
     now = int(tools.clock())
     kept = {record.name: record for record in tools.orders.withheld(now)}
-    left = {record.name: record for record in tools.orders.under_way(now)}
-    rows = {row.name: row for row in tools.certificates.enrolled([*kept, *left])}
+    others = {record.name: record for record in tools.orders.under_way(now)}
+    rows = {row.name: row for row in tools.certificates.enrolled([*kept, *others])}
     found = [(record, _fault_of_kept(record, rows.get(name), tools)) for name, record in kept.items()]
-    found += [(record, _fault_of_left(record, rows.get(name), tools, now)) for name, record in left.items()]
-    unusable = [(record, why) for record, why in found if why]
-    ended: list[OrderRecord] = []
-    told = not_ours = 0
-    for number, (record, why) in enumerate(unusable):
+    found += [(record, _fault_of_left(record, rows.get(name), tools, now)) for name, record in others.items()]
+    unusable: dict[str, list[OrderRecord]] = {}
+    for record, why in found:
+        unusable.setdefault(why, []).append(record)
+    unusable.pop("", None)
+    given_up, told, left = list[OrderRecord](), Counter[str](), 0
+    for why, some in ((why, some) for why, records in unusable.items() for some in chunks(records, _PORTION)):
         if deadline.over:
-            _give_back(ended, tools, deadline)
-            return len(unusable) - number
-        if not tools.orders.end_left(record, why, now):
+            left += len(some)
             continue
-        if why in (NOT_OURS, WITHHELD):
-            not_ours += 1
-            if not_ours <= _MOST_TOLD or record.name in rows:
-                tell_not_ours(record, tools)
-        else:
-            told += 1
-            if told <= _MOST_TOLD:
-                log.warning("order.of_nothing", certificate=record.name, why=why)
-        if record.sealed:  # nobody asks a server that somebody else named
-            ended.append(record)
-    if (more := told - _MOST_TOLD) > 0:
+        ended = tools.orders.end_left(some, why, now)
+        _tell_ended(ended, why, tools, told, rows)
+        given_up += (record for record in ended if record.sealed)  # nobody asks a server that somebody else named
+    if (more := told[_OF_NOTHING] - _MOST_TOLD) > 0:
         log.warning("order.of_nothing", more=more)
-    if not_ours > _MOST_TOLD:
-        log.error("order.planted", all=not_ours)
-    _give_back(ended, tools, deadline)
-    return 0
+    if told[_NOT_OURS] > _MOST_TOLD:
+        log.error("order.planted", all=told[_NOT_OURS])
+    _give_back(given_up, tools, deadline)
+    return left
+
+
+def _tell_ended(
+    ended: Sequence[OrderRecord], why: str, tools: Tools, told: Counter[str], rows: Container[str]
+) -> None:
+    """Tell of *ended* orders, of each kind up to twenty one by one: *told* counts them. Also of each that no issuer
+    wrote for one of our *rows*."""
+    kind = _NOT_OURS if why in (NOT_OURS, WITHHELD) else _OF_NOTHING
+    for record in ended:
+        told[kind] += 1
+        if kind == _NOT_OURS and (told[kind] <= _MOST_TOLD or record.name in rows):
+            tell_not_ours(record, tools)
+        elif kind == _OF_NOTHING and told[kind] <= _MOST_TOLD:
+            log.warning("order.of_nothing", certificate=record.name, why=why)
 
 
 def _fault_of_left(record: OrderRecord, row: Enrolment | None, tools: Tools, now: int) -> str:

@@ -145,12 +145,20 @@ class Orders:
         row = self._under_way(name)
         return self._record(row) if row is not None and row["lease_owner"] == self._owner else None
 
-    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
-        """End an order without a lease that counts as FAILED; False if it has one or has ended meanwhile."""
-        this = (orders.c.id == record.id, orders.c.active_name > "")
-        ended = orders.update().where(*this, FREE if record.may_be_leased(now) else sa.true())
-        change = ended.values(**_given_up(reason, now))
-        return self._database.write(lambda connection: connection.execute(change, {"now": now}).rowcount) > 0
+    def end_left(self, records: Sequence[OrderRecord], reason: str, now: int) -> list[OrderRecord]:
+        """End those without a lease that counts as FAILED, and return them: not one that has ended meanwhile."""
+        leasable = [record.id for record in records if record.may_be_leased(now)]
+        others = [record.id for record in records if not record.may_be_leased(now)]
+
+        def end(connection: sa.Connection) -> set[int]:
+            either = sa.or_(orders.c.id.in_(leasable) & FREE, orders.c.id.in_(others))
+            left = sa.select(orders.c.id).where(either, orders.c.active_name > "").with_for_update()
+            found = set(connection.scalars(left, {"now": now}))
+            connection.execute(orders.update().where(orders.c.id.in_(found)).values(**_given_up(reason, now)))
+            return found
+
+        ended = self._database.write(end)
+        return [record for record in records if record.id in ended]
 
     def let_go_left(self) -> None:
         """End the leases that a killed process of this issuer left: on orders under way, and on ended ones that still

@@ -170,7 +170,7 @@ def test_an_order_that_was_ended_gets_no_certificate(stores: Stores) -> None:
     """GivenUp with the reason; the row stays as it is."""
     before = stores.certificates.get([NAME])
     record = planned(stores)
-    assert stores.orders("other").end_left(record, "its key was revoked", NOW + LEASE_SECONDS + 1)
+    assert stores.orders("other").end_left([record], "its key was revoked", NOW + LEASE_SECONDS + 1)
     with pytest.raises(GivenUp) as caught:
         stores.certificates.store(record, before[0].csr, issued(), NOW, due_at=NOW, ask_at=None)
     assert caught.value.why == "its key was revoked"

@@ -107,7 +107,7 @@ def test_what_its_holder_may_be_about_to_publish_is_not_taken_back(stores: Store
     record = planned(stores)
     left = stores.journal("mine").add(record.id, [entry("one")], NOW)
     late = NOW + LEASE_SECONDS + 1
-    assert stores.orders("other").end_left(record, "", late)
+    assert stores.orders("other").end_left([record], "", late)
     with stores.journal("other").leased(left, NOW) as theirs:
         assert theirs == []
     stores.orders("mine").release(record)

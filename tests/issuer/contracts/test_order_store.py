@@ -67,7 +67,7 @@ def test_a_lease_of_another_is_respected_until_it_ends(stores: Stores) -> None:
         mine.save(record, ordered(record), OVER)
     with pytest.raises(LeaseLost):
         mine.fail(record, "reason", OVER)
-    assert mine.end_left(record, "reason", OVER) is False
+    assert mine.end_left([record], "reason", OVER) == []
     mine.release(record)
     mine.drop(record)
     mine.let_go_left()
@@ -113,9 +113,9 @@ def test_an_order_that_failed_frees_its_certificate(stores: Stores) -> None:
 def test_an_order_that_somebody_else_ended_is_given_up(stores: Stores) -> None:
     """Its holder hears why, at whatever it does next; and only an order that nobody holds is ended so."""
     record = planned(stores)
-    assert stores.orders("other").end_left(record, "its row was deleted", NOW) is False
-    assert stores.orders("other").end_left(record, "its row was deleted", OVER) is True
-    assert stores.orders("other").end_left(record, "its row was deleted", OVER) is False
+    assert stores.orders("other").end_left([record], "its row was deleted", NOW) == []
+    assert stores.orders("other").end_left([record], "its row was deleted", OVER) == [record]
+    assert stores.orders("other").end_left([record], "its row was deleted", OVER) == []
     with pytest.raises(GivenUp, match="meanwhile: its row was deleted"):
         stores.orders("mine").save(record, ordered(record), OVER)
     with pytest.raises(GivenUp, match="meanwhile: its row was deleted"):
@@ -173,7 +173,7 @@ def test_a_lease_on_what_no_issuer_wrote_counts_for_nothing(stores: Stores) -> N
     assert (found.name, found.sealed) == (NAME, False)
     assert mine.under_way(NOW) == []
     assert mine.claim(NAME, NOW) is None
-    assert mine.end_left(found, "it is not ours", NOW) is True
+    assert mine.end_left([found], "it is not ours", NOW) == [found]
     assert mine.withheld(NOW) == []
     assert planned(stores).id != record.id
 
@@ -196,9 +196,9 @@ def test_a_lease_does_not_last_for_ever(stores: Stores) -> None:
     record = planned(stores, "other")
     other.save(record, record, later - 1)
     assert mine.withheld(later - 1) == []
-    assert mine.end_left(record, "", later - 1) is False
+    assert mine.end_left([record], "", later - 1) == []
     assert mine.withheld(later) == [record]
-    assert mine.end_left(record, "it takes too long", later) is True
+    assert mine.end_left([record], "it takes too long", later) == [record]
     with pytest.raises(GivenUp, match="it takes too long"):
         other.save(record, record, later)
 
@@ -209,7 +209,7 @@ def test_what_is_under_way_is_listed_by_name(stores: Stores) -> None:
     for record in records:
         stores.orders("mine").release(record)
     assert stores.orders("other").under_way(NOW) == sorted(records, key=lambda record: record.name)
-    stores.orders("other").end_left(records[0], "", NOW)
+    stores.orders("other").end_left([records[0]], "", NOW)
     assert stores.orders("other").under_way(NOW) == records[1:]
 
 

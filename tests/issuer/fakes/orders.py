@@ -90,13 +90,16 @@ class MemoryOrders:
             row.holder = None
             return failed
 
-    def end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
+    def end_left(self, records: Sequence[OrderRecord], reason: str, now: int) -> list[OrderRecord]:
         with self._tables.lock:
-            row = self._tables.active(record.name)
-            if row is None or row.record.id != record.id or not (row.free(now) or not record.may_be_leased(now)):
-                return False
-            self._tables.end(row, dataclasses.replace(row.record, state=OrderState.FAILED, deadline=None), now, reason)
-            return True
+            return [record for record in records if self._end_left(record, reason, now)]
+
+    def _end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
+        row = self._tables.active(record.name)
+        if row is None or row.record.id != record.id or not (row.free(now) or not record.may_be_leased(now)):
+            return False
+        self._tables.end(row, dataclasses.replace(row.record, state=OrderState.FAILED, deadline=None), now, reason)
+        return True
 
     def let_go_left(self) -> None:
         with self._tables.lock:
