@@ -145,9 +145,7 @@ def _end_orders_of_nothing(tools: Tools, deadline: Deadline) -> int:
     return left
 
 
-def _tell_ended(
-    ended: Sequence[OrderRecord], why: str, tools: Tools, told: Counter[str], rows: Container[str]
-) -> None:
+def _tell_ended(ended: Sequence[OrderRecord], why: str, tools: Tools, told: Counter[str], rows: Container[str]) -> None:
     """Tell of *ended* orders, of each kind up to twenty one by one: *told* counts them. Also of each that no issuer
     wrote for one of our *rows*."""
     kind = _NOT_OURS if why in (NOT_OURS, WITHHELD) else _OF_NOTHING
