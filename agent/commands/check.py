@@ -12,11 +12,11 @@ from agent.commands.stapling import stapling_lines
 from agent.commands.wiring import LocalTools
 from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
+from agent.journey.answers import offered
 from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
 from agent.journey.stopped import refusals
 from agent.journey.take import objection
-from agent.journey.update import offered
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError
 from agent.model.line import BAD, OK, WARN, Line

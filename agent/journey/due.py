@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.journey.answers import circumstances_of
 from agent.journey.keep import keep
 from agent.journey.next_key import drop_spent, with_key
 from agent.journey.ports import Turn
-from agent.journey.update import circumstances_of
 from agent.journey.watch import look
 from agent.model.certificate import TargetFile
 from agent.model.errors import HostLost

@@ -5,12 +5,12 @@ It stays: what was left is not taken again, however often the source offers it. 
 
 from collections.abc import Sequence
 
+from agent.journey.answers import circumstances_of
 from agent.journey.due import Due, found_in_files, unless_in_place
 from agent.journey.groups import install_all
 from agent.journey.keep import kept
 from agent.journey.on_record import on_record, told
 from agent.journey.ports import Tools, Turn
-from agent.journey.update import circumstances_of
 from agent.journey.vouch import revoked, vouch
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost, VerificationError

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from agent.journey.answers import still_refused
 from agent.journey.due import Due, concluded
 from agent.journey.install import install
 from agent.journey.keep import keep
 from agent.journey.ports import Tools, Turn
-from agent.journey.update import still_refused
 from agent.model.certificate import Service
 from agent.model.errors import HostLost
 from agent.model.result import Outcome, Result

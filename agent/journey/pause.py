@@ -6,9 +6,10 @@ stands in for it. It is believed no more than a fresh one: all that speaks again
 
 from typing import TYPE_CHECKING
 
+from agent.journey.answers import circumstances_of
 from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
-from agent.journey.update import circumstances_of, unreachable, update
+from agent.journey.update import unreachable, update
 from agent.journey.watch import look
 from agent.model.errors import SourceError
 from agent.model.offer import Staged

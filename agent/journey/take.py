@@ -3,11 +3,11 @@
 The only part of a run that parses certificates and keys, and so loads the library for it.
 """
 
+from agent.journey.answers import not_enrolled, offered, waiting
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
 from agent.journey.next_key import key_for
 from agent.journey.ports import Turn
-from agent.journey.update import not_enrolled, offered, waiting
 from agent.journey.vouch import REVOKED, Voucher, is_trusted, revoked, vouch
 from agent.model.errors import HostLost, VerificationError
 from agent.model.host_key import HostKey

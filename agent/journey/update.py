@@ -8,12 +8,13 @@ that drifted are put right on the way.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from agent.journey.answers import circumstances_of, not_enrolled, offered, still_refused, waiting
 from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
 from agent.journey.watch import look
 from agent.model.errors import SourceError
 from agent.model.live_file import digest
-from agent.model.offer import Mark, Offer
+from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
 from common.dataclasses import replace
@@ -58,41 +59,6 @@ def unreachable(turn: Turn, error: SourceError) -> Result:
     return put_right(turn, result, lives, circumstances_of(turn))
 
 
-def offered(turn: Turn) -> Offer | None:
-    """What the source offers, or what is staged where that is away; None for an unknown name. Raises SourceError."""
-    if turn.away is None:
-        return turn.tools.source.fetch(turn.certificate.name)
-    staged = turn.before.staged
-    return staged.offer if staged is not None else None
-
-
-def circumstances_of(turn: Turn) -> str:
-    """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
-    certificate, tools = turn.certificate, turn.tools
-    keys = map(tools.files.stamp, certificate.keys)
-    return certificate.circumstances([*keys, *map(tools.here.stamp, certificate.inputs)])
-
-
-def not_enrolled(turn: Turn) -> Result:
-    """The result where the source has no row of that name."""
-    name = turn.certificate.name
-    detail = f"the source does not know {name}"
-    hint = (
-        f"look at how agent.toml spells it; `certfleet-issuer populate {name}` on the issuer enrols it; "
-        "if it was removed on purpose, take it out of agent.toml"
-    )
-    return turn.result(Outcome.NOT_ENROLLED, detail, hint)
-
-
-def waiting(turn: Turn) -> Result:
-    """The result where the row has no certificate yet."""
-    detail, hint = (
-        "enrolled, waiting for its first certificate",
-        "nothing to do here; the issuer needs it enabled, and a run",
-    )
-    return turn.result(Outcome.WAITING, detail, hint)
-
-
 def _is_too_early(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
     """Is it too early to try again what was refused, and does the source still offer it? A row may change under one
     mark.
@@ -103,11 +69,6 @@ def _is_too_early(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
         return False
     offer = offered(turn)
     return offer is not None and digest(offer.content) == refusal.sha256
-
-
-def still_refused(turn: Turn, refusal: Refusal) -> Result:
-    """It stays refused, for the same reason and with the same hint."""
-    return replace(turn.result(refusal.outcome, refusal.reason, refusal.hint), refusal=refusal)
 
 
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:

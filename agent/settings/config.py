@@ -7,16 +7,15 @@ write, two files with one path …). Every finding at once, each with its path i
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from agent.model.certificate import ASK, Action, Certificate, Command, Means, Roots, TargetFile, Use, file_stem
+from agent.model.certificate import ASK, Certificate, Means, Roots, TargetFile, Use, file_stem
 from agent.model.presence import Finder, nowhere
-from agent.model.remote_host import RemoteHost, SshAddress
-from agent.model.window import Window
+from agent.model.remote_host import RemoteHost
 from agent.settings import values
-from agent.settings.files import ShapesSettings, target_files
+from agent.settings.certificate import CertificateSettings
+from agent.settings.files import target_files
 from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, shared, unfilled, uses
 from common.config import (
-    boolean,
     duration,
     integer,
     like,
@@ -32,7 +31,6 @@ from common.config_file import document_in, load
 from common.dataclasses import dataclass, replace
 from common.errors import ConfigError, Finding
 from common.mail_settings import MailSettings
-from common.probe.target import ProbeTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +48,6 @@ class TrustSettings:
 
     issuer_key: str = setting(values.issuer_key, "")
     roots: Roots = setting(values.roots, "system")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateSettings(ShapesSettings):
-    """``[[certificate]]``: one certificate of this host. None means: the preset's; of *roots* and *ssh_…*: those for
-    all; of *host*: this machine."""
-
-    name: str = setting(values.name)
-    key: Path = setting(path)
-    host: SshAddress | None = setting(values.host, None)
-    ssh_key_file: Path | None = setting(optional_path, None)
-    ssh_host_keys: Path | None = setting(optional_path, None)
-    names: tuple[str, ...] = setting(values.names, ())
-    service: tuple[str, ...] = setting(values.words, ())
-    probe: tuple[ProbeTarget, ...] | None = setting(values.probes, None)
-    check: tuple[Command, ...] | None = setting(values.commands, None)
-    activate: Action | tuple[Command, ...] | None = setting(values.activation, None)
-    verify: tuple[Command, ...] | None = setting(values.commands, None)
-    start: tuple[Command, ...] | None = setting(values.commands, None)
-    starts_stopped: bool | None = setting(boolean, None)
-    settle: int | None = setting(duration(1), None)
-    logs: tuple[str, ...] | None = setting(values.words, None)
-    roots: Roots | None = setting(values.roots, None)
-    window: Window | None = setting(values.window, None)
-    on_install: tuple[Means, ...] | None = setting(values.on_install, None)
-    on_failure: tuple[Means, ...] | None = setting(values.on_failure, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,22 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from agent.model.certificate import ASK, Certificate, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
 from agent.rules.activation import activating, asking, asking_for_its_end, listening, restarting, starting
+from agent.settings.certificate import CertificateSettings
 from agent.settings.preset import Preset
 from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from agent.settings.config import CertificateSettings
 
 _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 
 
 def uses(
-    own: "CertificateSettings", presets: Mapping[str, Preset], files: Sequence[TargetFile], find: Finder
+    own: CertificateSettings, presets: Mapping[str, Preset], files: Sequence[TargetFile], find: Finder
 ) -> tuple[Use, ...]:
     """One use for each preset; one alone where agent.toml has commands for several, or for none."""
     services = [
@@ -42,7 +39,7 @@ def uses(
 
 
 def service_of(
-    name: str, preset: Preset, presence: Presence, words: Mapping[str, str], own: "CertificateSettings | None" = None
+    name: str, preset: Preset, presence: Presence, words: Mapping[str, str], own: CertificateSettings | None = None
 ) -> Service:
     """The service of a *preset* on a host where it is present so, overruled by agent.toml where that says anything.
     *words*: for the places in commands."""
@@ -78,7 +75,7 @@ def _filled(commands: Iterable[Command], words: Mapping[str, str]) -> tuple[Comm
     )
 
 
-def _filled_in(own: "CertificateSettings", words: Mapping[str, str]) -> "CertificateSettings":
+def _filled_in(own: CertificateSettings, words: Mapping[str, str]) -> CertificateSettings:
     """*own* with the words in the places of its commands."""
     parts = {"check": own.check, "activate": own.activate, "verify": own.verify, "start": own.start}
     given = {part: found for part, found in parts.items() if isinstance(found, tuple)}
@@ -86,7 +83,7 @@ def _filled_in(own: "CertificateSettings", words: Mapping[str, str]) -> "Certifi
     return replace(own, **commands)
 
 
-def _overruled(service: Service, own: "CertificateSettings", acting: Callable[[str], tuple[Command, ...]]) -> Service:
+def _overruled(service: Service, own: CertificateSettings, acting: Callable[[str], tuple[Command, ...]]) -> Service:
     activate = acting(own.activate) if isinstance(own.activate, str) else own.activate
     return Service(
         service.name,
@@ -146,7 +143,7 @@ def _itself(service: Service) -> Service:
     return replace(service, settle=0, verify=(), logs=())
 
 
-def places(name: str, key: "Path", files: Sequence[TargetFile]) -> dict[str, str]:
+def places(name: str, key: Path, files: Sequence[TargetFile]) -> dict[str, str]:
     """The word for each place in the commands of a preset: files of the certificate by what they hold."""
     found = {"name": name, "program": ""}
     for place, holds in _HOLDS.items():
@@ -164,7 +161,7 @@ _HOLDS: dict[str, Callable[[tuple[str, ...]], bool]] = {
 }
 
 
-def unfilled(own: "CertificateSettings", presets: Iterable[Preset], words: Mapping[str, str]) -> Iterator[str]:
+def unfilled(own: CertificateSettings, presets: Iterable[Preset], words: Mapping[str, str]) -> Iterator[str]:
     """The places in commands of presets for which there is no file."""
     for preset in presets:
         activate = preset.own if isinstance(preset.activate, str) else preset.activate
