@@ -65,7 +65,8 @@ def asking(presence: Presence) -> tuple[Command, ...]:
 def listening(presence: Presence, files: Sequence[str]) -> tuple[Command, ...]:
     """The commands that print the last lines of its logs: of the journal of its unit, and of those for which that
     stands, as postfix.service does for postfix@-.service; and of its own *files*."""
-    journal = ("journalctl", "--quiet", "--no-pager", "--lines=1000", "--output=short-precise")
+    # without --since a journal of gigabytes is searched to its beginning for the lines of one unit
+    journal = ("journalctl", "--quiet", "--no-pager", "--since=-1h", "--lines=1000", "--output=short-precise")
     unit = ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
     return (*unit, *(("tail", "--lines=1000", "--", file) for file in files))
 
