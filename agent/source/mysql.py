@@ -40,6 +40,7 @@ _ROWS_AT_ONCE = 50
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
+_NO_CA = "copy the CA of the database server there, which `certfleet-issuer db tls` made, as ca.pem"
 _SPREAD = "spread the agents: RandomizedDelaySec of their timer"
 _UNANSWERED = f"check that the server is running, and the way to it; if it has too many to answer, {_SPREAD}"
 _HINTS = {
@@ -229,7 +230,7 @@ class MysqlSource:
         except pymysql.MySQLError as error:
             self.close()
             raise self._explained(error) from error
-        except OSError as error:  # ssl.SSLError is one; also an unreadable tls_ca
+        except OSError as error:  # ssl.SSLError is one
             self.close()
             raise self._explained(error) from error
 
@@ -238,7 +239,7 @@ class MysqlSource:
         where: dict[str, Any] = {"unix_socket": address.socket}
         if not address.socket:
             [(host, port)] = address.hosts
-            where = {"host": host, "port": port, "ssl": ssl.create_default_context(cafile=self._tls_ca)}
+            where = {"host": host, "port": port, "ssl": self._tls()}
         return BoundedConnection(
             allowance=self._allowance,
             longest_answer=_LONGEST_ANSWER,
@@ -254,6 +255,14 @@ class MysqlSource:
             read_timeout=_IO_TIMEOUT,
             write_timeout=_IO_TIMEOUT,
         )
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._tls_ca)
+        except OSError as error:  # of the file, or of its content
+            file = f"{self._tls_ca} is no readable file of certificates"
+            what = f"the database on {self._address} cannot be asked: {file}"
+            raise SourceError(what, why=text_of(error), hint=_NO_CA) from error
 
     def _explained(self, error: Exception) -> SourceError:
         what = f"the database on {self._address} cannot be used"

@@ -220,6 +220,18 @@ def test_a_database_of_another_authority_is_refused(agents: Agents, tmp_path: Pa
     assert "tls_ca" in caught.value.hint
 
 
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file or directory"), (b"", "NO_CERTIFICATE_OR_CRL")])
+def test_the_authority_was_not_copied(agents: Agents, tmp_path: Path, content: bytes | None, why: str) -> None:
+    """It is forgotten beside the password: the sentence names the file, not the server alone."""
+    missing = tmp_path / "db-ca.pem"
+    if content is not None:
+        missing.write_bytes(content)
+    source = open_source(agents.settings(tls_ca=missing), Path("x"))
+    with pytest.raises(SourceError, match=f"{missing} is no readable file of certificates.*{why}") as caught:
+        source.marks(["a.b"])
+    assert "certfleet-issuer db tls" in caught.value.hint
+
+
 def test_the_system_trusts_no_private_authority(agents: Agents) -> None:
     """Without tls_ca the system's trust store decides; never nobody."""
     settings = agents.settings()
