@@ -17,6 +17,7 @@ from agent.journey.examine import certificate_in_place, examine
 from agent.journey.ports import Turn
 from agent.journey.stopped import refusals
 from agent.journey.take import objection
+from agent.journey.update import kept_from
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError
 from agent.model.line import BAD, OK, WARN, Line
@@ -25,7 +26,7 @@ from agent.rules.must_staple import socket_findings
 from agent.rules.sandbox import writable
 from agent.settings.config import AgentSettings, load_settings
 from common.certificate import must_staple
-from common.clock import duration_text
+from common.clock import duration_text, utc_text
 from common.command_line import report, say
 from common.errors import CertfleetError
 from common.issuer_key import issuer_key_id, parse_issuer_key
@@ -34,6 +35,7 @@ from common.nagios import Metric, State, line, worst
 from common.probe.survey import looks
 from common.terminal import PROGRESS
 
+_RETRY = "`certfleet-agent status` says what to do; once that is done, `certfleet-agent run --retry` tries it at once"
 MOST_APART = 300  # seconds
 
 
@@ -223,13 +225,17 @@ def _judged(turn: Turn, offer: Offer) -> Iterator[Line]:
     another line tells of it."""
     certificate = turn.certificate
     try:
-        refused = objection(turn, offer)
+        refused, failed = objection(turn, offer), kept_from(turn, offer)
     except CertfleetError:
         return
     finally:
         turn.tools.files.release()
     if refused is not None:
         yield Line(BAD, certificate.name, str(refused), refused.hint)
+    elif failed is not None:
+        until, outcome = utc_text(failed.until), failed.outcome.value
+        sentence = f"the certificate offered is not tried before {until}; last time: {outcome}: {failed.reason}"
+        yield Line(WARN, certificate.name, sentence, _RETRY)
     else:
         which = "offered" if turn.away is None else "staged"
         signed = "is signed by the issuer, and " if certificate.issuer_key else ""

@@ -24,7 +24,7 @@ def tell(result: Result, now: float, reasons: Reasons, *, silent: bool) -> None:
         for remark in result.remarks if result.outcome.is_well else ():
             say(f"  {remark}")
     if not result.outcome.is_well:
-        complain(*explained(result, now, reasons))
+        complain(*explained(result, now, reasons, tried=result.at_fault))
     else:
         for note in result.notes:
             complain(f"{result.name}: {note}")
@@ -38,9 +38,9 @@ def state_words(result: Result) -> str:
     return f"installed, {word}" if result.changed and result.outcome is Outcome.UNREACHABLE else word
 
 
-def explained(result: Result, now: float, reasons: Reasons) -> list[str]:
-    """Lines that say why it is in this state, what to do, and when the agent tries a refused one again. Why and what to
-    do of several certificates are said once: *reasons* grows."""
+def explained(result: Result, now: float, reasons: Reasons, *, tried: bool = True) -> list[str]:
+    """Lines that say why it is in this state, what to do, and when the agent tries a refused one again; not *tried*
+    says that this run left it at that. Why and what to do of several certificates are said once: *reasons* grows."""
     first = reasons.setdefault((result.outcome, result.explanation, result.hint), result.name)
     why = result.explanation if first == result.name else f"for the same reason as {first}"
     lines = [f"{result.name}: {result.outcome.value}: {why}"] if result.explanation else []
@@ -48,7 +48,8 @@ def explained(result: Result, now: float, reasons: Reasons) -> list[str]:
         lines.append(f"  what to do: {result.hint}")
     if result.refusal is not None and result.outcome is result.refusal.outcome:
         until = utc_text(result.refusal.until)
-        lines.append(f"  it is tried again when a newer one comes or after {until}; now with `run --retry`")
+        left = "" if tried else "this run did not try it: "
+        lines.append(f"  {left}it is tried again when a newer one comes or after {until}; now with `run --retry`")
     if result.installed is not None and result.installed.not_after <= now and result.outcome is not Outcome.EXPIRED:
         lines.append(f"  meanwhile the certificate in place expired at {utc_text(result.installed.not_after)}")
     return lines

@@ -14,7 +14,7 @@ from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
 from agent.rules.audit import audit
-from agent.rules.evidence import Proof, Sight, judge
+from agent.rules.evidence import AT_WORK, REACHABLE, Proof, Sight, judge
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
 from agent.rules.verify import installed_in
@@ -23,7 +23,8 @@ from common.errors import CertfleetError
 from common.names import uncovered
 from common.probe.view import Seen
 
-_FIRST = "let the service's configuration name {}, and leave the reload to `run`, which looks there afterwards"
+_FIRST = "let the service's configuration name {files}, and leave the reload to `run`, which looks there afterwards"
+_SILENT = {Seen.DOWN: AT_WORK, Seen.UNKNOWN: REACHABLE}
 _BLIND = "name one in `probe`; `certfleet-agent presets SERVICE` tells which the service has"
 _CHAIN_FIRST = "most services take the first certificate of a file for their own: see that this one does not"
 _DRIFT = "see who changed it; the next run puts it right"
@@ -133,9 +134,10 @@ def _at_first(turn: Turn, sights: Sequence[Sight]) -> Iterator[Line]:
     strangers = [sight for sight in answering if uncovered(names, names_in(sight.leaf))]
     shown = sorted({sight.target for sight in answering})
     silent = [sight for sight in sights if sight.target not in shown]
-    hint = _FIRST.format(turn.certificate.paths)
     for sight in silent:
+        hint = _SILENT.get(sight.seen, _FIRST).format(files=turn.certificate.paths)
         yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}", hint)
+    hint = _FIRST.format(files=turn.certificate.paths)
     for sight in strangers:
         yield Line(WARN, name, f"{sight.target} ({sight.address}) shows a certificate {whose(sight.leaf)}", hint)
     if not silent and not strangers:

@@ -14,7 +14,7 @@ from agent.journey.put_right import put_right
 from agent.journey.watch import look
 from agent.model.errors import SourceError
 from agent.model.live_file import digest
-from agent.model.offer import Mark
+from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.evidence import Proof, conclusion, judge
 from common.dataclasses import replace
@@ -69,6 +69,14 @@ def _is_too_early(turn: Turn, refusal: Refusal, circumstances: str) -> bool:
         return False
     offer = offered(turn)
     return offer is not None and digest(offer.content) == refusal.sha256
+
+
+def kept_from(turn: Turn, offer: Offer) -> Refusal | None:
+    """The refusal, or failed install, for which a run does not try *offer* yet; None if it does."""
+    refusal = turn.before.refusal
+    if refusal is None or refusal.sha256 != digest(offer.content):
+        return None
+    return refusal if refusal.lasts(circumstances_of(turn), turn.tools.now) else None
 
 
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:

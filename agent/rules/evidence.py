@@ -209,15 +209,16 @@ def _differs(old: Sight, new: Sight | None) -> str:
     return ""
 
 
-_REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
+REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
 _ELSEWHERE = (
     "see that the service's configuration names {files}; if that address is a balancer's or another host's, name this "
     "host's own socket: ?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone "
     "stays the old one, and so does the other name of a hard link"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
-_AT_WORK = (
-    "start or reload the service, whose configuration must name {files} for that socket; the next run looks again"
+AT_WORK = (
+    "start or reload the service, whose configuration must name {files} for that socket; where it listens on another "
+    "address, name that in `probe`: ?connect=127.0.0.1; the next run looks again"
 )
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
@@ -228,8 +229,8 @@ _CONCLUSIONS = {
     ),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
-    Proof.DOWN: (Outcome.UNPROVEN, _AT_WORK),
-    Proof.UNKNOWN: (Outcome.UNPROVEN, _REACHABLE),
+    Proof.DOWN: (Outcome.UNPROVEN, AT_WORK),
+    Proof.UNKNOWN: (Outcome.UNPROVEN, REACHABLE),
 }
 
 

@@ -68,6 +68,41 @@ def test_a_socket_that_shows_another_name(host: Host, tmp_path: Path) -> None:
         assert f"the one at {socket} is {said}" in host.agent("check").out
 
 
+def test_a_socket_elsewhere(host: Host, nginx: Nginx) -> None:
+    """Where nothing listens, or what has no address, is said with the way to name another socket; `run` says so too."""
+    elsewhere = f"https://127.0.0.2:{nginx.port}"
+    host.configure(check=nginx.check, activate=nginx.activate, probe=[elsewhere, "https://nowhere.invalid"])
+    host.offer_new()
+    down, unknown = sorted(line for line in host.agent("check").out.splitlines() if "shows no certificate" in line)
+    listens = "where it listens on another address, name that in `probe`: ?connect=127.0.0.1"
+    assert f"must name {host.fullchain}" in down
+    assert listens in down
+    assert "name a socket that this host can reach in `probe`" in unknown
+    assert "the service's configuration" not in unknown
+    host.configure(check=nginx.check, activate=nginx.activate, probe=[elsewhere])
+    done = host.run().certificate
+    assert done["state"] == "unproven"
+    assert listens in done["hint"]
+
+
+def test_a_failed_install_is_not_forgotten(host: Host, nginx: Nginx) -> None:
+    """The service did not name the file. Once that is mended a run leaves it as it is, and says that; so does `check`,
+    as long as that lasts."""
+    socket = f"https://127.0.0.1:{nginx.port}"
+    host.configure(check=nginx.check, activate=["true"], probe=[socket], probe_timeout="1s")
+    host.offer_new()
+    first = host.agent("run")
+    assert "shows another certificate" in first.err
+    assert "\n  it is tried again when" in first.err
+    assert "\n  this run did not try it: it is tried again when" in host.agent("run").err
+    out = host.agent("check").out
+    assert f"warn {NAME}: the certificate offered is not tried before " in out
+    assert "`certfleet-agent run --retry` tries it at once" in out
+    assert "the certificate offered fits this host" not in out
+    host.configure(check=nginx.check, activate=nginx.activate, probe=[socket])
+    assert "the certificate offered fits this host" in host.agent("check").out
+
+
 def configured_anew(host: Host, old: str, new: str) -> None:
     text = host.config.read_text()
     assert old in text
