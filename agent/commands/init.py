@@ -188,8 +188,22 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
     for name in names:
         plain: dict[str, object] = {"san": [], "key": None, "key_type": "", "csr": "", "interim": False, "json": False}
         request(argparse.Namespace(**vars(arguments) | {"name": [name]} | plain))
+    _tell_what_the_source_lacks(arguments.config)
     if names:
         _tell_what_to_name(arguments.config, names)
+
+
+def _tell_what_the_source_lacks(config: Path) -> None:
+    """What is to be done before the source can be asked; nothing where all is there."""
+    source = load_settings(config)[0].source
+    if source.url == _SOURCE:
+        say(f"next: write where your database is into {config}: `url` in [source] is an example")
+    for what, file in (
+        ("password of this host's account", source.password_file),
+        ("CA of the database server", source.tls_ca),
+    ):
+        if file is not None and not file.exists():
+            say(f"next: bring {file}, the {what}, from the issuer")
 
 
 def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:

@@ -74,6 +74,8 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
     assert f"file /etc/ssl/certs/{NAME}.fullchain.crt = certificate, chain; the first run writes it" in said
     assert "note nginx: ssl_certificate = the fullchain file" in said
     assert "let the service's configuration name these files and the key, and do not reload it" in said
+    assert "next: bring /etc/certfleet/db-ca.pem, the CA of the database server, from the issuer" in said
+    assert "is an example" not in said
     assert "`certfleet-agent presets nginx`" in said
     text = fresh.path("/etc/certfleet/agent.toml").read_text(encoding="utf-8")
     (service,) = (line for line in text.splitlines() if line.startswith("service = "))
@@ -84,6 +86,16 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
     assert fresh.run("stat", "-c", "%U %a", f"/etc/ssl/private/{NAME}.key") == "root 600\n"
     assert "BEGIN CERTIFICATE REQUEST" in fresh.run("cat", f"/{NAME}.csr")
     assert fresh.show("certfleet-agent.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
+    fresh.write("/etc/certfleet/db-ca.pem", "here by now")
+    assert "next: bring" not in fresh.run("/opt/certfleet/bin/certfleet-agent", "init", "--system")
+
+
+def test_a_host_without_its_source(fresh: Machine) -> None:
+    """The option was forgotten: agent.toml names an example, which is said until somebody has changed it."""
+    for _ in range(2):
+        said = fresh.run("/opt/certfleet/bin/certfleet-agent", "init", "--system", NAME)
+        assert "next: write where your database is into /etc/certfleet/agent.toml" in said
+        assert "next: bring" not in said
 
 
 def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
