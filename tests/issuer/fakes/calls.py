@@ -83,13 +83,19 @@ def _nothing() -> None:
     """Where no test disturbs."""
 
 
+@functools.cache
+def _is_property(kind: type[Any], name: str) -> bool:
+    return isinstance(inspect.getattr_static(kind, name, None), property)
+
+
 class _Watched:
     def __init__(self, label: str, thing: object, calls: Calls):
         self._label, self._thing, self._calls = label, thing, calls
+        self._kind: Any = type(thing)
 
     def __getattr__(self, name: str) -> Any:
         method = f"{self._label}.{name}"
-        if isinstance(inspect.getattr_static(self._thing, name), property):
+        if _is_property(self._kind, name):
             return self._calls.make(method, functools.partial(getattr, self._thing, name))
         found = getattr(self._thing, name)
         return functools.partial(self._calls.make, method, found) if callable(found) else found
