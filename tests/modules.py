@@ -2,7 +2,7 @@
 
 import ast
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +11,11 @@ PACKAGES = ("common", "issuer", "agent", "migrations")
 
 @dataclass
 class Module:
-    """One file: what it imports at once, what it imports late, and its tree."""
+    """One file: what it imports at once, what it imports late, its tree, and every node of that."""
 
     name: str
     tree: ast.Module
+    nodes: Sequence[ast.AST]
     lines: int
     now: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
@@ -32,18 +33,20 @@ def read(root: Path) -> dict[str, Module]:
     known, modules = set(files), {}
     for name, file in files.items():
         text = file.read_text(encoding="utf-8")
-        tree, imports, by_name = _parsed(text)
-        modules[name] = Module(name, tree, text.count("\n"), by_name=set(by_name))
+        nodes, imports, by_name = _parsed(text)
+        tree = nodes[0]
+        assert isinstance(tree, ast.Module)
+        modules[name] = Module(name, tree, nodes, text.count("\n"), by_name=set(by_name))
         for node, is_late in imports:
             (modules[name].late if is_late else modules[name].now).update(_targets(node, known))
     return modules
 
 
 @functools.cache
-def _parsed(text: str) -> tuple[ast.Module, list[tuple[ast.Import | ast.ImportFrom, bool]], set[str]]:
-    """Its tree, its import statements with whether they are late, and what it imports by name."""
-    tree = ast.parse(text)
-    return tree, list(_imports(tree)), set(_imported_by_name(tree))
+def _parsed(text: str) -> tuple[list[ast.AST], list[tuple[ast.Import | ast.ImportFrom, bool]], set[str]]:
+    """The nodes of its tree, its import statements with whether they are late, and what it imports by name."""
+    nodes = list(ast.walk(ast.parse(text)))  # once for every rule: a walk takes longer than to parse
+    return nodes, list(_imports(nodes[0])), set(_imported_by_name(nodes))
 
 
 def _name(root: Path, file: Path) -> str:
@@ -55,10 +58,10 @@ def _imports(tree: ast.AST, *, late: bool = False) -> Iterator[tuple[ast.Import 
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node, late
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield from _imports(
-                node, late=late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            )
+        elif isinstance(node, ast.expr) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            continue  # no expression holds a statement
+        else:
+            yield from _imports(node, late=late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def _targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str]:
@@ -70,9 +73,9 @@ def _targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str
         yield inner if inner in known else str(node.module)
 
 
-def _imported_by_name(tree: ast.AST) -> Iterator[str]:
+def _imported_by_name(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """What import_module and __import__ load: the name, the package before the first gap of an f-string, or ""."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
             name = node.args[0] if node.args else None
             if isinstance(name, ast.JoinedStr) and name.values:

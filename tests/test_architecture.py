@@ -179,7 +179,7 @@ _FACTS = ("what", "why", "hint")
 def _cut_sentences(modules: dict[str, Module]) -> Iterator[str]:
     """Nothing takes a sentence of ours apart: facts stay structured until they are shown."""
     for module in modules.values():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CUTTERS):
                 continue
             cut = node.func.value.func if isinstance(node.func.value, ast.Call) else node.func.value
@@ -196,7 +196,7 @@ RENDERS = ["issuer.commands", "agent.commands", "common.errors", "issuer.model.f
 def _joined_facts(modules: dict[str, Module]) -> Iterator[str]:
     """Nothing below the border makes one sentence of what went wrong, why, and what to do about it."""
     for module in modules.values():
-        for node in ast.walk(module.tree) if not within(module.name, RENDERS) else []:
+        for node in module.nodes if not within(module.name, RENDERS) else []:
             if isinstance(node, ast.JoinedStr):
                 parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
@@ -217,7 +217,7 @@ def _sizes(modules: dict[str, Module]) -> Iterator[str]:
             yield f"{module.name} has {module.lines} lines, more than {LARGEST_FILE}"
         if module.tree.body and not ast.get_docstring(module.tree):
             yield f"{module.name} does not say in a docstring what it is for"
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > LONGEST_FUNCTION:
@@ -250,7 +250,7 @@ def test_the_commands_named_as_text_exist() -> None:
     """Each cli.py names module and function of each command in quotes: no import would notice a slip."""
     modules = read(ROOT)
     for side in ("issuer", "agent"):
-        calls = [node for node in ast.walk(modules[f"{side}.cli"].tree) if isinstance(node, ast.Call)]
+        calls = [node for node in modules[f"{side}.cli"].nodes if isinstance(node, ast.Call)]
         named = [call.args for call in calls if isinstance(call.func, ast.Name) and call.func.id == "_later"]
         assert len(named) > 5
         for module, function in named:
