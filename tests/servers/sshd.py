@@ -132,7 +132,7 @@ def new_key(file: Path, kind: str = "ed25519", *, passphrase: str = "") -> Path:
     """A new private key, its public half beside it as .pub."""
     for old in (file, Path(f"{file}.pub")):
         old.unlink(missing_ok=True)
-    bits = ["-b", "2048"] if kind == "rsa" else []  # the 3072 of its own choice take it a second, and four times as long
+    bits = ["-b", "2048"] if kind == "rsa" else []  # 3072, its own choice, takes four times as long
     command = [program("ssh-keygen", CLIENT_PACKAGE), "-q", "-t", kind, *bits, "-N", passphrase, "-f", str(file)]
     subprocess.run(command, check=True, timeout=60)
     return file
