@@ -18,7 +18,18 @@ import structlog
 from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
-from issuer.dns.servers import DNS_PORT, ROOT, Server, denies, is_authoritative, plain, question, rrset_in, targets
+from issuer.dns.servers import (
+    DNS_PORT,
+    ROOT,
+    Server,
+    denies,
+    is_authoritative,
+    plain,
+    question,
+    rcode_text,
+    rrset_in,
+    targets,
+)
 from issuer.ground.ttl_cache import TtlCache
 from issuer.model.errors import DnsError
 
@@ -58,6 +69,7 @@ class Delegations:
         self._zones: TtlCache[str, str] = TtlCache(KEEP_SECONDS)  # that a name is in
         self._parents: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
         self._hosts: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
+        self._shown: TtlCache[tuple[object, ...], tuple[list[str]]] = TtlCache(KEEP_SECONDS)
 
     def servers(self, zone: str, primary: Server) -> Sequence[Server]:
         """The servers of *zone*; without any resolver, the ones that *primary* lists. Raises DnsError when *zone* is
@@ -174,12 +186,28 @@ class Delegations:
         servers = []
         for name in names:
             for kind in ("A", "AAAA"):
-                for address in targets(_own(primary, name, kind)):
+                for address in self._shown_by(primary, name, kind):
                     # the primary itself may listen on another port; the other servers cannot
                     port = primary.port if address == primary.address else self._port
                     servers.append(Server(address, port, name, primary.key))
         _refuse_too_many(zone, servers, "addresses", _MOST_ADDRESSES)
         return servers or [primary]
+
+    def _shown_by(self, primary: Server, host: str, kind: str) -> list[str]:
+        """The addresses of *host* that *primary* itself shows; [] when it does not answer. Many zones have the same
+        hosts, so their addresses are kept as the delegations are. BIND may choose the view by the key."""
+        key = primary.key.name if primary.key is not None else None
+
+        def look_up() -> tuple[list[str]]:
+            answer = ask(primary, question(host, kind))
+            if not (answer.answer or denies(answer)):
+                raise NoAnswer(rcode_text(answer))
+            return (targets(rrset_in(answer.answer, kind, host)),)
+
+        try:
+            return self._shown.get((primary, key, host, kind), look_up)[0]
+        except NoAnswer:
+            return []
 
 
 def _refuse_too_many(zone: str, found: Sequence[object], kind: str, most: int) -> None:

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from dns.message import Message, QueryMessage
 from structlog.testing import capture_logs
 
 from common.errors import CertfleetError
+from issuer.dns.asking import ask
+from issuer.dns.find import delegation
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import Server
@@ -123,6 +126,29 @@ def test_without_any_resolver_the_primarys_own_list_counts(world: World) -> None
     assert {server.address for server in found.servers} == {"127.0.0.3", "127.0.0.4"}
     assert not found.seen
     assert "delegation.unverified" in [entry["event"] for entry in logs]
+
+
+def test_a_host_of_many_zones_is_asked_for_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sub-zones have the same name servers as a rule: their addresses need no two questions for each of the zones. What
+    the server could not tell is asked again."""
+    zones = [f"_acme-challenge.www{number}.example.test" for number in range(3)]
+    for zone in zones:
+        world.children.static_zone(zone, ["@ NS ns.hosts.test.", "@ NS elsewhere.test."])
+    world.children.static_zone("hosts.test", ["@ NS ns", "ns A 127.0.0.3"])
+    world.children.start()
+    asked: list[str] = []
+
+    def asking(server: Server, query: QueryMessage) -> Message:
+        asked.append(str(query.question[0].name))
+        return ask(server, query)
+
+    monkeypatch.setattr(delegation, "ask", asking)
+    delegations = Delegations(Resolvers(["127.0.0.1:9"]), world.port)
+    for zone in zones:
+        [server] = delegations.servers(zone, world.primary)
+        assert server == Server("127.0.0.3", world.port, "ns.hosts.test")
+    assert asked.count("ns.hosts.test.") == 2  # A and AAAA
+    assert asked.count("elsewhere.test.") == 2 * len(zones)
 
 
 @pytest.mark.parametrize(
