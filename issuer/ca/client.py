@@ -26,6 +26,7 @@ from issuer.model.errors import AcmeProblem, OtherAccount
 log = structlog.get_logger()
 _NOT_ABOUT_REPLACES = (0, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # 0: no answer
 _RESOURCES = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo")  # CAs add random ones
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _ORDERS_LOOKED_AT = 20  # plus one for each worker: each may have lost the answer to one newOrder
 
 
@@ -122,9 +123,11 @@ class AcmeCa:
     def _with_root(self, pem: bytes) -> bytes:
         """*pem*; a leaf alone with the root that signed it, where that stands in ca_bundle. A private CA without
         intermediates sends no chain, and an agent wants to see the issuer."""
+        if self._ca.ca_bundle is None or pem.count(_BEGIN) > 1:
+            return pem
         try:
-            leaf, *chain = load_certificates(pem)
-            trusted = self._ca.ca_bundle.read_bytes() if self._ca.ca_bundle and not chain else b""
+            [leaf] = load_certificates(pem)
+            trusted = self._ca.ca_bundle.read_bytes()
             root = next((each for each in load_certificates(trusted) if is_signed_by(leaf, each)), None)
         except (OSError, ValueError):  # the caller judges the answer
             return pem

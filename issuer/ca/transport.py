@@ -49,15 +49,21 @@ _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
 @dataclass(frozen=True, slots=True)
 class AcmeAnswer:
     """A successful answer. *ask_again_at*: its Retry-After, in epoch seconds. *date*: its Date header, unparsed.
-    *created*: its status says that what was asked for is new (RFC 8555 §7.3)."""
+    *created*: its status says that what was asked for is new (RFC 8555 §7.3). *link_headers*: its Link headers as they
+    are, because most answers have some and few readers."""
 
     url: str
     location: str
-    links: tuple[tuple[str, str], ...]  # (relation, URL)
+    link_headers: tuple[str, ...]
     body: bytes
     ask_again_at: float | None
     date: str = ""
     created: bool = False
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """(relation, URL) of each link (RFC 8288)."""
+        return words.links(self.link_headers, self.url)
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises AcmeProblem when it is none."""
@@ -189,8 +195,8 @@ class Transport:
             raise _problem(url, self._resource(url), response, content, ask_again_at)
         location, date = response.headers.get("Location", ""), response.headers.get("Date", "")
         location = words.absolute(url, location) if location else ""
-        links = words.links(response.headers.getlist("Link"), url)
-        return AcmeAnswer(url, location, links, content, ask_again_at, date, response.status == HTTPStatus.CREATED)
+        links, created = tuple(response.headers.getlist("Link")), response.status == HTTPStatus.CREATED
+        return AcmeAnswer(url, location, links, content, ask_again_at, date, created)
 
     def _resource(self, url: str) -> str:
         """The name of *url* in the directory; "" for an order, an authorization and the like."""

@@ -1,5 +1,6 @@
 """A signing request, parsed once. :mod:`issuer.rules.csr` says whether a CA would take it. Pure."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable
@@ -60,6 +61,7 @@ class CsrFacts:
         return tuple(name for name in self.names if not is_address(name))
 
 
+@functools.lru_cache(maxsize=64)  # of an order: where it begins, and again where its certificate is stored
 def csr_of(content: bytes) -> CsrFacts | Damaged:
     """The request in a PEM text, with or without other text around it, or in DER."""
     if len(content) > LARGEST_REQUEST:

@@ -57,7 +57,12 @@ def leaf_of(pem: bytes) -> Leaf | Damaged:
     bundle = bundle_of(pem)
     if isinstance(bundle, Damaged):
         return bundle
-    certificate, key = bundle.leaf, bundle.leaf.public_key()
+    return facts_of(bundle.leaf)
+
+
+def facts_of(certificate: x509.Certificate) -> Leaf:
+    """The facts of a parsed certificate."""
+    key = certificate.public_key()
     return Leaf(
         starts=not_before(certificate),
         ends=not_after(certificate),

@@ -39,6 +39,20 @@ _REPLACE = (
         *((certs.c[column], sa.bindparam(f"new_{column}")) for column in _FRESH),
     )
 )
+_TAKE_CHANGE = (
+    certs.update()
+    .where(
+        certs.c.name == sa.bindparam("the_name"),
+        sa.cast(certs.c.change_csr, sa.LargeBinary) == sa.bindparam("the_csr", type_=sa.LargeBinary),
+    )
+    .ordered_values(  # in this order, as above
+        (certs.c.csr, certs.c.change_csr),
+        (certs.c.validations, certs.c.change_validations),
+        (certs.c.seal, certs.c.change_seal),
+        (certs.c.md5_modulus, sa.bindparam("of_key")),
+        *((certs.c[column], None) for column in _CHANGE),
+    )
+)
 _LOOKED_AT = certs.c.csr, certs.c.statement, certs.c.ts_last_update
 _BEFORE = sa.select(*_LOOKED_AT).where(certs.c.name == sa.bindparam("the_name")).with_for_update()
 _AHEAD = 86400  # seconds that the moment of storing may be ahead of the clock: further ahead, a clock was wrong
@@ -59,16 +73,8 @@ def unsigned(name: str, bundle: Bundle, before: str, now: int, *, older: bool) -
 
 def take_change(connection: sa.Connection, name: str, csr: bytes, md5_modulus: str) -> bool:
     """Let the change of *name* with that *csr* take the place of the row's CSR; False if no such change waits."""
-    waits = sa.cast(certs.c.change_csr, sa.LargeBinary) == csr
-    change = certs.update().where(certs.c.name == name, waits)
-    own = (  # in this order, as above
-        (certs.c.csr, certs.c.change_csr),
-        (certs.c.validations, certs.c.change_validations),
-        (certs.c.seal, certs.c.change_seal),
-        (certs.c.md5_modulus, md5_modulus),
-    )
-    none = ((certs.c[column], value) for column, value in NO_CHANGE.items())
-    return connection.execute(change.ordered_values(*own, *none)).rowcount > 0
+    change = {"the_name": name, "the_csr": csr, "of_key": md5_modulus}
+    return connection.execute(_TAKE_CHANGE, change).rowcount > 0
 
 
 def replace_present(

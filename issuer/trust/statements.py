@@ -34,7 +34,7 @@ from common.statement import (
     signed,
     verified,
 )
-from issuer.model.leaf import Leaf, leaf_of
+from issuer.model.leaf import Leaf, facts_of
 from issuer.trust.memory import MEMORY, Memory
 
 log = structlog.get_logger()
@@ -151,8 +151,7 @@ class Statements:
         """The signed text about the leaf of *bundle*, as of :class:`StatementKey`; "" where the key or the memory
         cannot be used. Then the certificate goes out without a statement, because hosts without `issuer_key` need it,
         and the log says so."""
-        leaf = leaf_of(bundle.leaf_pem)
-        assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
+        leaf = facts_of(bundle.leaf)
         try:
             key = self.key()
             sequence = key.next_sequence(name, before, self.remembered(name, key), now)
