@@ -170,7 +170,7 @@ class Transport:
         if body is not None:
             headers["Content-Type"] = "application/jose+json"
         try:
-            response = self._pool.request(
+            response = self._pool.urlopen(
                 method,
                 url,
                 body=body,

@@ -3,7 +3,7 @@
 statement.pem        the private key in PEM (PKCS#8, Ed25519), then its endorsements
 statement.pem.new    the same with the next key, while not every statement is signed by that one; it signs already
 
-The file is read at each signature, so a process that runs follows a change of the key.
+The files are looked at for each signature, so a process that runs follows a change of the key.
 """
 
 import os
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from common.certificate import Bundle
 from common.errors import ConfigError, FileError, Finding
-from common.files import create_new, read_secret, sync_folder
+from common.files import create_new, read_secret, stamps, sync_folder
 from common.issuer_key import issuer_key_id, issuer_key_text
 from common.statement import (
     MOST_ENDORSEMENTS,
@@ -106,6 +106,7 @@ class Statements:
     def __init__(self, folder: Path):
         self.file = folder / "statement.pem"
         self.memory = Memory(folder / MEMORY)
+        self._kept: tuple[object, StatementKey] | None = None  # the stamps of both files, and the key in them
 
     @property
     def next_file(self) -> Path:
@@ -126,7 +127,14 @@ class Statements:
         return _create(self.file, Ed25519PrivateKey.generate(), ())
 
     def key(self) -> StatementKey:
-        """The key that signs now. Raises ConfigError if it is absent, open to others or damaged."""
+        """The key that signs now, read again when its files have changed. Raises ConfigError if it is absent, open to
+        others or damaged."""
+        read, kept = stamps([self.file, self.next_file]), self._kept
+        if kept is None or kept[0] != read:
+            kept = self._kept = read, self._read_key()
+        return kept[1]
+
+    def _read_key(self) -> StatementKey:
         before, now = _load(self.file), _load(self.next_file)
         if now is not None:
             return StatementKey(now.private, now.endorsements, before.public if before is not None else None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import ConfigError
 from common.issuer_key import issuer_key_id, issuer_key_text, parse_issuer_key
 from common.statement import Statement, parse_signed, successor
 from issuer.model.leaf import Leaf, leaf_of
@@ -280,6 +281,27 @@ def test_a_change_of_the_key_that_is_killed(lone_box: Box, place: str, when: str
         text = str(lone_box.row(name, "statement")[0])
         assert second.has_signed(text)
         assert successor(first, parse_signed(text).endorsements) == second.public
+
+
+def test_a_process_that_runs_follows_its_key(tmp_path: Path) -> None:
+    """It reads the files only where they have changed, as a change of the key, a careless chmod or a deletion does."""
+    running = Statements(tmp_path)
+    running.create()
+    first = running.key()
+    assert running.key() is first
+    other = Statements(tmp_path)
+    second = other.begin_change(lost=False)
+    assert (running.key().public, running.key().before) == (second.public, first.public)
+    other.end_change()
+    assert (running.key().public, running.key().before) == (second.public, None)
+    running.file.chmod(0o644)
+    with pytest.raises(ConfigError, match="its mode is 0644"):
+        running.key()
+    running.file.chmod(0o600)
+    assert running.key().public == second.public
+    running.file.unlink()
+    with pytest.raises(ConfigError, match="no key to sign"):
+        running.key()
 
 
 def test_what_check_says_of_statements(lone_box: Box, tmp_path: Path) -> None:
