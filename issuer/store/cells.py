@@ -35,16 +35,22 @@ class _Start(sa.sql.functions.FunctionElement[Any]):
         super().__init__(column, sa.literal_column(str(most)))
         self.type = kind
 
+    def parts(self, compiler: Any, **options: Any) -> tuple[str, str]:
+        """The SQL of the cell, and the number. That is not compiled: there are hundreds in the questions of a run."""
+        cell, most = self.clauses.clauses
+        return str(compiler.process(cell, **options)), most.name
+
 
 @compiles(_Start)
 def _of_server(start: _Start, compiler: Any, **options: Any) -> str:
-    return f"SUBSTR({compiler.process(start.clauses.clauses[0], **options)}, 1, {start.clauses.clauses[1]})"
+    cell, most = start.parts(compiler, **options)
+    return f"SUBSTR({cell}, 1, {most})"
 
 
 @compiles(_Start, "sqlite")
 def _of_file(start: _Start, compiler: Any, **options: Any) -> str:
     """SQLite would read a whole blob for its start, and knows its length without."""
-    cell, most = compiler.process(start.clauses.clauses[0], **options), start.clauses.clauses[1]
+    cell, most = start.parts(compiler, **options)
     is_large = f"typeof({cell}) = 'blob' AND length({cell}) > {most}"
     return f"CASE WHEN {is_large} THEN zeroblob({most}) ELSE substr({cell}, 1, {most}) END"
 
@@ -57,15 +63,15 @@ class _Within(_Start):
 
 @compiles(_Within)
 def _as_it_is(start: _Within, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(start.clauses.clauses[0], **options))
+    return start.parts(compiler, **options)[0]
 
 
 @compiles(_Within, "sqlite")
 def _of_file_within(start: _Within, compiler: Any, **options: Any) -> str:
     """substr ends at a NUL, so a cell that fits is left as it is."""
-    cell, most = compiler.process(start.clauses.clauses[0], **options), int(str(start.clauses.clauses[1]))
+    cell, most = start.parts(compiler, **options)
     octets = compiler.process(OctetLength(start.clauses.clauses[0]), **options)
-    return f"CASE WHEN {octets} > {4 * most} THEN substr({cell}, 1, {most}) ELSE {cell} END"
+    return f"CASE WHEN {octets} > {4 * int(most)} THEN substr({cell}, 1, {most}) ELSE {cell} END"
 
 
 class OctetLength(sa.sql.functions.FunctionElement[int]):
