@@ -61,7 +61,7 @@ class CsrFacts:
         return tuple(name for name in self.names if not is_address(name))
 
 
-@functools.lru_cache(maxsize=64)  # of an order: where it begins, and again where its certificate is stored
+@functools.lru_cache(maxsize=256)  # an order asks where it begins, and again where its certificate is stored
 def csr_of(content: bytes) -> CsrFacts | Damaged:
     """The request in a PEM text, with or without other text around it, or in DER."""
     if len(content) > LARGEST_REQUEST:
