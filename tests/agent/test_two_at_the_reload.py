@@ -28,9 +28,9 @@ def apache(host: Host, tmp_path: Path) -> Iterator[ApacheVhosts]:
 
 @pytest.fixture
 def quiet(host: Host, nginx: Nginx) -> Vhosts:
-    """Eight virtual hosts of an nginx that keeps its old workers where the new files are no good; no log is known."""
+    """Twelve virtual hosts of an nginx that keeps its old workers where the new files are no good; no log is known."""
     nginx.check, nginx.activate = ["true"], ["sh", "-c", f"kill -HUP $(cat {nginx.folder}/pid)"]
-    return with_first_ones(Vhosts(host, nginx, 8))
+    return with_first_ones(Vhosts(host, nginx, 12))
 
 
 def test_apache_names_the_second_only_when_the_first_is_gone(apache: ApacheVhosts, host: Host) -> None:
@@ -87,3 +87,19 @@ def test_a_command_names_the_second_only_when_the_first_is_gone(host: Host, sett
     failed = {name for name, state in states(done).items() if state == "failed"}
     assert failed == set(BAD), done.err
     assert all("KEY" not in (host.live / f"{name}.pem").read_text() for name in NAMES)
+
+
+@pytest.mark.parametrize("numbers", [(2, 9), (1, 6, 11), (4, 5)])
+def test_nginx_runs_on_and_halves_find_all_bad_ones(quiet: Vhosts, host: Host, numbers: tuple[int, ...]) -> None:
+    bad = [quiet.names[number] for number in numbers]
+    for name in bad:
+        without_certificate(quiet, name)
+    quiet.write("1s")
+    was, issued = quiet.served(), quiet.offer()
+    done = host.run()
+    assert [name for name, state in states(done).items() if state != "installed"] == bad, done.err
+    assert quiet.served() == {name: was[name] if name in bad else issued[name].certificate for name in quiet.names}
+    assert host.leftovers() == []
+    quiet.commands()
+    assert states(host.run()) == states(done)
+    assert quiet.commands() == []
