@@ -114,10 +114,12 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     except CertfleetError as failure:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []
-    tries = itertools.count()
+    tries, accused = itertools.count(), set[str]()
     while failures := faults(members, evidence, under_way.told) or verify(members, under_way.told, tools):
         if next(tries) < _MOST_NAMED:
-            failures = named_first(failures, members, under_way.told, before, tools)
+            named = named_first(failures, members, under_way.told, before, tools)
+            accused |= named.keys() if len(named) < len(failures) else set()
+            failures = named
         members, evidence = take_back(members, failures, under_way)
     if members:
         commit(under_way.entry, tools)
@@ -128,6 +130,8 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         is_up = evidence[member.name].proof is Proof.PROVEN
         under_way.results[member.name] = replace(result, notes=notes, took_down=() if is_up else result.took_down)
     _mark_refused(group, members, under_way)
+    if len(accused) > 1:  # some of them perhaps by words of others, as of a client whose request is in the log
+        under_way.results |= {name: replace(under_way.results[name], alone=True) for name in accused}
     return members
 
 

@@ -9,9 +9,10 @@ _LONGEST = 400  # characters that are quoted
 
 
 def new_lines(before: Collection[str], now: Sequence[str]) -> list[str]:
-    """The lines of *now* that were not there *before*."""
+    """The lines of *now* that were not there *before*, nor are the end of one that was: what is read of a log may begin
+    within a line."""
     known = set(before)
-    return [line for line in now if line not in known]
+    return [line for line in now if line not in known and not any(old.endswith(line) for old in known)]
 
 
 def named_in(lines: Sequence[str], texts: Mapping[str, Collection[str]]) -> dict[str, str]:

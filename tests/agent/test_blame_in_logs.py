@@ -20,6 +20,10 @@ def test_the_one_is_quoted_with_its_reason_and_without_what_clients_did() -> Non
     assert named_in(APACHE, TEXTS) == {"b": " | ".join(APACHE[:2])}
 
 
+def test_the_end_of_a_line_that_was_there_is_not_new() -> None:
+    assert new_lines(["zero", "check /tls/a.pem", "two"], ["/tls/a.pem", "two", "three"]) == ["three"]
+
+
 @pytest.mark.parametrize(
     ("lines", "named"),
     [
