@@ -112,7 +112,8 @@ def test_a_client_cannot_keep_a_good_one_out(apache: ApacheVhosts, host: Host) -
     later, and nobody else's words count then."""
     bad, good = apache.names[1], apache.names[3]
     without_certificate(apache, bad)
-    request = f'echo "[$(date +%T.%N)] [client 192.0.2.1] File does not exist: {apache.file(good)}" >> {apache.logs[0]}; exec "$@"'
+    line = f"[$(date +%T.%N)] [client 192.0.2.1] File does not exist: {apache.file(good)}"
+    request = f'echo "{line}" >> {apache.logs[0]}; exec "$@"'
     for name in apache.names:
         activate = apache.counted("activate", ["sh", "-c", request, "sh", *apache.daemon.activate])
         files = f'[[certificate.combined]]\npath = "{apache.file(bad)}"\nparts = ["key"]' if name == bad else ""
