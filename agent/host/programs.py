@@ -1,5 +1,6 @@
 """Running the operator's commands: argument lists, never a shell; with a time limit, and nothing left behind by it."""
 
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from common.dataclasses import dataclass
 from common.deadline import Deadline
 
 _TAIL = 800  # characters of output that an error shows
+LISTENING = 5  # seconds at most for a look at a log: a service may be down all the while
 _LONGEST_OUTPUT = 262_144  # bytes of it that are read
 
 
@@ -34,14 +36,15 @@ class LocalPrograms:
             self._run(step, command, facts or {})
 
     def lines(self, command: Command) -> list[str]:
-        """The last lines that the *command* prints; none if it fails."""
+        """The last lines that the *command* prints; none if it fails, or takes long."""
         try:
-            return self._run("listen", command, {}).decode("utf-8", "replace").splitlines()
+            return self._run("listen", command, {}, LISTENING).decode("utf-8", "replace").splitlines()
         except InstallError:
             return []
 
-    def _run(self, step: str, command: Command, facts: Mapping[str, str]) -> bytes:
-        """Its output."""
+    def _run(self, step: str, command: Command, facts: Mapping[str, str], limit: float = math.inf) -> bytes:
+        """Its output. It gets *limit* seconds if that is less than the timeout."""
+        timeout = min(limit, self.timeout)
         # A file, not a pipe: a daemon that the command starts keeps its output open, and a pipe would wait for it.
         with tempfile.TemporaryFile() as output:
             try:
@@ -57,9 +60,9 @@ class LocalPrograms:
                 hint = "name a program that is installed here, as a list of words"
                 raise InstallError(step, f"cannot run {_shown(command)}", why=str(error), hint=hint) from error
             try:
-                self.waits.until(Deadline(self.timeout), partial(_has_ended, process))
+                self.waits.until(Deadline(timeout), partial(_has_ended, process))
             except TimeoutError as error:
-                why = _with_tail(f"it had not ended after {self.timeout:g} s", output)
+                why = _with_tail(f"it had not ended after {timeout:g} s", output)
                 raise InstallError(step, f"{_shown(command)} was ended", why=why) from error
             finally:
                 if process.poll() is None:

@@ -11,11 +11,14 @@ from agent.model.certificate import Service
 from agent.model.errors import HostLost
 from agent.model.result import Outcome, Result
 from agent.rules.groups import groups
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
 _log = LateLog()
 Found = list[tuple[Turn, Result]]
+
+_PATIENCE = 5  # halves that may fail before one is taken: more than three bad ones in all can make
 
 
 def install_all(due: Sequence[Due]) -> Iterator[Found]:
@@ -38,38 +41,65 @@ def install_all(due: Sequence[Due]) -> Iterator[Found]:
 
 
 def _with_halves(group: Sequence[Due], tools: Tools) -> Iterator[Found]:
-    """Install the *group*. Where a service took none of several and ran on, one of them may be at fault alone: half of
-    them is tried, and so on with the half at fault, until one is left. Where both halves fail, or the service goes
-    down, the rest goes by one in later runs."""
-    found = _installed(group, tools)
-    suspects = [due for due, (_, result) in zip(group, found, strict=True) if result.ran_on]
-    if len(suspects) < 2 or not all(result.ended for _, result in found) or not _is_closed(group, tools):
-        yield found
-        return
-    if others := [(turn, result) for turn, result in found if not result.ran_on]:
-        yield others
-    left = [(turn, result) for turn, result in found if result.ran_on]
-    while len(suspects) > 1:
+    """Install the *group*. Where a service took none of several and ran on, some of them may be at fault: both halves
+    are tried, and so on with each that fails, the larger ones first, until it is of one. Where too many fail, or the
+    service goes down, the rest goes by one in later runs."""
+    patience, whole = _PATIENCE, _tried(group, tools)
+    yield from whole.final
+    failing = [whole.suspects]
+    while patience > 0 and len(failing[-1]) > 1:
+        suspects = failing.pop()
         middle = len(suspects) // 2
         first, second = suspects[:middle], suspects[middle:]
-        tried = _installed(first, tools)
-        if _took_some(tried):  # then the others are at fault, as was seen
-            yield tried
-            suspects, left = second, left[middle:]
-            continue
-        ran_on = all(result.ran_on for _, result in tried)
-        rest = _installed(second, tools) if ran_on and _is_closed(first, tools) else left[middle:]
-        if not _took_some(rest):
-            yield tried
-            left = rest
+        trials = [trial := _tried([due for due, _ in first], tools)]
+        yield from trial.final
+        if trial.took_all or trial.is_over:  # if all were taken, the others are at fault, as was seen
+            failing.append(second)
+        else:
+            trials.append(trial := _tried([due for due, _ in second], tools))
+            yield from trial.final
+        failing = sorted((one for one in [*failing, *(one.suspects for one in trials)] if one), key=len)
+        patience += sum(2 if one.took_some else -1 for one in trials)
+        if not failing or trial.is_over:
             break
-        yield rest
-        suspects, left = first, tried
-    yield left
+    left = [one for suspects in failing for _, one in suspects]
+    yield from ([one if len(whole.suspects) == 1 else _to_go_alone(*one)] for one in left)
 
 
-def _took_some(found: Found) -> bool:
-    return any(result.changed for _, result in found)
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What came of an install: what is *final*, in groups, and the *suspects* that a service took none of, and ran on
+    without, each with what came of it."""
+
+    final: list[Found]
+    suspects: list[tuple[Due, tuple[Turn, Result]]]
+
+    @property
+    def took_some(self) -> bool:
+        return any(result.changed for found in self.final for _, result in found)
+
+    @property
+    def took_all(self) -> bool:
+        return not self.suspects and all(result.changed for found in self.final for _, result in found)
+
+    @property
+    def is_over(self) -> bool:
+        """Is no more to be tried? A service went down, or an install has not ended."""
+        return not self.suspects and not self.took_some
+
+
+def _tried(group: Sequence[Due], tools: Tools) -> _Trial:
+    found = _installed(group, tools)
+    suspects = [(due, one) for due, one in zip(group, found, strict=True) if one[1].ran_on]
+    if not suspects or not all(result.ended for _, result in found) or not _is_closed(group, tools):
+        return _Trial([found], [])
+    final = [one for one in found if not one[1].ran_on]
+    return _Trial([final] if final else [], suspects)
+
+
+def _to_go_alone(turn: Turn, result: Result) -> tuple[Turn, Result]:
+    refusal = result.refusal
+    return turn, replace(result, refusal=refusal and replace(refusal, alone=True))
 
 
 def _is_closed(group: Sequence[Due], tools: Tools) -> bool:

@@ -48,13 +48,15 @@ _ANSWER = frozenset({Proof.PROVEN, Proof.INCOMPLETE, Proof.PENDING, Proof.WRONG}
 @dataclass(slots=True)
 class Install:
     """An install under way: its journal *entry*, its *results* by name, and the services that were *told* of new files,
-    with what failed; the *evidence* on each member when they had been told."""
+    with what failed the last time; the *evidence* on each member when they had been told first; those that *returned*
+    to what they were."""
 
     tools: Tools
     entry: JournalEntry
     results: dict[str, Result]
     told: dict[Service, list[CertfleetError]] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    returned: list[Returning] = field(default_factory=list)
 
 
 def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Member | None]]:
@@ -112,13 +114,13 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     except CertfleetError as failure:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []
-    failures = faults(members, evidence, under_way.told) or verify(members, under_way.told, tools)
-    tries = itertools.count()
-    while failures:
+    tries, accused = itertools.count(), set[str]()
+    while failures := faults(members, evidence, under_way.told) or verify(members, under_way.told, tools):
         if next(tries) < _MOST_NAMED:
-            failures = named_first(failures, members, under_way.told, before, tools)
+            named = named_first(failures, members, under_way.told, before, tools)
+            accused |= named.keys() if len(named) < len(failures) else set()
+            failures = named
         members, evidence = take_back(members, failures, under_way)
-        failures = faults(members, evidence, {}) or verify(members, under_way.told, tools)
     if members:
         commit(under_way.entry, tools)
     for member in members:
@@ -128,6 +130,8 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         is_up = evidence[member.name].proof is Proof.PROVEN
         under_way.results[member.name] = replace(result, notes=notes, took_down=() if is_up else result.took_down)
     _mark_refused(group, members, under_way)
+    if len(accused) > 1:  # some of them perhaps by words of others, as of a client whose request is in the log
+        under_way.results |= {name: replace(under_way.results[name], alone=True) for name in accused}
     return members
 
 
@@ -221,14 +225,16 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
 def take_back(
     members: list[Member], failures: Failures, under_way: Install
 ) -> tuple[list[Member], dict[str, Evidence]]:
-    """Roll back those with *failures*, by one more word to the services that were told. Returns those that stay, with
-    what their sockets show then if there was such a word."""
+    """Roll back those with *failures*, by one more word to the services that were told; and look again at those that
+    went back to a service that stayed down. Returns those that stay, with what their sockets show then if there was
+    such a word."""
     if not failures:
         return members, {}
     tools, told = under_way.tools, under_way.told
     staying = [member for member in members if member.name not in failures]
     leaving = [one for one in members if one.name in failures]
     returning = [Returning(one.turn, one.part, failures[one.name], one.beside) for one in leaving]
+    earlier = [one for one in under_way.returned if under_way.results[one.part.name].outcome is Outcome.BROKEN]
     for one in returning:
         state = under_way.entry.state.value
         _log.info("install.failed", certificate=one.part.name, state=state, error=str(one.failure))
@@ -236,7 +242,9 @@ def take_back(
         if not staying:
             note_roll_back(under_way.entry, tools)
         watched = [(member.turn, judge_of(member)) for member in staying] if told else []
-        found, evidence = roll_back(returning, told, tools, watched)
+        found, evidence, failed = roll_back([*earlier, *returning], told, tools, watched)
+    told |= failed
+    under_way.returned += returning
     under_way.results |= found
     return staying, {member.name: one for member, one in zip(staying, evidence, strict=False)}
 

@@ -12,7 +12,7 @@ from agent.journey.old_files import old_files
 from agent.journey.ports import Tools
 from agent.model.certificate import Service
 from agent.model.errors import Awaits, BrokenBefore, InstallError
-from agent.rules.blame import first_failing, suspects_last
+from agent.rules.blame import first_failing, is_named, suspects_last
 from common.late_log import LateLog
 
 _log = LateLog()
@@ -122,7 +122,7 @@ def _leading(ordered: Sequence[Member], passing: Collection[str]) -> int:
 
 def _went_with(suspect: Member, complaint: InstallError | None) -> bool:
     """Was the suspect at fault, by what the check says without its new files? Not if that names it still."""
-    return complaint is None or not any(text in str(complaint) for text in suspect.texts)
+    return complaint is None or not any(is_named(text, str(complaint)) for text in suspect.texts)
 
 
 def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools) -> dict[str, InstallError]:
@@ -130,7 +130,7 @@ def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools)
     of them. A first certificate that is missed without, and named with it, is refused here; others wait for it."""
     awaited = _awaited(users, complaint, tools)
     said = complaint if awaited or len(users) > 1 else f"{complaint} {without}"
-    named = [user.name for user in users if user.is_first and any(path in said for path in user.paths)]
+    named = [user.name for user in users if user.is_first and any(is_named(path, said) for path in user.paths)]
     refused: InstallError
     if named:
         what = f"waits for the first certificate of {', '.join(named)}, which the service's check refuses"
@@ -151,5 +151,5 @@ def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]
     return [
         other.name
         for other in others
-        if any(str(file.path) in complaint and tools.files.read(file.path) is None for file in other.files)
+        if any(is_named(str(file.path), complaint) and tools.files.read(file.path) is None for file in other.files)
     ]

@@ -75,7 +75,7 @@ def listen(members: Sequence[Member], tools: Tools) -> Said:
 
 def named_first(failures: Failures, members: Sequence[Member], told: Told, before: Said, tools: Tools) -> Failures:
     """Those of the *failures* whose files a service names in its log, since that was as *before*, or in what a command
-    of it said; with its words. All of them where it names none: any may be at fault."""
+    said of it; with its words. All of them where it names none: any may be at fault."""
     failed = [member for member in members if member.name in failures]
     try:
         now = listen(failed, tools) if failures else {}
@@ -83,6 +83,7 @@ def named_first(failures: Failures, members: Sequence[Member], told: Told, befor
         return failures
     lines = [line for service, some in now.items() for line in new_lines(before.get(service, ()), some)]
     lines += [str(error) for service in now for error in told.get(service, ())]
+    lines += dict.fromkeys(map(str, failures.values()))
     found = named_in(lines, {member.name: member.texts for member in failed})
     named = {name: _in_its_words(failures[name], words) for name, words in found.items()}
     return named or failures

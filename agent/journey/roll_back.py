@@ -30,6 +30,7 @@ from common.errors import CertfleetError, FileError
 from common.late_log import LateLog
 
 _log = LateLog()
+Failed = dict[Service, list[CertfleetError]]  # what failed when a service was told
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +56,27 @@ def roll_back(
     told: Collection[Service],
     tools: Tools,
     staying: Sequence[tuple[Turn, Judge]] = (),
-) -> tuple[dict[str, Result], list[Evidence]]:
+) -> tuple[dict[str, Result], list[Evidence], Failed]:
     """Put the old files of the *returning* back, tell those of their services again that were *told* of the new ones,
     and look whether they serve again what they served before. Also the evidence on the *staying*, whose services are
-    told with them. A first one without whose file a service does not start gets a self-signed one in its place.
-    Never raises a CertfleetError.
+    told with them; and those services, with what failed. A first one without whose file a service does not start gets a
+    self-signed one in its place. Never raises a CertfleetError.
     """
     results: dict[str, Result] = {}
     restored = [one for one in returning if _is_restored(one, results)]
     concerned = dict.fromkeys(service for one in restored for service in one.turn.certificate.services)
     services = [service for service in concerned if service in told]
-    problems = _tell_again(services, restored, tools)
+    failed = _tell_again(services, restored, tools)
     evidence = _look_until_as_before(restored, staying, tools)
     if dead := [service for service in _silent(restored, evidence) if service.restart and service in told]:
-        problems |= {one: list(map(str, tell("restart it", one.restart, tools))) for one in dead}
+        failed |= {one: tell("restart it", one.restart, tools) for one in dead}
         evidence = _look_until_as_before(restored, staying, tools)
     stood, evidence = _with_stand_ins(restored, staying, evidence, [one for one in services if one.activate], tools)
     for one, found in zip(restored, evidence, strict=False):
-        own = [problem for service in one.turn.certificate.services for problem in problems.get(service, ())]
+        own = [str(error) for service in one.turn.certificate.services for error in failed.get(service, ())]
         result = _result(one, own, found, stood=one.part.name in stood)
         results[one.part.name] = _with_taken_down(one, result, told) if result.outcome is Outcome.BROKEN else result
-    return results, evidence[len(restored) :]
+    return results, evidence[len(restored) :], failed
 
 
 def _with_stand_ins(
@@ -196,18 +197,18 @@ def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[Certfleet
     return failures
 
 
-def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tools: Tools) -> dict[Service, list[str]]:
+def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tools: Tools) -> Failed:
     """Tell each service that its files are the old ones; start it if it cannot be told, restart it if it cannot be
     started. One that was told although nobody could say whether it ran is never started. Returns the failures."""
-    problems = {}
+    failed = {}
     for service in services:
         failures = tell("activate the old one", service.activate, tools)
         may_start = service.starts_stopped or service.is_up or any(_sights(service, one) for one in restored)
         for step, commands in (("start it again", service.start), ("restart it", service.restart)):
             if failures and commands and may_start:
                 failures = tell(step, commands, tools)
-        problems[service] = list(map(str, failures))
-    return problems
+        failed[service] = failures
+    return failed
 
 
 def _that_ran(returning: Sequence[Returning], tools: Tools) -> set[Service]:

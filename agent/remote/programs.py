@@ -2,9 +2,11 @@
 connection is gone by then."""
 
 import shlex
+import sys
 import time
 from collections.abc import Iterable
 
+from agent.host.programs import LISTENING
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
 from agent.remote.access import Ended
@@ -34,19 +36,21 @@ class RemotePrograms:
             self._run(step, command)
 
     def lines(self, command: Command) -> list[str]:
-        """The last lines that the *command* prints; none if it fails. Raises HostLost."""
+        """The last lines that the *command* prints; none if it fails, or takes long. Raises
+        HostLost."""
         try:
-            return self._run("listen", command).decode("utf-8", "replace").splitlines()
+            return self._run("listen", command, LISTENING).decode("utf-8", "replace").splitlines()
         except InstallError:
             return []
 
-    def _run(self, step: str, command: Command) -> bytes:
-        """Its output."""
+    def _run(self, step: str, command: Command, limit: int = sys.maxsize) -> bytes:
+        """Its output. It gets *limit* seconds if that is less than the timeout."""
+        timeout = min(limit, self.timeout)
         shown = f"`{' '.join(command)}` on {self.session.name}"
         begin = time.monotonic()
-        ended = self.session.execute(_SCRIPT.format(seconds=self.timeout, command=shlex.join(command)), self.timeout)
-        if ended.code == -1 and time.monotonic() - begin >= self.timeout:
-            why = _with_tail(f"it had not ended after {self.timeout} s", ended)
+        ended = self.session.execute(_SCRIPT.format(seconds=timeout, command=shlex.join(command)), timeout)
+        if ended.code == -1 and time.monotonic() - begin >= timeout:
+            why = _with_tail(f"it had not ended after {timeout} s", ended)
             raise InstallError(step, f"{shown} was ended", why=why)
         if ended.code != 0:
             ending = f"exit code {ended.code}" if ended.code > 0 else "ended by a signal"

@@ -68,7 +68,7 @@ def listening(presence: Presence, files: Sequence[str]) -> tuple[Command, ...]:
     # without --since a journal of gigabytes is searched to its beginning for the lines of one unit
     journal = ("journalctl", "--quiet", "--no-pager", "--since=-1h", "--lines=1000", "--output=short-precise")
     unit = ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
-    return (*unit, *(("tail", "--lines=1000", "--", file) for file in files))
+    return (*unit, *(("tail", "--bytes=262144", "--", file) for file in files))
 
 
 def asking_for_its_end(

@@ -3,13 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
+from agent.rules.blame import is_named
+
 _LONGEST = 400  # characters that are quoted
 
 
 def new_lines(before: Collection[str], now: Sequence[str]) -> list[str]:
-    """The lines of *now* that were not there *before*."""
+    """The lines of *now* that were not there *before*, nor are the end of one that was: what is read of a log may begin
+    within a line."""
     known = set(before)
-    return [line for line in now if line not in known]
+    return [line for line in now if line not in known and not any(old.endswith(line) for old in known)]
 
 
 def named_in(lines: Sequence[str], texts: Mapping[str, Collection[str]]) -> dict[str, str]:
@@ -18,7 +21,7 @@ def named_in(lines: Sequence[str], texts: Mapping[str, Collection[str]]) -> dict
     lines may be about clients, and are not quoted."""
     found: dict[str, str] = {}
     for place, line in enumerate(lines):
-        counts = {name: sum(text in line for text in set(own)) for name, own in texts.items()}
+        counts = {name: sum(is_named(text, line) for text in set(own)) for name, own in texts.items()}
         most = max(counts.values(), default=0)
         for name in (name for name, count in counts.items() if 0 < count == most):
             words = [line, *takewhile(_is_of_openssl, lines[place + 1 :])]

@@ -63,7 +63,7 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     assert one.files[0].parts == ("certificate", "chain")
     (service,) = one.services
     start = (("nginx",),)
-    logs = (("tail", "--lines=1000", "--", "/var/log/nginx/error.log"),)
+    logs = (("tail", "--bytes=262144", "--", "/var/log/nginx/error.log"),)
     told = Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start, logs=logs)
     assert service == dataclasses.replace(told, has_ended=service.has_ended)
     assert [probe.text for probe in one.probes] == ["https://www.example.com"]

@@ -9,7 +9,7 @@ APACHE = [
     "[ssl:emerg] [pid 7] SSL Library Error: error:0A00018F:SSL routines::ee key too small",
     "[core:error] [client 192.0.2.1] GET /?token=secret",
 ]
-TEXTS = {"a": ["/tls/a.pem", "/tls/key.pem"], "b": ["/tls/b.pem", "/tls/key.pem"]}
+TEXTS = {"a": ["/tls/a.pem", "/tls/key.pem"], "b": ["/tls/b.pem", "/tls/key.pem"], "a.b": ["/tls/a.pem.b"]}
 
 
 def test_lines_that_were_there_before_are_not_new() -> None:
@@ -20,6 +20,10 @@ def test_the_one_is_quoted_with_its_reason_and_without_what_clients_did() -> Non
     assert named_in(APACHE, TEXTS) == {"b": " | ".join(APACHE[:2])}
 
 
+def test_the_end_of_a_line_that_was_there_is_not_new() -> None:
+    assert new_lines(["zero", "check /tls/a.pem", "two"], ["/tls/a.pem", "two", "three"]) == ["three"]
+
+
 @pytest.mark.parametrize(
     ("lines", "named"),
     [
@@ -28,6 +32,10 @@ def test_the_one_is_quoted_with_its_reason_and_without_what_clients_did() -> Non
         (['cannot load certificate key "/tls/key.pem"'], {"a", "b"}),  # all have it: nobody is told apart
         (["/tls/b.pem and /tls/key.pem do not match"], {"b"}),
         (["check /tls/a.pem", "check /tls/b.pem"], {"a", "b"}),
+        (["unable to load certificate from file '/tls/a.pem.b'."], {"a.b"}),
+        (["unable to load certificate from file '/tls/a.pem'."], {"a"}),
+        (["unable to load certificate from file /srv/tls/a.pem"], set()),
+        (["cannot load /tls/a.pem.", "cannot load /tls/b.pem: no start line"], {"a", "b"}),
     ],
 )
 def test_who_is_named(lines: list[str], named: set[str]) -> None:

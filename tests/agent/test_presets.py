@@ -222,7 +222,7 @@ def test_entries_that_differ_in_time_and_proof_have_one_service(tmp_path: Path) 
     file.write_text(f'[source]\nurl = "sqlite:///x"\n{"".join(entries)}')
     first, second, third, other = (one.services[0] for one in load_settings(file)[1])
     assert first == second == third
-    assert (first.settle, first.verify, first.logs) == (120, words("a", "b"), words("tail --lines=1000 -- /1.log"))
+    assert (first.settle, first.verify, first.logs) == (120, words("a", "b"), words("tail --bytes=262144 -- /1.log"))
     assert other != first
     assert (other.settle, other.verify) == (0, ())
 
@@ -242,9 +242,9 @@ def test_where_a_service_says_what_it_does_not_take() -> None:
     unit = Presence("nginx", "nginx", "nginx")
     journal, *files = service('service = "nginx"', nginx=unit).logs
     assert (journal[0], *journal[-2:]) == ("journalctl", "--unit=nginx", "--unit=nginx@*")
-    assert files == list(words("tail --lines=1000 -- /var/log/nginx/error.log"))
+    assert files == list(words("tail --bytes=262144 -- /var/log/nginx/error.log"))
     own = service('service = "nginx"\nlogs = ["/var/log/{name}.log", "/b"]', nginx=unit).logs
-    assert own == (journal, *words("tail --lines=1000 -- /var/log/www.example.com.log", "tail --lines=1000 -- /b"))
+    assert own == (journal, *words("tail --bytes=262144 -- /var/log/www.example.com.log", "tail --bytes=262144 -- /b"))
 
 
 def test_every_key_overrules_its_own_alone() -> None:
