@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from issuer.ca import words
-from issuer.ca.transport import AcmeAnswer
+from issuer.ca.answer import AcmeAnswer
 from issuer.model.acme import CaAuthorization, CaChallenge, CaIdentity, CaOrder, Problem, RenewalInfo
 from issuer.model.errors import AcmeProblem
 from issuer.rules.persist import accounts_of

@@ -12,7 +12,6 @@ import re
 import threading
 import urllib.request
 from collections import deque
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import INTERNAL_SERVER_ERROR, MULTIPLE_CHOICES
 from pathlib import Path
@@ -30,6 +29,7 @@ from common.errors import ConfigError, Finding
 from common.strict_json import parse_json
 from common.tls import verified_tls
 from issuer.ca import words
+from issuer.ca.answer import AcmeAnswer
 from issuer.ca.connection import pool_manager
 from issuer.ca.problems import meaning
 from issuer.model.errors import AcmeProblem
@@ -44,37 +44,6 @@ _NEVER_SENT = (  # raised before a request is written
 )
 _ACME_ERROR = "urn:ietf:params:acme:error:"
 _AGENT = "certfleet (+https://pypi.org/project/certfleet)"
-
-
-@dataclass(frozen=True, slots=True)
-class AcmeAnswer:
-    """A successful answer. *ask_again_at*: its Retry-After, in epoch seconds. *date*: its Date header, unparsed.
-    *created*: its status says that what was asked for is new (RFC 8555 §7.3). *link_headers*: its Link headers as they
-    are, because most answers have some and few readers."""
-
-    url: str
-    location: str
-    link_headers: tuple[str, ...]
-    body: bytes
-    ask_again_at: float | None
-    date: str = ""
-    created: bool = False
-
-    @property
-    def links(self) -> tuple[tuple[str, str], ...]:
-        """(relation, URL) of each link (RFC 8288)."""
-        return words.links(self.link_headers, self.url)
-
-    def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises AcmeProblem when it is none."""
-        try:
-            document = parse_json(self.body)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            what, hint = f"the CA's answer from {self.url} is not a JSON object", "check [acme] directory"
-            raise AcmeProblem(what, hint=hint, in_doubt=bool(self.location))
-        return document
 
 
 class Transport:
