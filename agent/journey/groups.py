@@ -18,7 +18,7 @@ from common.late_log import LateLog
 _log = LateLog()
 Found = list[tuple[Turn, Result]]
 
-_PATIENCE = 5  # halves that may fail before one is taken: more than three bad ones in all can make
+_PATIENCE = 5  # halves that may fail, and two more for each that is taken: three bad ones never use that up
 
 
 def install_all(due: Sequence[Due]) -> Iterator[Found]:
