@@ -107,10 +107,10 @@ def test_nginx_runs_on_and_its_log_names_the_one(nginx_hosts: Vhosts, host: Host
     assert "its log says: " in done.err
 
 
-def test_those_that_stay_are_verified_without_the_one(nginx_hosts: Vhosts, host: Host) -> None:
+def test_those_that_stay_are_verified_without_the_one(host: Host, nginx: Nginx) -> None:
     """nginx reads another file for one name, which goes back; then the proof of the service fails, and so do they."""
-    vhosts, one = nginx_hosts, nginx_hosts.names[2]
-    elsewhere = host.live / "elsewhere.pem"
+    vhosts = with_first_ones(Vhosts(host, nginx, 2))
+    one, elsewhere = vhosts.names[1], host.live / "elsewhere.pem"
     elsewhere.write_bytes(vhosts.file(one).read_bytes())
     verify = f"verify = {json.dumps(vhosts.counted('verify', ['false']))}\n"
     for name in vhosts.names:
