@@ -194,7 +194,7 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
 
 
 def _tell_what_the_source_lacks(config: Path) -> None:
-    """What is to be done before the source can be asked; nothing where all is there."""
+    """Say what has to be done before the source can be asked; nothing where all is there."""
     source = load_settings(config)[0].source
     if source.url == _SOURCE:
         say(f"next: write where your database is into {config}: `url` in [source] is an example")

@@ -8,7 +8,7 @@ from common.dataclasses import replace
 
 
 def offered(turn: Turn) -> Offer | None:
-    """What the source offers, or what is staged where that is away; None for an unknown name. Raises SourceError."""
+    """The source's offer, or the staged one where it is away; None for an unknown name. Raises SourceError."""
     if turn.away is None:
         return turn.tools.source.fetch(turn.certificate.name)
     staged = turn.before.staged

@@ -68,8 +68,8 @@ def _with_halves(group: Sequence[Due], tools: Tools) -> Iterator[Found]:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What came of an install: what is *final*, in groups, and the *suspects* that a service took none of, and ran on
-    without, each with what came of it."""
+    """An install that was tried: its *final* results, in groups, and the *suspects*, each with its result: a service
+    took none of them, and ran on."""
 
     final: list[Found]
     suspects: list[tuple[Due, tuple[Turn, Result]]]

@@ -78,7 +78,7 @@ def named_first(failures: Failures, members: Sequence[Member], told: Told, befor
     said of it; with its words. All of them where it names none: any may be at fault."""
     failed = [member for member in members if member.name in failures]
     try:
-        now = listen(failed, tools) if failures else {}
+        now = listen(failed, tools)
     except HostLost:
         return failures
     lines = [line for service, some in now.items() for line in new_lines(before.get(service, ()), some)]

@@ -32,7 +32,7 @@ class Preset(ShapesSettings):
     How it is found: *programs* show that it is installed, *processes* that it runs; *units* are its names for systemd
     and init scripts. The first of each that is there counts.
 
-    What is done: *check*, *activate*, *start*, *starts_stopped*, *verify*, *settle*, *logs* as in agent.toml.
+    Its commands and times: *check*, *activate*, *start*, *starts_stopped*, *verify*, *settle*, *logs* as in agent.toml.
     *activate* is an action or commands; *own* are the commands for that action where neither systemd nor an init script
     is there, as is *start*. *probe*: None has to be given in agent.toml, and () says that no socket can show it. In
     commands ``{name}`` stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}``

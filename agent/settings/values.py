@@ -45,7 +45,7 @@ def commands(value: Any) -> tuple[Command, ...]:
 
 
 def on_install(value: Any) -> tuple[Means, ...]:
-    """What follows an install, one or a list: "ask", or a way to tell people as of a failure."""
+    """The consequences of an install, one or a list: "ask", or a way to tell people as of a failure."""
     return _means(value, (*WAYS_TO_TELL, ASK))
 
 

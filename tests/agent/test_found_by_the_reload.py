@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,22 +28,32 @@ def with_first_ones(vhosts: Vhosts) -> Vhosts:
     return vhosts
 
 
-@pytest.fixture
-def apache(host: Host, tmp_path: Path) -> Iterator[ApacheVhosts]:
-    """Four virtual hosts of an Apache, whose own check reads no certificate; the agent knows its log."""
-    server = Apache(tmp_path / "apache", host.fullchain, host.key, name="v000.example.test")
-    vhosts = ApacheVhosts(host, server, 4)
+@contextmanager
+def on_apache(host: Host, folder: Path, count: int) -> Iterator[ApacheVhosts]:
+    """Virtual hosts of an Apache, whose own check reads no certificate; the agent knows its log."""
+    server = Apache(folder, host.fullchain, host.key, name="v000.example.test")
+    vhosts = ApacheVhosts(host, server, count)
     with server:
         vhosts.logs = [str(server.folder / "error.log")]
         with_first_ones(vhosts)
         yield vhosts
 
 
+def on_nginx(host: Host, nginx: Nginx, count: int) -> Vhosts:
+    """Virtual hosts of an nginx that keeps its old workers where the new files are no good; no log is known."""
+    nginx.check, nginx.activate = ["true"], ["sh", "-c", f"kill -HUP $(cat {nginx.folder}/pid)"]
+    return with_first_ones(Vhosts(host, nginx, count))
+
+
+@pytest.fixture
+def apache(host: Host, tmp_path: Path) -> Iterator[ApacheVhosts]:
+    with on_apache(host, tmp_path / "apache", 4) as vhosts:
+        yield vhosts
+
+
 @pytest.fixture
 def nginx_hosts(host: Host, nginx: Nginx) -> Vhosts:
-    """Four virtual hosts of an nginx that keeps its old workers where the new files are no good."""
-    nginx.check, nginx.activate = ["true"], ["sh", "-c", f"kill -HUP $(cat {nginx.folder}/pid)"]
-    return with_first_ones(Vhosts(host, nginx, 4))
+    return on_nginx(host, nginx, 4)
 
 
 def without_certificate(vhosts: Vhosts, name: str) -> None:

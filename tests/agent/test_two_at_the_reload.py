@@ -10,29 +10,21 @@ import pytest
 
 from agent.host import keys
 from tests.agent.host import Done, Host, agent_ahead
-from tests.agent.test_found_by_the_reload import states, with_first_ones, without_certificate
+from tests.agent.test_found_by_the_reload import on_apache, on_nginx, states, without_certificate
 from tests.agent.test_taken_down import ApacheVhosts
 from tests.agent.vhosts import Vhosts
-from tests.servers.apache import Apache
 from tests.servers.nginx import Nginx
 
 
 @pytest.fixture
 def apache(host: Host, tmp_path: Path) -> Iterator[ApacheVhosts]:
-    """Five virtual hosts of an Apache, whose own check reads no certificate; the agent knows its log."""
-    server = Apache(tmp_path / "apache", host.fullchain, host.key, name="v000.example.test")
-    vhosts = ApacheVhosts(host, server, 5)
-    with server:
-        vhosts.logs = [str(server.folder / "error.log")]
-        with_first_ones(vhosts)
+    with on_apache(host, tmp_path / "apache", 5) as vhosts:
         yield vhosts
 
 
 @pytest.fixture
 def quiet(host: Host, nginx: Nginx) -> Vhosts:
-    """Twelve virtual hosts of an nginx that keeps its old workers where the new files are no good; no log is known."""
-    nginx.check, nginx.activate = ["true"], ["sh", "-c", f"kill -HUP $(cat {nginx.folder}/pid)"]
-    return with_first_ones(Vhosts(host, nginx, 12))
+    return on_nginx(host, nginx, 12)
 
 
 def test_apache_names_the_second_only_when_the_first_is_gone(apache: ApacheVhosts, host: Host) -> None:
