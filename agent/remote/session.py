@@ -32,7 +32,6 @@ _MOST_OUTPUT = 4_000_000  # bytes of an answer: four times the largest file
 _GRACE = 10.0  # seconds that a host gets beyond the time limit of a command, to say that it ended that
 _AT_ONCE = 64  # connections that are made side by side
 _MOST_UNENDED = 2  # actions that did not end in time; one may be an accident, and files are to be put back
-_CLOSING = 0.5  # seconds for a connection that is lost to be known as such
 _LOOK_UP = 0.05  # seconds between two looks at a command that says nothing
 
 
@@ -180,8 +179,9 @@ def _access(transport: paramiko.Transport, limits: SshLimits) -> Access:
         channel.settimeout(limits.answer)
         channel.invoke_subsystem("sftp")
         return SftpAccess(paramiko.SFTPClient(channel), shell)
-    except (paramiko.SSHException, paramiko.SFTPError, EOFError):
-        if not transport.is_active():
+    except (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError) as error:
+        # an OSError: its program is not there, and the host closes the channel before we send something
+        if isinstance(error, TimeoutError) or not transport.is_active():
             raise
         return shell
 
@@ -192,7 +192,7 @@ def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, std
         channel.settimeout(limits.answer)
         channel.exec_command(f"exec /bin/sh -c {shlex.quote(script)}")
         if stdin:
-            channel.sendall(stdin)
+            _send(channel, stdin)
         channel.shutdown_write()
         channel.settimeout(_LOOK_UP)
         out, err = bytearray(), bytearray()
@@ -210,8 +210,15 @@ def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, std
             if len(out) + len(err) > _MOST_OUTPUT:
                 raise EOFError("its answer has no end")
         channel.status_event.wait(limits.answer)
-        if channel.exit_status == -1:  # by a signal; or the line is cut: paramiko closes the channels before it says so
-            transport.join(_CLOSING)
-            if not transport.is_active():
-                raise EOFError("it closed the connection")
+        if channel.exit_status == -1:  # by a signal; or the line is cut, and no further channel can be opened
+            transport.open_session(timeout=limits.answer).close()
         return Ended(channel.exit_status, bytes(out), bytes(err))
+
+
+def _send(channel: paramiko.Channel, stdin: bytes) -> None:
+    try:
+        channel.sendall(stdin)
+    except OSError:
+        if not channel.closed:
+            raise
+        # the command has ended, and its exit code tells why

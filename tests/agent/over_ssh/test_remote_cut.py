@@ -35,7 +35,7 @@ class Cut:
         self.line.cut_after(piece, for_good=for_good)
         cut = self.host.run()
         assert cut.certificate["state"] in {"installed", "unreachable", "failed", "broken"}
-        assert cut.certificate["refused"] is None
+        assert cut.certificate["refused"] is None, cut
         assert self.nginx.served() in {self.host.first.certificate, renewed.certificate}, cut
         assert self.host.fullchain.read_bytes() in {self.host.first.fullchain_pem, renewed.fullchain_pem}, cut
         assert subprocess.run(self.nginx.check, capture_output=True, check=False).returncode == 0

@@ -270,11 +270,36 @@ def test_a_connection_that_ends_with_a_command(site: RemoteSite, monkeypatch: py
 
     def slowly(channel: paramiko.Channel) -> None:
         unlink(channel)
-        time.sleep(0.1)
+        time.sleep(1)
 
     monkeypatch.setattr(paramiko.Channel, "_unlink", slowly)
-    address = SshAddress(site.sshd.user, "127.0.0.1", site.sshd.port)
-    with closing(Session(RemoteHost(address, site.sshd.key, site.pins), Waits())) as session:
+    with closing(session_with(site)) as session:
         assert session.execute("kill -KILL $$").code == -1
         with pytest.raises(HostLost):
             session.execute("kill -KILL $PPID")
+
+
+@pytest.mark.parametrize("sshd", ["shell"], indirect=True)
+def test_a_host_that_ends_sftp_before_it_is_spoken_to(site: RemoteSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sshd names a program for SFTP that is not there: a shell does the same, however fast it says so."""
+    invoke = paramiko.Channel.invoke_subsystem
+
+    def late(channel: paramiko.Channel, name: str) -> None:
+        invoke(channel, name)
+        wait_until(lambda: channel.closed, "the host has closed the channel")
+
+    monkeypatch.setattr(paramiko.Channel, "invoke_subsystem", late)
+    with closing(session_with(site)) as session:
+        assert session.files(lambda access: access.read("/etc/passwd", 5)) == b"root:"
+
+
+def test_a_command_that_ends_before_it_has_read_everything(site: RemoteSite) -> None:
+    """What it said counts, and not that nobody reads any more."""
+    with closing(session_with(site)) as session:
+        ended = session.execute("echo no space left >&2; exit 3", stdin=b"x" * 30_000_000)
+    assert (ended.code, ended.said) == (3, "no space left")
+
+
+def session_with(site: RemoteSite) -> Session:
+    address = SshAddress(site.sshd.user, "127.0.0.1", site.sshd.port)
+    return Session(RemoteHost(address, site.sshd.key, site.pins), Waits())

@@ -36,7 +36,7 @@ class Changing:
         made, new = next_key(self.host).read_bytes(), offer_next(self.host)
         self.line.cut_after(piece, for_good=for_good)
         cut: Done = self.host.run()
-        assert cut.certificate["refused"] is None
+        assert cut.certificate["refused"] is None, cut
         assert fits(self.host), cut
         assert self.nginx.served() in {self.host.first.certificate, new.certificate}, cut
         assert subprocess.run(self.nginx.check, capture_output=True, check=False).returncode == 0
