@@ -43,7 +43,7 @@ def request_next(arguments: argparse.Namespace) -> int:
     with closing(LocalTools(settings, certificates, arguments.config, retry=False)) as tools:
         tools.folder.create()
         with locked(tools.folder.lock_file, doing="request --next"):
-            broken = settle_all({one.name: one for one in certificates}, tools)
+            broken = settle_all(tools)
             turn = Turn(certificate, tools.state.record(certificate.name), tools.on(certificate.host))
             _refuse_unsettled(turn, broken)
             _refuse_shared(turn, certificates)

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
             with suppress(Stopped):
-                for result in run_over(certificates, selected, tools):
+                for result in run_over(selected, tools):
                     found[result.name] = result  # the last word, where there are two
                     tell(result, tools.now, reasons, silent=silent)
                     PROGRESS.tell(f"{len(found)} of {len(selected)} certificates")

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.host.files import LocalFiles
+from agent.host.presence import presence
 from agent.host.read_only import ReadOnlyFiles, ReadOnlyState
 from agent.host.state_folder import StateFolder
 from agent.host.waits import Waits
 from agent.journey.ports import Files, Keys, Messages, Programs, Revocations, Sockets, Source, StateStore, Tools, Trust
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost
-from agent.model.remote_host import RemoteHost
-from agent.settings.config import AgentSettings
+from agent.model.presence import Finder
+from agent.model.remote_host import RemoteHost, SshAddress
+from agent.settings.config import AgentSettings, resolve
 from agent.source.open import open_source, own_files
 from common.dataclasses import replace
 from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
@@ -53,6 +55,8 @@ class LocalTools:
             protected.append(Path(sys.prefix))
         self.settings, self.read_only = settings, read_only
         self.certificates: Sequence[Certificate] = certificates
+        self._config = config
+        self._there: dict[SshAddress, Finder] = {}
         self._elsewhere: dict[RemoteHost, RemoteTools] = {}
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
@@ -66,12 +70,17 @@ class LocalTools:
     def on(self, host: RemoteHost | None) -> Tools:
         return self if host is None else self._at(host)
 
-    def reach(self, certificates: Sequence[Certificate]) -> None:
-        sessions = [self._at(host).session for host in dict.fromkeys(one.host for one in certificates) if host]
-        if sessions:
-            from agent.remote.session import reach  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents do without
+    def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
+        hosts = dict.fromkeys(one.host for one in certificates if one.host and one.host.address not in self._there)
+        if hosts:
+            from agent.remote.presence import finder  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents do without
+            from agent.remote.session import reach  # noqa: PLC0415 - as above
 
-            reach(sessions, self.waits)
+            reach([self._at(host).session for host in hosts], self.waits)
+            self._there |= {host.address: finder(self._at(host).session) for host in hosts}
+            self.certificates = resolve(self.settings, self._config, presence, self._there)
+        by_name = {one.name: one for one in self.certificates}
+        return [by_name[one.name] for one in certificates]
 
     def _at(self, host: RemoteHost) -> "RemoteTools":
         return self._elsewhere.setdefault(host, RemoteTools(self, host))
@@ -138,7 +147,6 @@ class RemoteTools:
         self._local, self._host = local, host
         self.source, self.state, self.here = local.source, local.state, local.here
         self.host, self.now, self.retry, self.keep = local.host, local.now, local.retry, local.keep
-        self.certificates = local.certificates
         self._types: dict[Path, KeyType] = {}
 
     def on(self, host: RemoteHost | None) -> Tools:
@@ -147,8 +155,12 @@ class RemoteTools:
     def unbroken(self) -> AbstractContextManager[None]:
         return self._local.unbroken()
 
-    def reach(self, certificates: Sequence[Certificate]) -> None:
-        self._local.reach(certificates)
+    def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
+        return self._local.reach(certificates)
+
+    @property
+    def certificates(self) -> Sequence[Certificate]:
+        return self._local.certificates
 
     def close(self) -> None:
         self.session.close()

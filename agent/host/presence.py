@@ -3,32 +3,20 @@
 import contextlib
 import functools
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.model.presence import Presence
+from agent.model.presence import Kind, Presence
+from agent.rules.presence import places, presence_in
 
-# The folders of units in systemd.unit(5), with those that its generators fill for old init scripts.
-_UNITS = (
-    *("etc/systemd/system", "run/systemd/system", "run/systemd/transient", "usr/local/lib/systemd/system"),
-    *("usr/lib/systemd/system", "lib/systemd/system"),
-    *("run/systemd/generator.early", "run/systemd/generator", "run/systemd/generator.late"),
-)
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where nginx and apachectl lie, and where cron's PATH does not look
-_SCRIPTS = ("etc/init.d", "usr/local/etc/rc.d", "etc/rc.d")  # of Linux and the BSDs
 
 
 @functools.cache
-def presence(units: tuple[str, ...], programs: tuple[str, ...], root: Path = Path("/")) -> Presence:
+def presence(units: tuple[str, ...], programs: tuple[str, ...], root: Path | str = "") -> Presence:
     """The Finder of ``agent.model.presence`` for this machine, whose files lie below *root*."""
-    runs_systemd = (root / "run/systemd/system").is_dir()  # sd_booted(3)
-    unit = _first(unit for unit in units if runs_systemd and _is_unit(unit, root))
-    return Presence(
-        unit=unit,
-        script=_first(unit for unit in units if any((root / folder / unit).is_file() for folder in _SCRIPTS)),
-        program=found_programs(programs)[0] if found_programs(programs) else "",
-        has_socket=bool(unit) and _is_unit(unit, root, "socket"),
-    )
+    return presence_in(units, programs, {place: _kind(place, root) for place in places(units, programs)})
 
 
 def found_programs(programs: Iterable[str]) -> tuple[str, ...]:
@@ -61,13 +49,14 @@ def _may_run(file: str) -> bool:
     return os.path.isfile(file) and os.access(file, os.X_OK)
 
 
-def _is_unit(name: str, root: Path, kind: str = "service") -> bool:
-    """Is there such a unit? One that is masked, by a link to /dev/null, cannot be started."""
-    template, at, _ = name.partition("@")
-    names = {f"{name}.{kind}", f"{template}@.{kind}" if at else f"{name}.{kind}"}
-    files = [root / folder / one for folder in _UNITS for one in names if os.path.lexists(root / folder / one)]
-    return bool(files) and not any(os.path.realpath(file) == os.devnull for file in files)
-
-
-def _first(names: Iterable[str]) -> str:
-    return next(iter(names), "")
+def _kind(place: str, root: Path | str) -> Kind:
+    if "/" not in place:
+        return "program" if found_programs([place]) else ""
+    file = f"{root}{place}"
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return ""
+    if stat.S_ISREG(mode):
+        return "program" if os.access(file, os.X_OK) else "file"
+    return "folder" if stat.S_ISDIR(mode) else "other"

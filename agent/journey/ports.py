@@ -266,17 +266,19 @@ class Tools(Protocol):
     now: float
     retry: bool
     keep: int
-    certificates: Sequence[Certificate]
 
     def on(self, host: RemoteHost | None) -> Tools:
         """The tools that act on *host*, None for this machine; the others are the same."""
 
-    def reach(self, certificates: Sequence[Certificate]) -> None:
-        """Connect to the hosts of all of them side by side: one that is down does not hold up the others."""
+    def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
+        """Connect to the hosts of all of them side by side: one that is down does not hold up the others. They have the
+        commands that fit their hosts then, here and in `certificates`."""
 
     def unbroken(self) -> AbstractContextManager[None]:
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
 
+    @property
+    def certificates(self) -> Sequence[Certificate]: ...
     @property
     def files(self) -> Files: ...
     @property

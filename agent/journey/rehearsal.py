@@ -82,7 +82,7 @@ class Rehearsal:
 def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
     """Raises FileError if a journal cannot be read. *tools* must be read-only."""
     interrupted = tuple(part.name for entry in tools.state.journals() for part in entry.parts)
-    tools.reach(selected)
+    selected = tools.reach(selected)
     answer = asked(selected, tools)
     due, stand = list[Due](), list[Result]()
     for certificate in selected:

@@ -33,15 +33,14 @@ _log = LateLog()
 _CONFIRM_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
 
 
-def run(configured: Sequence[Certificate], selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
+def run(selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
     """Settle every install that was interrupted, then bring the *selected* certificates up to date.
 
     Raises FileError if a journal cannot be read: that needs a person.
     """
-    by_name = {certificate.name: certificate for certificate in configured}
-    tools.reach(selected)
-    broken = settle_all(by_name, tools)
+    selected, broken = tools.reach(selected), settle_all(tools)
     yield from broken
+    by_name = {certificate.name: certificate for certificate in tools.certificates}
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
     named = [(by_name[result.name], result) for result in broken if result.name in by_name]
@@ -119,9 +118,13 @@ def _taken_down(installed: Iterable[tuple[Certificate, Result]]) -> set[Service]
     }
 
 
-def settle_all(by_name: Mapping[str, Certificate], tools: Tools) -> list[Result]:
+def settle_all(tools: Tools) -> list[Result]:
     """Settle every install that was interrupted; returns those that could not be brought back. Raises FileError."""
-    broken = [result for entry in tools.state.journals() for result in _settled(by_name, entry, tools)]
+    entries = tools.state.journals()
+    parts = {part.name for entry in entries for part in entry.parts}
+    reached = tools.reach([certificate for certificate in tools.certificates if certificate.name in parts])
+    by_name = {certificate.name: certificate for certificate in reached}
+    broken = [result for entry in entries for result in _settled(by_name, entry, tools)]
     tools.state.sweep()
     return broken
 

@@ -1,8 +1,12 @@
 """How a service is present on a host: what decides which commands reach it there."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from common.dataclasses import dataclass
+
+Kind = Literal["", "folder", "file", "program", "other"]
+"""What lies at a path, behind links: a *program* is a file that may be run; "" is nothing."""
 
 
 @dataclass(frozen=True, slots=True)

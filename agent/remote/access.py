@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from agent.model.presence import Kind
 from common.dataclasses import dataclass
 
 
@@ -48,6 +49,9 @@ class Access(Protocol):
 
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
         """The status of each path, without following a link; None where there is nothing."""
+
+    def kinds(self, places: Sequence[str]) -> list[Kind]:
+        """What each place holds, behind links: a path, or the name of a program, which is looked for as in a shell."""
 
     def link(self, path: str) -> str:
         """Where a symbolic link leads to."""

@@ -11,17 +11,21 @@ from agent.model.certificate import Command
 from agent.model.errors import InstallError
 from agent.remote.access import Ended
 from agent.remote.session import Session
+from agent.remote.shell import ADMINISTRATORS
 from common.dataclasses import dataclass
 
 _TAIL = 800  # characters of output that an error shows
 # sshd gives each command a process group, whose leader this shell is; where it does not, the shell alone is ended
-_SCRIPT = """PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; export PATH
+_SCRIPT = (
+    ADMINISTRATORS
+    + """
 (sleep {seconds} & s=$!; trap 'kill $s' TERM; wait $s && {{ kill -9 -$$ || kill -9 $$; }}) </dev/null >/dev/null 2>&1 &
 w=$!
 {command} </dev/null 2>&1
 c=$?
 kill $w
 exit $c"""
+)
 
 
 @dataclass(frozen=True, slots=True)

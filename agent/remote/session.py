@@ -85,6 +85,11 @@ class Session:
         limit = seconds + _GRACE if seconds else self._limits.action
         return self._within(limit, partial(_executed, there.transport, self._limits, script, stdin), there)
 
+    def give_up(self, error: CertfleetError) -> None:
+        """Leave the host alone for the rest of the run: whatever is asked of it then raises *error*."""
+        self.close()
+        self._trouble = error
+
     def close(self) -> None:
         """May be called twice."""
         opened, self._open = self._open, None

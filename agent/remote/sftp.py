@@ -7,6 +7,7 @@ from typing import Any
 import paramiko
 from paramiko.sftp import CMD_EXTENDED
 
+from agent.model.presence import Kind
 from agent.remote.access import Status
 from agent.remote.shell import ShellAccess
 
@@ -25,6 +26,9 @@ class SftpAccess:
 
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
         return [self._status(path) for path in paths]
+
+    def kinds(self, places: Sequence[str]) -> list[Kind]:
+        return self._shell.kinds(places)
 
     def link(self, path: str) -> str:
         return self._client.readlink(path) or ""

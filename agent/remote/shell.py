@@ -6,12 +6,24 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from agent.model.presence import Kind
 from agent.remote.access import Ended, Status
 from common.files import LARGEST_READ
 
 _ABSENT = 44  # our own exit code
 _STATUS = """if [ -e {0} ] || [ -L {0} ]; then stat -c '%f %u %g %s %Y' {0} || exit 1; else echo; fi
 """
+ADMINISTRATORS = 'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; export PATH'
+_KINDS = (
+    ADMINISTRATORS
+    + """
+for at in {0}; do
+    case $at in */*) ;; *) at=$(command -v "$at") ;; esac
+    if [ -d "$at" ]; then echo d; elif [ ! -e "$at" ]; then echo; elif [ ! -f "$at" ]; then echo o
+    elif [ -x "$at" ]; then echo x; else echo f; fi
+done"""
+)
+_KIND: dict[str, Kind] = {"": "", "d": "folder", "f": "file", "x": "program", "o": "other"}
 PUBLIC = "openssl pkey -in {0} -passin pass: -pubout"
 # openssl takes the first key and is silent about the rest
 _KEY = """[ -f {0} ] && head -c {1} {0} | grep -q 'PRIVATE KEY-----' || exit 0
@@ -41,6 +53,12 @@ class ShellAccess:
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
         script = "".join(_STATUS.format(shlex.quote(path)) for path in paths)
         return list(map(_status, self._run(script).split(b"\n")[: len(paths)]))
+
+    def kinds(self, places: Sequence[str]) -> list[Kind]:
+        found = self._run(_KINDS.format(shlex.join(places))).decode("ascii", "replace").split("\n")[:-1]
+        if len(found) != len(places) or not _KIND.keys() >= set(found):
+            raise OSError(errno.EIO, "its shell says more than it was asked for, or less")
+        return [_KIND[letter] for letter in found]
 
     def link(self, path: str) -> str:
         return os.fsdecode(self._about(path, "readlink {0}").removesuffix(b"\n"))

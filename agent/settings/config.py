@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.model.certificate import ASK, Certificate, Means, Roots, TargetFile, Use, file_stem
 from agent.model.presence import Finder, nowhere
-from agent.model.remote_host import RemoteHost
+from agent.model.remote_host import RemoteHost, SshAddress
 from agent.settings import values
 from agent.settings.certificate import CertificateSettings
 from agent.settings.files import target_files
@@ -82,12 +82,15 @@ def settings_in(content: bytes, file: Path) -> tuple[AgentSettings, tuple[Certif
     return settings, resolve(settings, file)
 
 
-def resolve(settings: AgentSettings, source: Path, find: Finder = nowhere) -> tuple[Certificate, ...]:
-    """The certificates of *settings* with the presets filled in; ConfigError with every finding."""
+def resolve(
+    settings: AgentSettings, source: Path, find: Finder = nowhere, there: Mapping[SshAddress, Finder] | None = None
+) -> tuple[Certificate, ...]:
+    """The certificates of *settings* with the presets filled in; ConfigError with every finding. *there*: how services
+    are present on other hosts, as far as those were reached."""
     findings: list[Finding] = []
     presets = Presets(source)
     certificates = tuple(
-        _resolve_one(certificate, settings, _Filling(presets, find, f"certificate[{index}]", findings))
+        _resolve_one(certificate, settings, _Filling(presets, find, there or {}, f"certificate[{index}]", findings))
         for index, certificate in enumerate(settings.certificate)
     )
     findings += _clashes(certificates)
@@ -105,6 +108,7 @@ class _Filling:
 
     presets: Presets
     find: Finder
+    there: Mapping[SshAddress, Finder]
     where: str
     findings: list[Finding]
 
@@ -136,7 +140,7 @@ def _resolve_one(settings: CertificateSettings, agent: AgentSettings, filling: _
         names=frozenset(settings.names or (settings.name,)),
         key=settings.key,
         files=files,
-        uses=_uses(settings, presets, files, filling.find),
+        uses=_uses(settings, presets, files, filling),
         roots=settings.roots or agent.trust.roots,
         issuer_key=agent.trust.issuer_key,
         window=settings.window,
@@ -160,14 +164,13 @@ def _host(settings: CertificateSettings, agent: AgentSettings, filling: _Filling
 
 
 def _uses(
-    settings: CertificateSettings, presets: Mapping[str, Preset], files: tuple[TargetFile, ...], find: Finder
+    settings: CertificateSettings, presets: Mapping[str, Preset], files: tuple[TargetFile, ...], filling: _Filling
 ) -> tuple[Use, ...]:
-    """The services where they run. How they are present on another machine is not looked at: the daemons' own commands
-    reach them there."""
+    """The services where they run, with the commands that reach them there."""
     if settings.host is None:
-        return uses(settings, presets, files, find)
-    at = str(settings.host)
-    return tuple(replace(use, service=replace(use.service, host=at)) for use in uses(settings, presets, files, nowhere))
+        return uses(settings, presets, files, filling.find)
+    at, find = str(settings.host), filling.there.get(settings.host, nowhere)
+    return tuple(replace(use, service=replace(use.service, host=at)) for use in uses(settings, presets, files, find))
 
 
 def _probe_faults(settings: CertificateSettings, presets: Mapping[str, Preset]) -> Iterator[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.host.presence import presence
-from agent.model.presence import Presence
+from agent.model.presence import Kind, Presence
+from agent.rules.presence import places, presence_in
 from agent.settings.preset import Presets
 from common.errors import ConfigError
 from tests.agent.test_presets import certificate, service, words
@@ -104,6 +105,14 @@ def test_a_service_is_found_as_the_host_has_it(tmp_path: Path, files: list[str],
     """Units count where systemd runs, and the first name that is there; files of units alone prove nothing."""
     found = presence(("a", "b", "c@one"), ("no-such-program", "sh"), tree(tmp_path, *files))
     assert found == Presence(unit, script, "sh")
+
+
+def test_an_init_script_needs_the_program_that_runs_it() -> None:
+    """A host of BusyBox alone may have such scripts and no `service`."""
+    nothing: dict[str, Kind] = dict.fromkeys(places(("a",), ("b",)), "")
+    there: dict[str, Kind] = {**nothing, "/etc/init.d/a": "program", "b": "program"}
+    assert presence_in(("a",), ("b",), there) == Presence(program="b")
+    assert presence_in(("a",), ("b",), {**there, "service": "program"}) == Presence(script="a", program="b")
 
 
 def test_a_masked_unit_is_none(tmp_path: Path) -> None:

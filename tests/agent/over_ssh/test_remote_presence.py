@@ -1,0 +1,51 @@
+"""How the services of a host without an agent are run, asked over a real sshd."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.host.presence import presence
+from agent.host.waits import Waits
+from agent.model.remote_host import RemoteHost, SshAddress
+from agent.remote.presence import finder
+from agent.remote.session import Session
+from agent.settings.preset import Presets
+from tests.agent.host import AGENT, Host
+from tests.agent.over_ssh.test_remote_install import BOTH
+from tests.agent.remote import RemoteSite, is_as_before
+from tests.servers.nginx import Nginx
+
+NOISY = f'import agent.remote.shell as shell; shell._KINDS = "echo Welcome; " + shell._KINDS\n{AGENT}'
+
+
+@pytest.fixture
+def session(site: RemoteSite) -> Iterator[Session]:
+    address = SshAddress(site.sshd.user, "127.0.0.1", site.sshd.port)
+    with closing(Session(RemoteHost(address, site.sshd.key, site.pins), Waits())) as opened:
+        yield opened
+
+
+@BOTH
+def test_a_service_is_found_as_an_agent_there_finds_it(session: Session, tmp_path: Path) -> None:
+    """Each of the presets. The host behind the sshd is this machine."""
+    known = Presets(tmp_path / "agent.toml")
+    presets = [preset for name in known.names if (preset := known.load(name)) is not None]
+    find = finder(session)
+    found = [find(preset.units, preset.programs) for preset in presets]
+    session.execute("true")  # it was not given up
+    assert found == [presence(preset.units, preset.programs) for preset in presets]
+    assert any(one.program for one in found)
+
+
+def test_a_host_that_does_not_tell_is_given_up(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
+    """Commands that do not fit it could end a service: nothing is touched, and a run says what to do."""
+    files = f'service = "nginx"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    site.configure(check=nginx.check, activate=nginx.activate, probe=probe, files=files)
+    done = host.run(program=NOISY)
+    assert (done.code, done.certificate["state"]) == (1, "unreachable"), done.err
+    assert "127.0.0.1 does not tell how it runs its services: its shell says more than it was asked for" in done.err
+    assert is_as_before(host, nginx, first)
+    assert host.run().certificate["state"] == "installed"
