@@ -102,6 +102,22 @@ def test_a_command_without_end(host: Host, site: RemoteSite, nginx: Nginx, first
     assert is_as_before(host, nginx, first)
 
 
+def test_a_log_that_cannot_be_read_to_its_end(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
+    """A look at it ends after five seconds, not with `command_timeout`, before the reload and after it; nothing of it
+    is left there, and the old certificate comes back."""
+    pipe, probe = host.folder / "pipe", [f"https://127.0.0.1:{nginx.port}"]
+    os.mkfifo(pipe)
+    files = f'logs = "{pipe}"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    site.configure(check=nginx.check, activate=["true"], probe=probe, probe_timeout="1s", files=files)
+    host.config.write_text(host.config.read_text().replace('command_timeout = "20s"', 'command_timeout = "30s"'))
+    begin = time.monotonic()
+    done = host.run()
+    assert 10 < time.monotonic() - begin < 45
+    assert "rolled back, all is as it was" in done.certificate["detail"]
+    assert is_as_before(host, nginx, first)
+    assert subprocess.run(["pgrep", "-f", f"tail.*{pipe}"], check=False).returncode == 1
+
+
 def test_a_daemon_that_keeps_its_output_open(host: Host, site: RemoteSite, nginx: Nginx) -> None:
     """The command has ended: what it has started is not waited for."""
     pid = host.folder / "pid"
