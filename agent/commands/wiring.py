@@ -28,6 +28,7 @@ from common.similar import did_you_mean
 
 if TYPE_CHECKING:
     from agent.host.sockets import Prober
+    from agent.remote.keys import RemoteKeys
     from agent.remote.session import Session
     from common.probe.view import KeyType
 
@@ -147,7 +148,6 @@ class RemoteTools:
         self._local, self._host = local, host
         self.source, self.state, self.here = local.source, local.state, local.here
         self.host, self.now, self.retry, self.keep = local.host, local.now, local.retry, local.keep
-        self._types: dict[Path, KeyType] = {}
 
     def on(self, host: RemoteHost | None) -> Tools:
         return self._local.on(host)
@@ -183,8 +183,8 @@ class RemoteTools:
         own = (one for one in self._local.certificates if one.host == self._host)
         return [real_key(key, self.files) for one in own for key in one.keys]
 
-    @property
-    def keys(self) -> Keys:
+    @cached_property
+    def keys(self) -> "RemoteKeys":
         from agent.remote.keys import RemoteKeys  # noqa: PLC0415 - as above, and cryptography
 
         return RemoteKeys(self.session)
@@ -215,12 +215,11 @@ class RemoteTools:
 
     def _type_of(self, key: Path) -> "KeyType":
         """The type of a key on that host, asked for once; "" where the key cannot be read, which others tell."""
-        if key not in self._types:
-            try:
-                self._types[key] = "rsa" if self.keys.load(key).key_type.startswith("rsa") else "ecdsa"
-            except CertfleetError:
-                return ""
-        return self._types[key]
+        try:
+            known = self.keys.types.get(key) or self.keys.load(key).key_type
+        except CertfleetError:
+            return ""
+        return "rsa" if known.startswith("rsa") else "ecdsa"
 
 
 def real_key(key: Path, files: Files) -> Path:

@@ -11,7 +11,7 @@ from agent.journey.watch import look
 from agent.model.certificate import TargetFile
 from agent.model.errors import HostLost
 from agent.model.host_key import HostKey
-from agent.model.live_file import LiveFile
+from agent.model.live_file import LiveFile, Planned
 from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
@@ -103,9 +103,9 @@ class Due:
         return refusal is not None and refusal.alone and refusal.sha256 == self.offered
 
 
-def plan(due: Due) -> dict[Path, LiveFile]:
-    """The new state of each live file by its real path, in the order of agent.toml; behind them that of the key's own
-    file where it changes too. A link stays and its target changes.
+def plan(due: Due) -> dict[Path, Planned]:
+    """Each live file by its real path, in the order of agent.toml; behind them the key's own file where it changes too.
+    A link stays and its target changes.
 
     InstallError for a target that leads where nothing may be written, FileError for one that cannot be looked at.
     """
@@ -121,7 +121,7 @@ def plan(due: Due) -> dict[Path, LiveFile]:
         rights = rights_of(one, is_new=live is None)
         owner = files.owner_ids(rights.owner, rights.group)
         was = as_left(one, live, due.turn.before.installed)
-        planned[real[one.path]] = wanted(one, was, owner, _content(due, one, live))
+        planned[real[one.path]] = Planned(live, wanted(one, was, owner, _content(due, one, live)))
     return planned | with_key(due.turn, due.key) if due.switches else planned
 
 
@@ -135,17 +135,16 @@ def _content(due: Due, one: TargetFile, live: LiveFile | None) -> bytes:
     return b"".join(parts[part] for part in one.parts)
 
 
-def losing_lists(due: Due, planned: Mapping[Path, LiveFile]) -> tuple[str, ...]:
-    """A sentence for each file whose access control list does not stay. Raises FileError."""
-    lives = ((file, due.turn.tools.files.read(file), new) for file, new in planned.items())
-    lost = (file for file, live, new in lives if live is not None and loses_list(live, new))
+def losing_lists(planned: Mapping[Path, Planned]) -> tuple[str, ...]:
+    """A sentence for each file whose access control list does not stay."""
+    lost = (file for file, one in planned.items() if one.live is not None and loses_list(one.live, one.new))
     return tuple(f"{file} had an access control list, which would open its key; it has none now" for file in lost)
 
 
-def in_place_already(due: Due, planned: Mapping[Path, LiveFile]) -> Evidence | None:
-    """The evidence, if files and sockets show just this certificate. Raises FileError."""
+def in_place_already(due: Due, planned: Mapping[Path, Planned]) -> Evidence | None:
+    """The evidence, if files and sockets show just this certificate."""
     turn = due.turn
-    if not all(is_as_wanted(turn.tools.files.read(file), new) for file, new in planned.items()):
+    if not all(is_as_wanted(one.live, one.new) for one in planned.values()):
         return None
     evidence = judge(look(turn), due.sha256, chain=due.chain, by_hand=turn.certificate.by_hand)
     installed = turn.before.installed
@@ -197,7 +196,7 @@ def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
     return b"" if live.exchangeable else turn.tools.keys.stored(file.keystore, live.content)
 
 
-def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Result:
+def concluded(due: Due, result: Result, planned: Mapping[Path, Planned]) -> Result:
     """*result* with what is remembered of a certificate that is in place, or that was refused. Raises FileError."""
     turn, leaf = due.turn, due.bundle.leaf
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:  # the key has gone and come back
@@ -212,7 +211,8 @@ def concluded(due: Due, result: Result, planned: Mapping[Path, LiveFile]) -> Res
         not_after=not_after(leaf),
         mark=due.mark,
         files={str(file.path): turn.tools.files.digest(file.path) for file in targets},
-        written={str(file.path): new.facts for file, new in zip(targets, planned.values(), strict=False)} | _key(turn),
+        written={str(file.path): one.new.facts for file, one in zip(targets, planned.values(), strict=False)}
+        | _key(turn),
         circumstances=circumstances,
         chain=due.chain,
         by_issuer=due.by_issuer,

@@ -159,7 +159,7 @@ def stage(due: Due) -> Member:
     if due.turn.tools.keys.load(due.key_file).spki_sha256 != due.key.spki_sha256:
         raise InstallError("stage", f"the key {due.key_file} is another one than a moment ago")
     planned = plan(due)
-    return Member(due, planned, losing_lists(due, planned))
+    return Member(due, planned, losing_lists(planned))
 
 
 def _untouched(turn: Turn, failure: CertfleetError) -> Result:
@@ -168,10 +168,10 @@ def _untouched(turn: Turn, failure: CertfleetError) -> Result:
 
 
 def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[SavedFile, ...]:
-    """Copy every live file to the work *folder*, and say which copy is of which file."""
+    """Copy every live file, as it was read for the plan, to the work *folder*; and say which copy is of which file."""
     saved = []
-    for count, (file, new) in enumerate(member.planned.items()):
-        live = tools.files.read(file)
+    for count, (file, one) in enumerate(member.planned.items()):
+        live, new = one.live, one.new
         if live is None:
             saved.append(SavedFile(file, new.digest))
             continue
@@ -194,7 +194,7 @@ def swap(members: Sequence[Member], tools: Tools) -> Failures:
     """Write the new content into the live files. Returns the members whose files cannot be written."""
 
     def replace_of(some: Sequence[Member]) -> None:
-        tools.files.replace({file: new for member in some for file, new in member.planned.items()})
+        tools.files.replace({file: one.new for member in some for file, one in member.planned.items()})
 
     return {member.name: failure for member, failure in faulty(replace_of, members)}
 

@@ -30,7 +30,7 @@ def interim(turn: Turn) -> list[Path]:
     names = (certificate.name, *sorted(certificate.names - {certificate.name}))
     bundle = parse_bundle(tools.keys.self_signed(certificate.key, names, _LASTS))
     planned = plan(Due(turn, bundle, key, Mark(0, 0), "", "", by_issuer=False))
-    missing = {file: new for file, new in planned.items() if tools.files.read(file) is None}
+    missing = {file: one.new for file, one in planned.items() if one.live is None}
     for file, new in missing.items():
         if not new.content:  # of the chain alone: Apache does not start with an empty file
             missing[file] = replace(new, content=bundle.leaf_pem)

@@ -103,7 +103,7 @@ class _Trial:
         wanted = {user.name for user in chosen}
         coming = [user.planned for user in self._users if user.name in wanted - self._new]
         going = [old_files(user.saved, self._tools) for user in self._users if user.name in self._new - wanted]
-        self._tools.files.replace({file: new for planned in coming for file, new in planned.items()})
+        self._tools.files.replace({file: one.new for planned in coming for file, one in planned.items()})
         self._tools.files.restore({file: old for saved in going for file, old in saved.items()})
         self._new = wanted
 

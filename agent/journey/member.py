@@ -10,7 +10,7 @@ from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, look_at_all
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import InstallError
-from agent.model.live_file import LiveFile
+from agent.model.live_file import Planned
 from agent.rules.evidence import Sight, judge, runs, sights_of, with_neighbours
 from agent.rules.journal import Part, SavedFile
 from agent.rules.neighbours import neighbours
@@ -20,13 +20,13 @@ from common.errors import CertfleetError
 
 @dataclass(slots=True)
 class Member:
-    """A certificate that is due, and its live files: what they become (*planned*, by real path), and what they are
-    (*saved*). *before* is what its sockets showed when the install began, *beside* what was at those of its
+    """A certificate that is due, and its live files: what they are and become (*planned*, by real path), and which copy
+    is of which (*saved*). *before* is what its sockets showed when the install began, *beside* what was at those of its
     *neighbours*; *losing* is what is to be said of its files, and *refused_by* what of checks that held nothing back.
     """
 
     due: Due
-    planned: dict[Path, LiveFile]
+    planned: dict[Path, Planned]
     losing: tuple[str, ...] = ()
     refused_by: tuple[str, ...] = ()
     saved: tuple[SavedFile, ...] = ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.journey.ports import Turn
 from agent.model.host_key import HostKey
-from agent.model.live_file import LiveFile
+from agent.model.live_file import Planned
 from common.certificate import Bundle, spki_sha256
 from common.dataclasses import replace
 from common.errors import FileError
@@ -34,7 +34,7 @@ def is_open(turn: Turn) -> bool:
     return live is not None and live.exchangeable
 
 
-def with_key(turn: Turn, key: HostKey) -> dict[Path, LiveFile]:
+def with_key(turn: Turn, key: HostKey) -> dict[Path, Planned]:
     """The file of the live key, by its real path, as it is to be with *key*: its rights stay, and what else it holds.
 
     Raises FileError, ConfigError, RefusedError.
@@ -46,7 +46,7 @@ def with_key(turn: Turn, key: HostKey) -> dict[Path, LiveFile]:
         raise FileError(f"the key {place} has vanished, or others can exchange it")
     block = old.content.rstrip(b"\n")
     content = live.content.replace(block, key.content.rstrip(b"\n")) if block in live.content else key.content
-    return {real: replace(live, content=content, taken_from=turn.certificate.next_key)}
+    return {real: Planned(live, replace(live, content=content, taken_from=turn.certificate.next_key))}
 
 
 def drop_spent(turn: Turn, live: HostKey) -> bool:
@@ -57,7 +57,8 @@ def drop_spent(turn: Turn, live: HostKey) -> bool:
     """
     files, place = turn.tools.files, turn.certificate.next_key
     try:
-        found, key = files.read(place), files.read(turn.certificate.key)
+        found = files.read(place)
+        key = files.read(turn.certificate.key) if found is not None else None
         if found is None or key is None or live.content.rstrip(b"\n") not in found.content:
             return False
         files.restore({turn.certificate.key: key, place: None})

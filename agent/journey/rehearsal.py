@@ -117,7 +117,7 @@ def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
     outcome, _, hint = conclusion(evidence, certificate)
     found = concluded(due, turn.result(outcome, evidence.detail, hint), member.planned)
     result = while_away(turn, standing(found, tools.now))
-    changes = ((path, _change(tools.files.read(path), new)) for path, new in member.planned.items())
+    changes = ((path, _change(one.live, one.new)) for path, one in member.planned.items())
     written = tuple(Change(path, what) for path, what in changes if what)
     bare = tuple(sight for sight in member.before if sight.seen is not Seen.SERVED and sight.target in coming)
     return Step(member.name, replace(result, changed=True), written, due.present_serial, bare)

@@ -43,6 +43,14 @@ class LiveFile:
         return f"{self.digest} {self.uid} {self.gid} {self.mode:o}"
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A file as it is, None where there is none, and as an install is to write it."""
+
+    live: LiveFile | None
+    new: LiveFile
+
+
 def digest(content: bytes) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(content).hexdigest()

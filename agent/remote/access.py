@@ -56,11 +56,13 @@ class Access(Protocol):
     def link(self, path: str) -> str:
         """Where a symbolic link leads to."""
 
-    def read(self, path: str, most: int) -> bytes:
-        """The first *most* bytes."""
+    def look(self, path: str, most: int) -> tuple[Status, bytes]:
+        """The status of a file, and its first *most* bytes: of one that holds a private key the public half, as
+        `key_in` has it. No bytes where it is no regular file."""
 
     def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
-        """A new file, closed to others until its rights are set, and on disk. *owner*: user and group, -1 sets none."""
+        """A new file in the place of a leftover, closed to others until its rights are set, and on disk. *owner*: user
+        and group, -1 sets none."""
 
     def key_in(self, path: str) -> bytes:
         """The public half (PEM) of the private key that the file holds; b"" where it holds none. OSError where it holds

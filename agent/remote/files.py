@@ -36,6 +36,7 @@ class RemoteFiles:
     def __init__(self, session: Session):
         self._session = session
         self._real: dict[Path, str] = {}
+        self._passed: dict[str, Status | None] = {}  # what lies on the way to these
         self._owners = frozenset[int]()  # of folders in which we write: root, and the user who is logged in
 
     def stamp(self, file: Path) -> str:
@@ -89,13 +90,15 @@ class RemoteFiles:
 
     def release(self) -> None:
         self._real.clear()
+        self._passed.clear()
 
     def _walked(self, file: Path, *, follow: bool = True) -> str:
         """The real path of *file*. Raises OSError, FileError."""
         if file not in self._real:
             if not self._owners:
-                self._owners = frozenset({0, self._number("user", self._session.user, "/etc/passwd")})
-            found = self._session.files(lambda access: _walk(access, str(file), follow, self._owners))
+                user = self._session.user
+                self._owners = frozenset({0, self._number("user", user, "/etc/passwd") if user != "root" else 0})
+            found = self._session.files(lambda access: _walk(access, str(file), follow, self._owners, self._passed))
             self._real[file] = self._real[Path(found)] = found
         return self._real[file]
 
@@ -111,7 +114,7 @@ class RemoteFiles:
         if not name:
             return -1
         with self._errors("read", Path(table)):
-            known = self._session.files(lambda access: access.read(table, LARGEST_READ))
+            _, known = self._session.files(lambda access: access.look(table, LARGEST_READ))
         number = _id_in(known, name, -1)
         if number == -1 and name.isascii() and name.isdecimal() and int(name) < _NO_ID:
             number = int(name)
@@ -149,9 +152,11 @@ def _id_in(table: bytes, name: str, default: int) -> int:
     return default
 
 
-def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int]) -> str:
-    """The path behind all links; behind those of folders alone unless *follow*. Raises OSError, FileError."""
-    todo, at, links, known = list(steps(path)), "/", 0, _along(access, path)
+def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int], known: dict[str, Status | None]) -> str:
+    """The path behind all links; behind those of folders alone unless *follow*. *known*: what other walks have seen,
+    and then this one too. Raises OSError, FileError."""
+    todo, at, links = list(steps(path)), "/", 0
+    _look_along(access, path, known)
     while todo:
         _refuse_open(known[at] or status(access, at), at, may_own)
         name = todo.pop(0)
@@ -160,7 +165,7 @@ def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int]) -> s
             continue
         here = posixpath.join(at, name)
         if here not in known:
-            known |= _along(access, here)
+            _look_along(access, here, known)
         found = known[here]
         if found is None and not todo:
             return here
@@ -176,10 +181,11 @@ def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int]) -> s
     return at
 
 
-def _along(access: Access, path: str) -> dict[str, Status | None]:
-    """The status of *path* and of everything above it, by one question: a host may be far."""
-    paths = [path, *(str(parent) for parent in Path(path).parents)]
-    return dict(zip(paths, access.statuses(paths), strict=True))
+def _look_along(access: Access, path: str, known: dict[str, Status | None]) -> None:
+    """The status of *path* and of everything above it that is not *known*, by one question: a host may be far."""
+    paths = [one for one in (path, *map(str, Path(path).parents)) if one not in known]
+    if paths:
+        known |= zip(paths, access.statuses(paths), strict=True)
 
 
 def _refuse_open(folder: Status, path: str, may_own: frozenset[int]) -> None:
@@ -200,10 +206,9 @@ def _followed(access: Access, path: str) -> Status:
 
 
 def _read(access: Access, path: str) -> LiveFile:
-    found = status(access, path)
+    found, content = access.look(path, LARGEST_READ + 1)
     if not stat.S_ISREG(found.mode):
         raise FileError(f"{path} is not a regular file there", hint="name another path in agent.toml")
-    content = access.key_in(path) or access.read(path, LARGEST_READ + 1)
     if len(content) > LARGEST_READ:
         hint = "no certificate is that long: name another path in agent.toml, or move that file away"
         raise FileError(f"{path} is larger than {LARGEST_READ} bytes there", hint=hint)
@@ -217,8 +222,6 @@ def _replace(access: Access, contents: Mapping[str, LiveFile]) -> None:
         for path, new in contents.items():
             folder, name = posixpath.split(path)
             temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
-            with suppress(FileNotFoundError):
-                access.remove(temporary)
             temporaries[temporary] = path
             if new.is_key_elsewhere:
                 _copy_key(access, path, temporary, new)
@@ -237,8 +240,6 @@ def _copy_key(access: Access, path: str, temporary: str, new: LiveFile) -> None:
     """The key that *new* means is in *temporary*; what is at *path* is kept, where a next key takes its place."""
     kept, was = _kept(path), access.key_in(path)
     if new.taken_from is not None and was != new.content:  # else a connection was lost when all was done
-        with suppress(FileNotFoundError):
-            access.remove(kept)
         access.copy(path, kept, stat.S_IRUSR | stat.S_IWUSR, (-1, -1))
         _refuse_other_key(access, kept, was)
     access.copy(str(new.taken_from or kept), temporary, new.mode, (new.uid, new.gid))

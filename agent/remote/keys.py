@@ -47,10 +47,11 @@ subjectAltName = {critical}{names}
 
 
 class RemoteKeys:
-    """*session*: the host that the keys are on."""
+    """*session*: the host that the keys are on. *types*: of those that were loaded."""
 
     def __init__(self, session: Session):
         self._session = session
+        self.types: dict[Path, str] = {}
 
     def load(self, file: Path) -> HostKey:
         ended = self._session.execute(_PUBLIC.format(shlex.quote(str(file)), _ABSENT))
@@ -71,7 +72,9 @@ class RemoteKeys:
             raise RefusedError(f"the key {where} cannot be read", why=ended.said, hint=hint) from error
         if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise not_for_services(file)
-        return public_half(key, file, public)
+        found = public_half(key, file, public)
+        self.types[file] = found.key_type
+        return found
 
     def is_there(self, file: Path) -> bool:
         at = shlex.quote(str(file))

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import paramiko
@@ -33,11 +34,12 @@ class SftpAccess:
     def link(self, path: str) -> str:
         return self._client.readlink(path) or ""
 
-    def read(self, path: str, most: int) -> bytes:
-        with self._client.open(path, "r") as file:
-            return file.read(most)
+    def look(self, path: str, most: int) -> tuple[Status, bytes]:
+        return self._shell.look(path, most)
 
     def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
+        with suppress(FileNotFoundError):
+            self._client.remove(path)
         with self._client.open(path, "wx") as file:
             file.chmod(stat.S_IRUSR | stat.S_IWUSR)
             file.write(content)

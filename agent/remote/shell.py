@@ -25,13 +25,23 @@ done"""
 )
 _KIND: dict[str, Kind] = {"": "", "d": "folder", "f": "file", "x": "program", "o": "other"}
 PUBLIC = "openssl pkey -in {0} -passin pass: -pubout"
+_HOLDS_KEY = f"head -c {LARGEST_READ} {{0}} | grep -q 'PRIVATE KEY-----'"
 # openssl takes the first key and is silent about the rest
-_KEY = """[ -f {0} ] && head -c {1} {0} | grep -q 'PRIVATE KEY-----' || exit 0
-if grep -e '-----BEGIN' {0} | grep -qv -e 'PRIVATE KEY-----' -e 'EC PARAMETERS-----'; then
+_PUBLIC_HALF = f"""if grep -e '-----BEGIN' {{0}} | grep -qv -e 'PRIVATE KEY-----' -e 'EC PARAMETERS-----'; then
     echo 'it holds a private key and more' >&2
     exit 1
 fi
+{PUBLIC}
 """
+_KEY = f"[ -f {{0}} ] && {_HOLDS_KEY} || exit 0\n{_PUBLIC_HALF}"
+_LOOK = f"""stat -c '%f %u %g %s %Y' {{0}} || exit
+[ -f {{0}} ] || exit 0
+if {_HOLDS_KEY}; then
+{_PUBLIC_HALF}else
+head -c {{1}} {{0}}
+fi"""
+# what a killed run has left goes; and what somebody else puts there meanwhile is not taken for ours
+_NEW = "umask 077; rm -f {0}; set -C"
 _SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old sync takes no file, and writes all that waits
 
 
@@ -63,23 +73,22 @@ class ShellAccess:
     def link(self, path: str) -> str:
         return os.fsdecode(self._about(path, "readlink {0}").removesuffix(b"\n"))
 
-    def read(self, path: str, most: int) -> bytes:
-        return self._about(path, f"head -c {most} {{0}}")
+    def look(self, path: str, most: int) -> tuple[Status, bytes]:
+        line, _, content = self._about(path, _LOOK.format("{0}", most)).partition(b"\n")
+        return _known(line), content
 
     def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
-        # In two steps: a connection that is cut ends the content early, and `cat` takes that for its end.
+        # A connection that is cut ends the content early, and `cat` takes that for its end.
         at = shlex.quote(path)
-        self._run(f"umask 077; set -C; cat > {at}", content)
-        size = int(self._run(f"{_finish(at, mode, owner)} && wc -c < {at}"))
-        if size != len(content):
-            raise OSError(errno.EIO, f"{size} of {len(content)} bytes have arrived")
+        arrived = f"""[ $(wc -c < {at}) -eq {len(content)} ] || {{ echo 'not all of it has arrived' >&2; exit 1; }}"""
+        self._run(f"{_NEW.format(at)}; cat > {at} || exit; {arrived}; {_finish(at, mode, owner)}", content)
 
     def key_in(self, path: str) -> bytes:
-        return self._run((_KEY + PUBLIC).format(shlex.quote(path), LARGEST_READ))
+        return self._run(_KEY.format(shlex.quote(path)))
 
     def copy(self, source: str, path: str, mode: int, owner: tuple[int, int]) -> None:
         at = shlex.quote(path)
-        self._run(f"umask 077; set -C; cat {shlex.quote(source)} > {at} && {_finish(at, mode, owner)}")
+        self._run(f"{_NEW.format(at)}; cat {shlex.quote(source)} > {at} && {_finish(at, mode, owner)}")
 
     def rename(self, moves: Mapping[str, str]) -> None:
         # A shell begins with what is in braces when it has read all of that; one command line would have a limit.
@@ -118,7 +127,9 @@ def _finish(at: str, mode: int, owner: tuple[int, int]) -> str:
 
 
 def _status(line: bytes) -> Status | None:
-    if not line:
-        return None
+    return _known(line) if line else None
+
+
+def _known(line: bytes) -> Status:
     mode, *numbers = line.split()
     return Status(int(mode, 16), *map(int, numbers))

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,23 @@ def test_a_change_that_cannot_be_brought_back(host: Host, nginx: Nginx, first: I
     assert "is missing or damaged" in done.err
     assert keys_there(host) == there
     assert len(there) == 3
+
+
+def test_content_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    """A shell takes the end of a connection for the end of the content. A leftover of a killed run does not stay."""
+    file, content = tmp_path / "new", b"0123456789"
+    file.write_bytes(b"leftover")
+    for arrived in range(len(content) + 1):
+
+        def cut(script: str, stdin: bytes = b"", arrived: int = arrived) -> Ended:
+            words = ["/bin/sh", "-c", script]
+            done = subprocess.run(words, input=stdin[:arrived], capture_output=True, check=False)
+            return Ended(done.returncode, done.stdout, done.stderr)
+
+        fails = pytest.raises(OSError, match="not all of it has arrived") if arrived < len(content) else nullcontext()
+        with fails:
+            ShellAccess(cut).create(str(file), content, 0o640, (-1, -1))
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (content, 0o640)
 
 
 def test_files_get_their_names_together_or_not_at_all(tmp_path: Path) -> None:
