@@ -1,5 +1,7 @@
 """How the services of a host without an agent are run, asked over a real sshd."""
 
+import json
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +17,7 @@ from agent.settings.preset import Presets
 from tests.agent.host import AGENT, Host
 from tests.agent.over_ssh.test_remote_install import BOTH
 from tests.agent.remote import RemoteSite, is_as_before
+from tests.agent.test_install_killed import die
 from tests.servers.nginx import Nginx
 
 NOISY = f'import agent.remote.shell as shell; shell._KINDS = "echo Welcome; " + shell._KINDS\n{AGENT}'
@@ -49,3 +52,33 @@ def test_a_host_that_does_not_tell_is_given_up(host: Host, site: RemoteSite, ngi
     assert "127.0.0.1 does not tell how it runs its services: its shell says more than it was asked for" in done.err
     assert is_as_before(host, nginx, first)
     assert host.run().certificate["state"] == "installed"
+
+
+def test_an_interrupted_install_is_settled_by_commands_that_fit(
+    host: Host, site: RemoteSite, nginx: Nginx, first: bytes
+) -> None:
+    """Also in a run for another certificate, of this machine: the host of the first one is asked then."""
+    told, near = host.folder / "told", "near.example.test"
+    own = ["{program}", "-c", f"echo >> {told}; {shlex.join(nginx.activate)}"]
+    lines = [
+        'note = "Ours."',
+        'units = ["no-such-unit"]',
+        'programs = ["no-such-program", "sh"]',
+        'activate = "reload"',
+    ]
+    (host.folder / "presets").mkdir()
+    (host.folder / "presets" / "mine.toml").write_text("\n".join([*lines, f"own = {json.dumps(own)}", ""]))
+    files = f'service = "mine"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    site.configure(probe=[f"https://127.0.0.1:{nginx.port}"], files=files)
+    written = "".join(
+        line for line in host.config.read_text().splitlines(keepends=True) if not line.startswith("activate")
+    )
+    entry = f'[[certificate]]\nname = "{near}"\nkey = "{host.key}"\nprobe = []\n'
+    host.config.write_text(f'{written}{entry}[certificate.files]\nfullchain = "{host.live}/near.pem"\n')
+    die(host, ("agent.journey.install", "activate", 1, "before"))
+    assert not told.exists()
+    host.run(near)
+    assert told.read_text() == "\n"
+    assert is_as_before(host, nginx, first)
+    assert {one["state"] for one in host.run().json["certificates"]} == {"installed", "not-enrolled"}
+    assert told.read_text() == "\n\n"
