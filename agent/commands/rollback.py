@@ -32,9 +32,8 @@ def rollback(arguments: argparse.Namespace) -> int:
     results: list[Result] = []
     with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
         try:
-            broken = settle_all(tools)
-            results = [one for one in broken if one.name == certificate.name]
             with contextlib.suppress(Stopped):
+                results = [one for one in settle_all(tools) if one.name == certificate.name]
                 results = results or [go_back(one, arguments.to, tools) for one in tools.reach([certificate])]
         finally:
             tools.close()
