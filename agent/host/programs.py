@@ -46,7 +46,7 @@ class LocalPrograms:
         """Its output. It gets *limit* seconds if that is less than the timeout."""
         timeout = min(limit, self.timeout)
         # A file, not a pipe: a daemon that the command starts keeps its output open, and a pipe would wait for it.
-        with tempfile.TemporaryFile() as output:
+        with _temporary() as output:
             try:
                 process = subprocess.Popen(
                     command,
@@ -73,6 +73,14 @@ class LocalPrograms:
                 raise InstallError(step, f"{_shown(command)} failed", why=why)
             output.seek(max(0, output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT))
             return output.read()
+
+
+def _temporary() -> IO[bytes]:
+    """A file without a name; in memory where every disk is full or mounted read-only: then services need us most."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return os.fdopen(os.memfd_create("output"), "w+b")
 
 
 def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:

@@ -98,3 +98,23 @@ def test_check_sees_a_disk_without_room(host: Host, nginx: Nginx) -> None:
     done = host.agent("check", wrap=["unshare", "--mount", "sh", "-c", fill, "sh"])
     assert done.code == 1
     assert f"{host.live} has 0 bytes left on its disk" in done.out
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_no_folder_takes_a_temporary(host: Host, nginx: Nginx, command: str) -> None:
+    """Commands are run all the same, also the one that asks whether a stopped service would start."""
+    host.offer_new()
+    assert host.run().code == 0
+    newer = host.offer_new()
+    nginx.stop() if command == "check" else None
+    parts = "".join(f"mount --bind {one} {one}; " for one in (host.folder, nginx.folder))
+    closed = f'set -e; mount --bind /tmp /tmp; {parts}mount -o remount,bind,ro /tmp; cd /proc; exec "$@"'
+    full = "mount -t tmpfs -o ro tmpfs /var/tmp; "
+    done = host.agent(command, wrap=["unshare", "--mount", "sh", "-c", full + closed, "sh"])
+    if command == "check":
+        assert f"nothing answers at https://127.0.0.1:{nginx.port}" in done.out
+        assert "a fault in certfleet" not in done.err
+        return
+    assert done.code == 0, done.err
+    assert nginx.served() == newer.certificate
+    assert host.leftovers() == []
