@@ -66,7 +66,7 @@ def judge(
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = _ours([sight for sight in sights if sight.target == target], {sha256})
         if target in by_hand and any(sight.sha256 != sha256 for sight in looks):
-            pending += [f"{_place(sight)} does not show it yet" for sight in looks if sight.sha256 != sha256]
+            pending += [_awaited(sight) for sight in looks if sight.sha256 != sha256]
             continue
         others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
         lost = _lost(looks, [sight for sight in before if sight.target == target])
@@ -179,6 +179,11 @@ def _lacks(sight: Sight, lacking: Collection[str], chain: Collection[str]) -> st
     return f"{_place(sight)} leaves out {len(lacking)} of {len(chain)} intermediate certificates ({digests})"
 
 
+def _awaited(sight: Sight) -> str:
+    """What is said of a socket until a person has restarted its service, which may have ended by that."""
+    return ": ".join(filter(None, (f"{_place(sight)} does not show it yet", sight.problem)))
+
+
 def is_as_before(sights: Sequence[Sight], before: Sequence[Sight]) -> Evidence:
     """After a roll back: does every address that showed a certificate before show the same one again, and is there as
     much again at the others? Of those that are shared, one is enough. UNKNOWN where there was something, but no
@@ -218,7 +223,7 @@ _ELSEWHERE = (
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 AT_WORK = (
     "start or reload the service, whose configuration must name {files} for that socket; where it listens on another "
-    "address, name that in `probe`: ?connect=127.0.0.1; the next run looks again"
+    "address, or wants a balancer's header, say so in `probe`: ?connect=127.0.0.1, ?proxy=v2; the next run looks again"
 )
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),

@@ -101,6 +101,19 @@ def test_a_check_that_refuses_still_counts(host: Host, nginx: Nginx, first: Issu
     assert host.fullchain.read_bytes() == first.fullchain_pem
 
 
+def test_the_restart_has_failed(host: Host, nginx: Nginx, first: Issued, told: Told) -> None:
+    """It is pending still, and why no socket shows it is said."""
+    asks(told)
+    host.offer_new()
+    assert "does not show it yet\n" in host.run().err
+    nginx.stop()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "pending")
+    assert done.certificate["detail"].endswith("does not show it yet: Connection refused")
+    nginx.start()
+    assert host.run().code == 0
+
+
 def test_another_one_of_the_service_is_told(host: Host, nginx: Nginx) -> None:
     """It keeps its own word: its reload shows the pending one too, which the next run finds."""
     vhosts = Vhosts(host, nginx, 2)

@@ -74,7 +74,7 @@ def test_a_socket_elsewhere(host: Host, nginx: Nginx) -> None:
     host.configure(check=nginx.check, activate=nginx.activate, probe=[elsewhere, "https://nowhere.invalid"])
     host.offer_new()
     down, unknown = sorted(line for line in host.agent("check").out.splitlines() if "shows no certificate" in line)
-    listens = "where it listens on another address, name that in `probe`: ?connect=127.0.0.1"
+    listens = "where it listens on another address, or wants a balancer's header, say so in `probe`: ?connect=127.0.0.1"
     assert f"must name {host.fullchain}" in down
     assert listens in down
     assert "name a socket that this host can reach in `probe`" in unknown
