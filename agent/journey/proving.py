@@ -49,6 +49,17 @@ def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: To
             failures[member.name] = commands[0]
         elif failed := failed_unseen(member, told):
             failures[member.name] = failed[0]
+    return _with_unseen(failures, members, evidence)
+
+
+def _with_unseen(failures: Failures, members: Sequence[Member], evidence: Mapping[str, Evidence]) -> Failures:
+    """The *failures*; where a service shows none of the new certificates, also of those that no socket can show: one of
+    these may be why."""
+    for users in services_of(members).values():
+        proofs = {evidence[user.name].proof for user in users}
+        if Proof.WRONG in proofs and proofs.isdisjoint({Proof.PROVEN, Proof.INCOMPLETE}):
+            why = next(failures[user.name] for user in users if evidence[user.name].proof is Proof.WRONG)
+            failures = dict.fromkeys((user.name for user in users), why) | failures
     return failures
 
 

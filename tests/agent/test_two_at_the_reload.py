@@ -2,6 +2,7 @@
 is said of each is true."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,22 @@ def test_nginx_runs_on_and_halves_find_all_bad_ones(quiet: Vhosts, host: Host) -
     quiet.commands()
     assert states(host.run()) == states(done)
     assert quiet.commands() == []
+
+
+def test_the_bad_one_has_no_socket(host: Host, nginx: Nginx) -> None:
+    """nginx runs on with its old files, and of what it shows only the good one can be seen: that is not blamed."""
+    vhosts = on_nginx(host, nginx, 2)
+    good, bad = vhosts.names
+    without_certificate(vhosts, bad)
+    vhosts.write("1s")
+    text = host.config.read_text()
+    host.config.write_text(re.sub(f'probe = ".*{bad}.*"', "probe = []", text))
+    before, issued = vhosts.file(bad).read_bytes(), vhosts.offer()
+    done = host.run()
+    assert states(done) == {good: "installed", bad: "failed"}, done.err
+    assert vhosts.served(good)[good] == issued[good].certificate
+    assert vhosts.file(bad).read_bytes() == before
+    assert host.leftovers() == []
 
 
 def test_a_client_cannot_keep_a_good_one_out(apache: ApacheVhosts, host: Host) -> None:
