@@ -18,6 +18,7 @@ from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, OTHER_KEY, OTHER_KEY_HINT, STATEMENT, Word, dates_count, hear, known_leaves
 from agent.rules.verify import Expectation, installed_facts, verify
 from common.certificate import Bundle, fingerprint, parse_bundle
+from common.clock import utc_text
 from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, Finding
 from common.issuer_key import issuer_key_text, parse_issuer_key
@@ -154,6 +155,8 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         )
     elif "trust" in kinds:
         hint = f"{ROOTS_HINT}; {hint}"
+    elif "dates" in kinds:
+        hint = f"if it is {utc_text(turn.tools.now)}, as this host's clock says, {hint}"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
     which = "offered" if turn.away is None else "staged"

@@ -1,6 +1,7 @@
 """A clock that was wrong, a name that resolves no more, a host without IPv6, a disk without room: the whole way."""
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,14 @@ def gone_since(reload: Path, seconds: float) -> str:
     )
 
 
-def test_a_clock_that_was_years_ahead(host: Host, nginx: Nginx) -> None:
-    """What was refused as expired by that clock is installed when the clock is right."""
+@pytest.mark.parametrize("seconds", [YEARS, -YEARS])
+def test_a_clock_that_was_years_away(host: Host, nginx: Nginx, seconds: int) -> None:
+    """What was refused as expired by that clock, or not valid yet, is installed when the clock is right; the hint names
+    the clock."""
     new = host.offer_new()
-    wrong = host.run(program=agent_ahead(YEARS))
+    wrong = host.run(program=agent_ahead(seconds))
     assert (wrong.code, wrong.certificate["state"]) == (1, "refused"), wrong.err
+    assert f"if it is {datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m}" in wrong.certificate["hint"]
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert nginx.served() == new.certificate
