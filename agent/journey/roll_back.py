@@ -36,12 +36,18 @@ Failed = dict[Service, list[CertfleetError]]  # what failed when a service was t
 @dataclass(frozen=True, slots=True)
 class Returning:
     """A certificate that goes back to what it was, and the *failure* for which it does. *beside*: what was at the
-    sockets of its neighbours before."""
+    sockets of its neighbours before; *staying*: the parts of the install that stay."""
 
     turn: Turn
     part: Part
     failure: CertfleetError
     beside: tuple[Sight, ...] = ()
+    staying: tuple[Part, ...] = ()
+
+    @property
+    def renewed(self) -> dict[str, str]:
+        """The leaves that stay, by those that sockets showed before in their places."""
+        return {sight.sha256: part.sha256 for part in self.staying for sight in part.before if sight.sha256}
 
 
 def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntry:
@@ -165,13 +171,13 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
     if entry.state is InstallState.COMMITTED:  # the certificate's own turn looks at the sockets again
         detail = f"{interrupted}; the new files stay"
         return {name: replace(turn.result(Outcome.UNPROVEN, detail), ended=True) for name, turn in turns.items()}
-    results, returning = {}, []
-    for part in entry.parts:
+    results = {}
+    proven = tuple(part for part in entry.parts if _is_proven(turns[part.name], part))
+    for part in proven:
         turn = turns[part.name]
-        if _is_proven(turn, part):
-            results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN), turn.certificate)), ended=True)
-        else:
-            returning.append(Returning(turn, part, interrupted))
+        results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN), turn.certificate)), ended=True)
+    others = [part for part in entry.parts if part not in proven]
+    returning = [Returning(turns[part.name], part, interrupted, staying=proven) for part in others]
     if returning:
         note_roll_back(entry, tools)
         results |= roll_back(returning, _that_ran(returning, tools), tools)[0]
@@ -272,4 +278,4 @@ def _answers(sights: Sequence[Sight]) -> Evidence:
 
 
 def _as_before_of(one: Returning) -> Callable[[Sequence[Sight]], Evidence]:
-    return partial(is_as_before, before=one.part.before if one.turn.certificate.probes else ())
+    return partial(is_as_before, before=one.part.before if one.turn.certificate.probes else (), renewed=one.renewed)

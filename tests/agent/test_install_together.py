@@ -8,6 +8,7 @@ import pytest
 
 from common.certificate import serial_text
 from tests.agent.host import Done, Host
+from tests.agent.killed import acting
 from tests.agent.vhosts import Vhosts
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
@@ -258,3 +259,23 @@ def test_a_command_that_fails_although_all_is_well(host: Host, nginx: Nginx) -> 
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert nginx.served() == issued.certificate
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_one_whose_socket_shows_the_certificate_of_another(host: Host, nginx: Nginx, *, killed: bool) -> None:
+    """nginx has no virtual host for it, and shows that of the first, which is renewed meanwhile: nothing is broken. Nor
+    is it where the next run has to settle that."""
+    vhosts = Vhosts(host, nginx, 2)
+    first, second = vhosts.names
+    vhosts.serve([first])
+    vhosts.write("2s")
+    vhosts.offer(first)
+    assert host.run(first).code == 0
+    before, issued = vhosts.file(second).read_bytes(), vhosts.offer()
+    if killed:
+        host.run(program=acting(("agent.journey.install", "prove", 1, "after")))
+    done = host.run()
+    assert states(done) == {first: "installed", second: "failed"}, done.err
+    assert "rolled back, all is as it was" in done.err
+    assert vhosts.served(second)[second] == issued[first].certificate
+    assert vhosts.file(second).read_bytes() == before
