@@ -3,6 +3,8 @@
 The only part of a run that parses certificates and keys, and so loads the library for it.
 """
 
+from collections.abc import Sequence
+
 from agent.journey.answers import not_enrolled, offered, waiting
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
@@ -134,6 +136,12 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         findings += refused
         if not findings:
             return voucher
+    which = "offered" if turn.away is None else "staged"
+    raise VerificationError(f"the certificate {which} does not fit", findings, hint=_hint(turn, findings))
+
+
+def _hint(turn: Turn, findings: Sequence[Finding]) -> str:
+    """What to do about *findings*: the kind of them goes first without which no other certificate would do."""
     kinds = {finding.path for finding in findings}
     name = turn.certificate.name
     hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
@@ -159,8 +167,7 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         hint = f"if it is {utc_text(turn.tools.now)}, as this host's clock says, {hint}"
     elif "age" in kinds:
         hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
-    which = "offered" if turn.away is None else "staged"
-    raise VerificationError(f"the certificate {which} does not fit", findings, hint=hint)
+    return hint
 
 
 def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> bool:
