@@ -7,17 +7,18 @@ listens there at that port.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
 from agent.host.waits import Waits, result
 from agent.rules.evidence import Sight
-from common.dataclasses import dataclass
+from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 from common.files import read_secret
 from common.pem import private_key
 from common.probe.look import (
+    NO_ANSWER,
     Address,
     address_text,
     addresses,
@@ -118,8 +119,23 @@ class Prober:
         found = self._found_of({target for targets, _, _ in wanted for target in targets})
         views = [_Wanted.of(*one, found, elsewhere=self.elsewhere) for one in wanted]
         looks = [one for view in views for one in view.asked]
-        seen = iter(self._each(2 * self.one_look, self._look_at, looks))
-        return [(*view.sights, *(result(next(seen)) for _ in view.asked)) for view in views]
+        seen = iter(self._sights(looks))
+        return [(*view.sights, *(next(seen) for _ in view.asked)) for view in views]
+
+    def _sights(self, looks: Sequence[_Asked]) -> Iterator[Sight]:
+        """An address that gave no client of some an answer in time is not asked for more names: a service that hangs
+        with hundreds of them would not get its old files back for minutes."""
+        silent: dict[Address, Sight] = {}
+        for first in range(0, len(looks), _SIDE_BY_SIDE):
+            some = looks[first : first + _SIDE_BY_SIDE]
+            asked = [one for one in some if one.address not in silent]
+            sights = [*map(result, self.waits.each_within(2 * self.one_look, self._look_at, asked))]
+            found = dict(zip(asked, sights, strict=True))
+            answered = {one.address for one, sight in found.items() if sight.problem != NO_ANSWER}
+            silent |= {one.address: sight for one, sight in found.items() if one.address not in answered}
+            for one in some:
+                known = found.get(one) or silent[one.address]
+                yield replace(known, target=one.target.text, shared=one.shared)
 
     def _found_of(self, targets: Iterable[ProbeTarget]) -> dict[_Host, _Found]:
         """The addresses of their hosts, each asked for once."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Address = tuple[int, tuple[Any, ...]]
 """A family, and what connect takes."""
 
+NO_ANSWER = "no answer in time"
+"""Why there is no certificate, where a look came to the end of its time."""
+
 _LISTENING_SECONDS = 1.0
 _MOST_ADDRESSES = 64  # of one name, looked at side by side: whoever answers for a name can give it thousands
 _AUTHENTICATED_BY: dict[KeyType, str] = {"rsa": "aRSA", "ecdsa": "aECDSA"}  # see openssl-ciphers(1)
@@ -55,7 +58,7 @@ def address_text(address: Address) -> str:
 
 def why(error: OSError | UnicodeError) -> str:
     """The operating system's or the resolver's reason."""
-    return "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
+    return NO_ANSWER if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
 
 
 def is_of_this_host(address: Address) -> bool:

@@ -93,3 +93,29 @@ def test_sixteen_at_a_time(tmp_path: Path) -> None:
         server.shutdown()
     assert [sight.seen for (sight,) in sights] == [Seen.NO_TLS] * 40
     assert 1 < most <= 16
+
+
+def test_an_address_that_does_not_answer_is_asked_once_for_all(tmp_path: Path) -> None:
+    """A service that hangs, with forty names beside one that answers: the round lasts as long as one look at it."""
+    asked: list[None] = []
+
+    class Hanging(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(None)
+            self.request.recv(1)
+            time.sleep(2)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads, request_queue_size = True, 64
+
+    files = Authority("Test Root").issue(["localhost"]).write(tmp_path / "tls")
+    with Nginx(tmp_path / "nginx", files.fullchain, files.key) as nginx, Server(("127.0.0.1", 0), Hanging) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ports = [nginx.port, *[server.server_address[1]] * 40, nginx.port]
+        texts = (f"https://v{place}.example.test:{port}?connect=127.0.0.1" for place, port in enumerate(ports))
+        targets = [*map(parse_target, texts)]
+        sights = Prober(0, Waits(), one_look=0.5).look_at_all([([target], "", files.key) for target in targets])
+        server.shutdown()
+    assert [sight.target for (sight,) in sights] == [target.text for target in targets]
+    assert [sight.seen for (sight,) in sights] == [Seen.SERVED, *[Seen.NO_TLS] * 40, Seen.SERVED]
+    assert len(asked) == 15
