@@ -18,7 +18,6 @@ from common.errors import CertfleetError
 from common.files import read_secret
 from common.pem import private_key
 from common.probe.look import (
-    NO_ANSWER,
     Address,
     address_text,
     addresses,
@@ -29,7 +28,7 @@ from common.probe.look import (
     why,
 )
 from common.probe.target import ProbeTarget
-from common.probe.view import KeyType, Seen, View, key_type_in
+from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_in
 
 T = TypeVar("T")
 Item = TypeVar("Item")

@@ -7,7 +7,7 @@ from agent.journey.member import Life, life_by
 from agent.journey.old_files import old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.stand_in import stand_in, take_away
-from agent.journey.watch import Judge, look, of_service, watch, watch_all
+from agent.journey.watch import Judge, look_at_all, of_service, watch, watch_all
 from agent.model.certificate import Command, Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError
 from agent.model.result import Outcome, Result
@@ -17,6 +17,7 @@ from agent.rules.evidence import (
     Sight,
     conclusion,
     is_as_before,
+    is_silent,
     judge,
     runs,
     sights_of,
@@ -74,14 +75,16 @@ def roll_back(
     services = [service for service in concerned if service in told]
     failed = _tell_again(services, restored, tools)
     evidence = _look_until_as_before(restored, staying, tools)
-    if dead := [service for service in _silent(restored, evidence) if service.restart and service in told]:
+    if dead := [service for service in _silent(restored, evidence, tools) if service.restart and service in told]:
         failed |= {one: tell("restart it", one.restart, tools) for one in dead}
         evidence = _look_until_as_before(restored, staying, tools)
     stood, evidence = _with_stand_ins(restored, staying, evidence, [one for one in services if one.activate], tools)
     for one, found in zip(restored, evidence, strict=False):
         own = [str(error) for service in one.turn.certificate.services for error in failed.get(service, ())]
-        result = _result(one, own, found, stood=one.part.name in stood)
-        results[one.part.name] = _with_taken_down(one, result, told) if result.outcome is Outcome.BROKEN else result
+        results[one.part.name] = _result(one, own, found, stood=one.part.name in stood)
+    broken = [one.turn for one in restored if results[one.part.name].outcome is Outcome.BROKEN]
+    for turn, sights in zip(broken, look_at_all(broken, tools), strict=True):
+        results[turn.certificate.name] = _with_taken_down(turn, results[turn.certificate.name], sights, told)
     return results, evidence[len(restored) :], failed
 
 
@@ -94,7 +97,7 @@ def _with_stand_ins(
 ) -> tuple[set[str], list[Evidence]]:
     """Where some of the *services* still do not answer, and first files were removed, try it once with self-signed
     certificates in these. The names of those that have one now, and the evidence then."""
-    dead = {service for service in _silent(restored, evidence) if service in services}
+    dead = {service for service in _silent(restored, evidence, tools) if service in services}
     concerned = [one for one in restored if not dead.isdisjoint(one.turn.certificate.services)]
     stood = [one for one in concerned if stand_in(one.turn, one.part)]
     if not stood:
@@ -103,7 +106,7 @@ def _with_stand_ins(
         tell("start it again", service.restart or service.start or service.activate, tools)
     names = {one.part.name for one in stood}
     found = _look_until_as_before(restored, staying, tools, names)
-    if not _silent(stood, [one for one, it in zip(found, restored, strict=False) if it in stood]):
+    if not _silent(stood, [one for one, it in zip(found, restored, strict=False) if it in stood], tools):
         return names, found
     for one in stood:
         take_away(one.turn, one.part)
@@ -141,10 +144,9 @@ def _result(one: Returning, problems: list[str], evidence: Evidence, *, stood: b
     return replace(result, at_fault=_is_at_fault(failure), ended=True)
 
 
-def _with_taken_down(one: Returning, result: Result, told: Collection[Service]) -> Result:
+def _with_taken_down(turn: Turn, result: Result, sights: Sequence[Sight], told: Collection[Service]) -> Result:
     """*result*, with those of its services that ran when they were *told*, and do not any more: a run starts them."""
-    certificate, tools = one.turn.certificate, one.turn.tools
-    sights = look(one.turn)
+    certificate, tools = turn.certificate, turn.tools
     try:
         down = [
             service.name
@@ -231,17 +233,18 @@ def _sights(service: Service, one: Returning) -> list[Sight]:
     return of_service(service, one.turn, (*one.part.before, *one.beside))
 
 
-def _silent(restored: Sequence[Returning], evidence: Sequence[Evidence]) -> list[Service]:
+def _silent(restored: Sequence[Returning], evidence: Sequence[Evidence], tools: Tools) -> list[Service]:
     """The services of which nothing answers any more."""
     lost = [one.turn for one, found in zip(restored, evidence, strict=False) if found.proof is Proof.WRONG]
-    silent = [turn for turn in lost if _is_silent(turn)]
+    shown = zip(lost, look_at_all(lost, tools), strict=True)
+    silent = [turn for turn, sights in shown if _is_silent(turn, sights)]
     return list(dict.fromkeys(service for turn in silent for service in turn.certificate.services))
 
 
-def _is_silent(turn: Turn) -> bool:
+def _is_silent(turn: Turn, sights: Sequence[Sight]) -> bool:
     """Does nothing answer at its own sockets, or at none of its neighbours'?"""
-    sights, own = look(turn), {probe.text for probe in turn.certificate.probes}
-    return any(was_down([one for one in sights if (one.target in own) is its]) for its in (True, False))
+    own = {probe.text for probe in turn.certificate.probes}
+    return any(is_silent([one for one in sights if (one.target in own) is its]) for its in (True, False))
 
 
 def _is_proven(turn: Turn, part: Part) -> bool:

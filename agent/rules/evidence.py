@@ -7,7 +7,7 @@ from types import MappingProxyType
 from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
 from common.dataclasses import dataclass, field, replace
-from common.probe.view import Seen
+from common.probe.view import NO_ANSWER, Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +265,13 @@ def was_down(before: Sequence[Sight]) -> bool:
     """Did nothing listen at all, although each target was asked at an address? What answers without TLS does run."""
     asked = {sight.target for sight in before if sight.seen is Seen.DOWN}
     return bool(before) and not runs(before) and asked == {sight.target for sight in before}
+
+
+def is_silent(sights: Sequence[Sight]) -> bool:
+    """Does nothing answer? The kernel takes connections for a service that hangs, too."""
+    return was_down(
+        [replace(one, seen=Seen.DOWN, listens=False) if one.problem == NO_ANSWER else one for one in sights]
+    )
 
 
 def runs(before: Sequence[Sight]) -> bool:

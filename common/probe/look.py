@@ -14,7 +14,7 @@ from common.deadline import Deadline
 from common.probe.flight import version_of, wants_client_certificate
 from common.probe.starttls import Refused, start_tls
 from common.probe.target import ProbeTarget
-from common.probe.view import KeyType, Seen, View, key_type_of
+from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_of
 from common.probe.wire import Silent, Unasked, Wire
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 Address = tuple[int, tuple[Any, ...]]
 """A family, and what connect takes."""
-
-NO_ANSWER = "no answer in time"
-"""Why there is no certificate, where a look came to the end of its time."""
 
 _LISTENING_SECONDS = 1.0
 _MOST_ADDRESSES = 64  # of one name, looked at side by side: whoever answers for a name can give it thousands

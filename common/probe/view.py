@@ -9,6 +9,9 @@ from common.dataclasses import dataclass, field
 KeyType = Literal["", "rsa", "ecdsa"]
 """The type of a certificate's key; "" where it does not matter, or is another one."""
 
+NO_ANSWER = "no answer in time"
+"""The problem of a look that came to the end of its time."""
+
 # The OID of a key's algorithm (RFC 3279 §2.3.1, RFC 5480 §2.1.1), as DER; that of a signature is another. It is looked
 # for in the bytes: the library that parses certificates takes 0.1 s to load, and a run without news has no use for it.
 _KEY_OIDS: dict[KeyType, bytes] = {
