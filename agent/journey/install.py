@@ -233,8 +233,8 @@ def take_back(
     tools, told = under_way.tools, under_way.told
     staying = [member for member in members if member.name not in failures]
     leaving = [one for one in members if one.name in failures]
-    stay = tuple(member.part for member in staying)
-    returning = [Returning(one.turn, one.part, failures[one.name], one.beside, stay) for one in leaving]
+    stays = tuple(member.due.sha256 for member in staying)
+    returning = [Returning(one.turn, one.part, failures[one.name], one.beside, stays) for one in leaving]
     earlier = [one for one in under_way.returned if under_way.results[one.part.name].outcome is Outcome.BROKEN]
     for one in returning:
         state = under_way.entry.state.value

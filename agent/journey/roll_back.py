@@ -37,18 +37,13 @@ Failed = dict[Service, list[CertfleetError]]  # what failed when a service was t
 @dataclass(frozen=True, slots=True)
 class Returning:
     """A certificate that goes back to what it was, and the *failure* for which it does. *beside*: what was at the
-    sockets of its neighbours before; *staying*: the parts of the install that stay."""
+    sockets of its neighbours before; *stays*: the new leaves of the install that stay."""
 
     turn: Turn
     part: Part
     failure: CertfleetError
     beside: tuple[Sight, ...] = ()
-    staying: tuple[Part, ...] = ()
-
-    @property
-    def renewed(self) -> dict[str, str]:
-        """The leaves that stay, by those that sockets showed before in their places."""
-        return {sight.sha256: part.sha256 for part in self.staying for sight in part.before if sight.sha256}
+    stays: tuple[str, ...] = ()
 
 
 def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntry:
@@ -179,7 +174,8 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
         turn = turns[part.name]
         results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN), turn.certificate)), ended=True)
     others = [part for part in entry.parts if part not in proven]
-    returning = [Returning(turns[part.name], part, interrupted, staying=proven) for part in others]
+    stays = tuple(part.sha256 for part in proven)
+    returning = [Returning(turns[part.name], part, interrupted, stays=stays) for part in others]
     if returning:
         note_roll_back(entry, tools)
         results |= roll_back(returning, _that_ran(returning, tools), tools)[0]
@@ -281,4 +277,6 @@ def _answers(sights: Sequence[Sight]) -> Evidence:
 
 
 def _as_before_of(one: Returning) -> Callable[[Sequence[Sight]], Evidence]:
-    return partial(is_as_before, before=one.part.before if one.turn.certificate.probes else (), renewed=one.renewed)
+    before, installed = one.part.before if one.turn.certificate.probes else (), one.turn.before.installed
+    own = installed.sha256 if installed is not None else ""
+    return partial(is_as_before, before=before, own=own, stays=one.stays)

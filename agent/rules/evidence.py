@@ -1,8 +1,7 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum, IntEnum
-from types import MappingProxyType
 
 from agent.model.certificate import Certificate, Service
 from agent.model.result import Outcome
@@ -186,21 +185,21 @@ def _awaited(sight: Sight) -> str:
 
 
 def is_as_before(
-    sights: Sequence[Sight], before: Sequence[Sight], renewed: Mapping[str, str] = MappingProxyType({})
+    sights: Sequence[Sight], before: Sequence[Sight], own: str = "", stays: Collection[str] = ()
 ) -> Evidence:
     """After a roll back: does every address that showed a certificate before show the same one again, and is there as
-    much again at the others? Of those that are shared, one is enough. *renewed*: new leaves that stay, by those that
-    they have replaced: an address may have shown the certificate of another. UNKNOWN where there was something, but no
-    certificate; NOTHING_TO_ASK where nothing was."""
+    much again at the others? Of those that are shared, one is enough. Where it was not its *own* one, that of another
+    may have been renewed in the same install: new leaves that *stay* are as good. UNKNOWN where there was something,
+    but no certificate; NOTHING_TO_ASK where nothing was."""
     problems = []
     for target in dict.fromkeys(sight.target for sight in before if _rank(sight)):
         was = {sight.address: sight for sight in before if sight.target == target and _rank(sight)}
         now = {sight.address: sight for sight in sights if sight.target == target}
         most = max(map(_rank, was.values()))
         best = [sight for sight in was.values() if _rank(sight) == most]
-        if any(sight.shared and not _differs(old, sight, renewed) for old in best for sight in now.values()):
+        if any(sight.shared and not _differs(old, sight, own, stays) for old in best for sight in now.values()):
             continue
-        problems += [_differs(old, now.get(old.address), renewed) for old in was.values()]
+        problems += [_differs(old, now.get(old.address), own, stays) for old in was.values()]
     if told := "; ".join(filter(None, problems)):
         return Evidence(Proof.WRONG, told)
     if served_any(before):
@@ -208,12 +207,13 @@ def is_as_before(
     return Evidence(Proof.UNKNOWN if runs(before) else Proof.NOTHING_TO_ASK)
 
 
-def _differs(old: Sight, new: Sight | None, renewed: Mapping[str, str]) -> str:
+def _differs(old: Sight, new: Sight | None, own: str, stays: Collection[str]) -> str:
     """How an address shows another thing than before, or less; "" if it does not."""
     if new is None or _rank(new) < _rank(old):
         gone = _GONE.get(new.seen, _NO_MORE) if new is not None else _NO_MORE
         return f"{_place(old)} {gone}: {new.problem if new is not None else 'its address is gone'}"
-    if old.seen is Seen.SERVED and new.sha256 not in {old.sha256, renewed.get(old.sha256)}:
+    wanted = {old.sha256, *(stays if old.sha256 != own else ())}
+    if old.seen is Seen.SERVED and new.sha256 not in wanted:
         return f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before"
     return ""
 
