@@ -20,7 +20,8 @@ class Thief:
 
     def is_told(self) -> None:
         """The page's table below the heading has each attempt with its end, and no other."""
-        assert rows_of(self.loot) == self._tried
+        told = rows_of(self.loot)
+        assert told == self._tried, f"the page says {told}, and here it was {self._tried}"
 
 
 def rows_of(heading: str) -> dict[str, str]:
