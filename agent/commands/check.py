@@ -5,6 +5,7 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from agent.commands.run import refuse_directors
 from agent.commands.sandbox import UNIT, closed_folders
@@ -18,6 +19,7 @@ from agent.journey.ports import Turn
 from agent.journey.stopped import refusals
 from agent.journey.take import objection
 from agent.journey.update import kept_from
+from agent.journey.watch import with_first_looks
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError
 from agent.model.line import BAD, OK, WARN, Line
@@ -35,6 +37,7 @@ from common.nagios import Metric, State, line, worst
 from common.probe.survey import looks
 from common.terminal import PROGRESS
 
+T = TypeVar("T")
 _RETRY = "`certfleet-agent status` says what to do; once that is done, `certfleet-agent run --retry` tries it at once"
 MOST_APART = 300  # seconds
 
@@ -55,7 +58,8 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
     lines += _folders(settings, here)
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
-    lines += (one for certificate in _told(certificates, "looks at") for one in _examined(certificate, tools))
+    turns = with_first_looks([_turn(certificate, tools) for certificate in certificates])
+    lines += (one for turn in _told(turns, "looks at") for one in _examined(turn))
     lines += refusals([Turn(one, tools.state.record(one.name), tools.on(None)) for one in here])
     PROGRESS.tell("looks at stapling")
     lines += stapling_lines(settings, arguments.config)
@@ -73,11 +77,11 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
     return lines
 
 
-def _told(certificates: Sequence[Certificate], what: str) -> Iterator[Certificate]:
-    """The same *certificates*; a terminal shows how many there have been."""
-    for number, certificate in enumerate(certificates, 1):
-        PROGRESS.tell(f"{what} certificate {number} of {len(certificates)}")
-        yield certificate
+def _told(each: Sequence[T], what: str) -> Iterator[T]:
+    """The same, one for *each* certificate; a terminal shows how many there have been."""
+    for number, one in enumerate(each, 1):
+        PROGRESS.tell(f"{what} certificate {number} of {len(each)}")
+        yield one
 
 
 def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:
@@ -123,17 +127,25 @@ def _trust(settings: AgentSettings) -> Line:
     return Line(WARN, "trust", sentence, hint)
 
 
-def _examined(certificate: Certificate, tools: LocalTools) -> list[Line]:
-    there = tools.on(certificate.host)
+def _turn(certificate: Certificate, tools: LocalTools) -> Turn | Line:
     try:
-        turn = Turn(certificate, tools.state.record(certificate.name), there)
+        return Turn(certificate, tools.state.record(certificate.name), tools.on(certificate.host))
+    except CertfleetError as error:
+        return Line(BAD, certificate.name, str(error), error.hint)
+
+
+def _examined(turn: Turn | Line) -> list[Line]:
+    if isinstance(turn, Line):
+        return [turn]
+    name = turn.certificate.name
+    try:
         waiting = turn.before.postponed
-        waits = [Line(OK, certificate.name, waiting.sentence)] if waiting is not None else []
+        waits = [Line(OK, name, waiting.sentence)] if waiting is not None else []
         return [*examine(turn), *_stapled(turn), *waits]
     except CertfleetError as error:
-        return [Line(BAD, certificate.name, str(error), error.hint)]
+        return [Line(BAD, name, str(error), error.hint)]
     finally:
-        there.files.release()
+        turn.tools.files.release()
 
 
 def _stapled(turn: Turn) -> list[Line]:

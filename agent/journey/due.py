@@ -7,7 +7,7 @@ from agent.journey.answers import circumstances_of
 from agent.journey.keep import keep
 from agent.journey.next_key import drop_spent, with_key
 from agent.journey.ports import Turn
-from agent.journey.watch import look
+from agent.journey.watch import first_look
 from agent.model.certificate import TargetFile
 from agent.model.errors import HostLost
 from agent.model.host_key import HostKey
@@ -146,7 +146,7 @@ def in_place_already(due: Due, planned: Mapping[Path, Planned]) -> Evidence | No
     turn = due.turn
     if not all(is_as_wanted(one.live, one.new) for one in planned.values()):
         return None
-    evidence = judge(look(turn), due.sha256, chain=due.chain, by_hand=turn.certificate.by_hand)
+    evidence = judge(first_look(turn), due.sha256, chain=due.chain, by_hand=turn.certificate.by_hand)
     installed = turn.before.installed
     is_known = installed is not None and installed.sha256 == due.sha256
     if evidence.proof is Proof.PROVEN or (is_known and evidence.proof is not Proof.WRONG):

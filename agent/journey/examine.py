@@ -9,7 +9,7 @@ from agent.journey.due import live_certificates
 from agent.journey.ports import Turn
 from agent.journey.shown import names_in, whose, with_names
 from agent.journey.vouch import vouch
-from agent.journey.watch import look
+from agent.journey.watch import first_look
 from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
@@ -118,7 +118,7 @@ def _in_place(turn: Turn, key: HostKey) -> Bundle | None:
 
 def _sockets(turn: Turn) -> Iterator[Line]:
     name, installed = turn.certificate.name, turn.before.installed
-    sights = look(turn)
+    sights = first_look(turn)
     if not sights:
         yield Line(WARN, name, "no socket can show it: an install is not proven", _BLIND)
     elif installed is not None:

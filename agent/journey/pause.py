@@ -10,7 +10,7 @@ from agent.journey.answers import circumstances_of
 from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
 from agent.journey.update import unreachable, update
-from agent.journey.watch import look
+from agent.journey.watch import first_look
 from agent.model.errors import SourceError
 from agent.model.offer import Staged
 from agent.model.result import Outcome, Result
@@ -32,7 +32,7 @@ def as_it_stands(turn: Turn) -> Result:
 
         return before_the_first(turn.result(Outcome.PAUSED), life_in_files(turn), turn.tools.now)
     lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
-    evidence = judge(look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
+    evidence = judge(first_look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
     return put_right(turn, turn.result(*conclusion(evidence, turn.certificate)), lives, circumstances_of(turn))
 
 

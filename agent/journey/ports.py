@@ -7,7 +7,7 @@ machine. Digests are SHA-256 in hex, moments epoch seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """The place that certificates come from. Moments are epoch seconds. Every method raises SourceError when it cannot
-    be asked or refuses."""
+    """The place that certificates come from. Every method raises SourceError when it cannot be asked or refuses."""
 
     def marks(self, names: Sequence[str]) -> Mapping[str, Mark]:
         """The cheap question, asked once for all: the mark of each name that is enrolled."""
@@ -300,9 +299,9 @@ class Tools(Protocol):
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with. *pause*: a
-    person has said that nothing new is taken now; *disabled*: the issuer does not renew it. *neighbours*: others, whose
-    sockets are looked at too during its install. *superseded*: the source has another one than what is staged; *away*:
-    it cannot be asked, and what is staged stands in."""
+    person said that nothing new is taken; *disabled*: the issuer does not renew it. *neighbours*: others, whose sockets
+    are looked at too during its install. *superseded*: the source has another one than what is staged; *away*: it
+    cannot be asked, and what is staged stands in. *first_look*: what was shown before the run changed anything."""
 
     certificate: Certificate
     before: Result
@@ -312,6 +311,7 @@ class Turn:
     neighbours: tuple[Certificate, ...] = ()
     superseded: bool = False
     away: SourceError | None = None
+    first_look: Callable[[Turn], tuple[Sight, ...]] | None = None
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""

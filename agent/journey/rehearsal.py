@@ -12,7 +12,7 @@ from agent.journey.member import Life, Member, is_to_start, life, services_of
 from agent.journey.pause import while_away
 from agent.journey.ports import Tools, Turn
 from agent.journey.run import asked, begun, taken_up
-from agent.journey.watch import look
+from agent.journey.watch import first_look, with_first_looks
 from agent.model.certificate import Certificate, Service
 from agent.model.live_file import LiveFile
 from agent.model.result import Result
@@ -85,8 +85,7 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
     selected = tools.reach(selected)
     answer = asked(selected, tools)
     due, stand = list[Due](), list[Result]()
-    for certificate in selected:
-        turn = begun(certificate, answer, tools)
+    for turn in with_first_looks([begun(certificate, answer, tools) for certificate in selected]):
         found = taken_up(turn, answer, tell=False) if isinstance(turn, Turn) else turn
         if isinstance(found, Result):
             stand.append(found)
@@ -101,7 +100,7 @@ def rehearse(selected: Sequence[Certificate], tools: Tools) -> Rehearsal:
 
 
 def _group_plan(group: Sequence[Due], tools: Tools) -> GroupPlan:
-    members = [Member(due, plan(due), before=look(due.turn)) for due in group]
+    members = [Member(due, plan(due), before=first_look(due.turn)) for due in group]
     services = [
         Told(service, life(service, users, tools) is Life.STOPPED, is_to_start(service, [user.turn for user in users]))
         for service, users in services_of(members).items()

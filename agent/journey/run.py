@@ -14,6 +14,7 @@ from agent.journey.pause import as_it_stands, in_its_window, while_away, without
 from agent.journey.ports import Tools, Turn
 from agent.journey.put_right import close_key
 from agent.journey.update import update
+from agent.journey.watch import with_first_looks
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import HostLost, SourceError, Stopped
 from agent.model.offer import Mark
@@ -58,7 +59,7 @@ def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) 
     answer, due, silent = asked(todo, tools), list["Due"](), False
     begins, efforts = _started_again([begun(one, answer, tools) for one in todo])
     seen: list[tuple[Turn, Result]] = []
-    for begin in begins:
+    for begin in with_first_looks(begins):
         if isinstance(begin, Result):
             yield begin
             continue

@@ -10,7 +10,7 @@ from agent.journey.member import Life, life_by
 from agent.journey.on_record import concluded
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import tell
-from agent.journey.watch import look, look_at_all, watch
+from agent.journey.watch import Together, look_at_all, watch
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError
 from agent.model.result import Outcome, Result, with_notes_told
@@ -101,16 +101,21 @@ def look_again(
     *efforts* were made before them: those are made again after them, but for what is down since."""
     if after_installs:
         efforts = {**efforts, **start_again([replace(turn, before=result) for turn, result in seen], taken)}
-    return [_again(turn, result, taken, efforts) for turn, result in seen]
+    together = Together([turn for turn, result in seen if result.took_down or _lost(turn, taken)])
+    return [_again(turn, result, taken, efforts, together) for turn, result in seen]
 
 
-def _again(turn: Turn, result: Result, taken: Collection[Service], efforts: Efforts) -> Result:
-    lost = [service for service in turn.certificate.services if service in taken]
+def _lost(turn: Turn, taken: Collection[Service]) -> list[Service]:
+    return [service for service in turn.certificate.services if service in taken]
+
+
+def _again(turn: Turn, result: Result, taken: Collection[Service], efforts: Efforts, looks: Together) -> Result:
+    lost = _lost(turn, taken)
     if not lost and not result.took_down:
         return result
     found, notes = replace(result, took_down=_still_down(turn, result, efforts)), list[str]()
     if result.outcome in _IN_PLACE and result.installed is not None:
-        was, sights = result.installed, look(turn)
+        was, sights = result.installed, looks.of(turn)
         evidence = judge(sights, was.sha256, chain=was.chain, by_hand=turn.certificate.by_hand)
         outcome, detail, hint = conclusion(evidence, turn.certificate)
         down = [one for one in lost if not runs(sights_of(one, turn.certificate, sights))]

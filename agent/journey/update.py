@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.journey.answers import circumstances_of, not_enrolled, offered, still_refused, waiting
 from agent.journey.ports import Turn
 from agent.journey.put_right import put_right
-from agent.journey.watch import look
+from agent.journey.watch import first_look
 from agent.model.errors import SourceError
 from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
@@ -43,7 +43,7 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
         if result is not None:
             return put_right(turn, result, lives, circumstances)
     if was is not None and (was.mark, was.circumstances, was.files) == (mark, circumstances, digests):
-        evidence = judge(look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
+        evidence = judge(first_look(turn), was.sha256, chain=was.chain, by_hand=certificate.by_hand)
         if evidence.proof is not Proof.WRONG:
             result = replace(turn.result(*conclusion(evidence, certificate)), refusal=None)
             return put_right(turn, result, lives, circumstances)
@@ -96,11 +96,11 @@ def _mended(turn: Turn, was: Installed | None, digests: Mapping[str, str]) -> st
     place: a later run has brought its files back, or a person has started the service. Where none was in place, they
     answer."""
     if was is None:
-        gone = any(sight.seen in {Seen.DOWN, Seen.UNKNOWN} for sight in look(turn))
+        gone = any(sight.seen in {Seen.DOWN, Seen.UNKNOWN} for sight in first_look(turn))
         return "" if gone else "its sockets answer again"
     if was.files != digests:
         return ""
-    proof = judge(look(turn), was.sha256, chain=was.chain).proof
+    proof = judge(first_look(turn), was.sha256, chain=was.chain).proof
     if proof is Proof.NOTHING_TO_ASK:
         return "the one before is in place"
     return "the one before is in place, and served" if proof is Proof.PROVEN else ""

@@ -2,12 +2,16 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError
+from agent.model.remote_host import RemoteHost
 from agent.rules.evidence import Evidence, Proof, Sight, runs, sights_of
+from common.dataclasses import replace
 
+T = TypeVar("T")
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
 _RARELY = 10  # looks, a second or more, between two questions whether a service has ended
@@ -34,6 +38,37 @@ def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
     asked = list(dict.fromkeys(itertools.chain.from_iterable(wanted)))
     found = dict(zip(asked, tools.sockets.look_at_all(asked), strict=True)) if asked else {}
     return [tuple(sight for one in some for sight in found[one]) for some in wanted]
+
+
+class Together:
+    """Looks at the sockets of several certificates. Those of a machine are made at once, when the first is wanted: one
+    after another, a service that hangs with hundreds of certificates would hold up the run for an hour."""
+
+    def __init__(self, turns: Sequence[Turn]):
+        self._turns = turns
+        self._begun: set[RemoteHost | None] = set()
+        self._found: dict[str, tuple[Sight, ...]] = {}
+
+    def of(self, turn: Turn) -> tuple[Sight, ...]:
+        """What the sockets of *turn* showed then; a fault of ours in that look is told of one certificate alone."""
+        host = turn.certificate.host
+        if host not in self._begun:
+            self._begun.add(host)
+            its = [one for one in self._turns if one.certificate.host == host]
+            names = (one.certificate.name for one in its)
+            self._found |= zip(names, look_at_all(its, turn.tools), strict=True)
+        return self._found.get(turn.certificate.name) or look(turn)
+
+
+def with_first_looks(begins: "Sequence[Turn | T]") -> "list[Turn | T]":
+    """The turns among *begins* look `Together`."""
+    together = Together([one for one in begins if isinstance(one, Turn)])
+    return [replace(one, first_look=together.of) if isinstance(one, Turn) else one for one in begins]
+
+
+def first_look(turn: Turn) -> tuple[Sight, ...]:
+    """What the sockets showed before the run changed anything. It tells what is due, and proves no install: `look`."""
+    return look(turn) if turn.first_look is None else turn.first_look(turn)
 
 
 def of_service(service: Service, turn: Turn, sights: Sequence[Sight]) -> list[Sight]:
