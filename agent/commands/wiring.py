@@ -19,7 +19,7 @@ from agent.model.certificate import Certificate
 from agent.model.errors import HostLost
 from agent.model.presence import Finder
 from agent.model.remote_host import RemoteHost, SshAddress
-from agent.settings.config import AgentSettings, resolve
+from agent.settings.config import AgentSettings, questions, resolve
 from agent.source.open import open_source, own_files
 from common.dataclasses import replace
 from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
@@ -74,11 +74,14 @@ class LocalTools:
     def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
         hosts = dict.fromkeys(one.host for one in certificates if one.host and one.host.address not in self._there)
         if hosts:
-            from agent.remote.presence import finder  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents do without
+            from agent.remote.presence import finders  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents do without
             from agent.remote.session import reach  # noqa: PLC0415 - as above
 
-            reach([self._at(host).session for host in hosts], self.waits)
-            self._there |= {host.address: finder(self._at(host).session) for host in hosts}
+            sessions = [self._at(host).session for host in hosts]
+            reach(sessions, self.waits)
+            asked = questions(self.settings, self._config, [host.address for host in hosts])
+            its = {session: asked[host.address] for session, host in zip(sessions, hosts, strict=True)}
+            self._there |= zip((host.address for host in hosts), finders(its, self.waits), strict=True)
             self.certificates = resolve(self.settings, self._config, presence, self._there)
         by_name = {one.name: one for one in self.certificates}
         return [by_name[one.name] for one in certificates]

@@ -20,8 +20,10 @@ class Presence:
     has_socket: bool = False
 
 
+Question = tuple[tuple[str, ...], tuple[str, ...]]
+"""The names of a service's units and of its programs, in order of preference."""
 Finder = Callable[[tuple[str, ...], tuple[str, ...]], Presence]
-"""Says how a service is present, from the names of its units and of its programs, in order of preference."""
+"""Says how a service is present, from the two parts of a `Question`."""
 
 
 def nowhere(_units: tuple[str, ...], programs: tuple[str, ...]) -> Presence:

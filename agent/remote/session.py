@@ -7,7 +7,7 @@ run.
 
 import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from common.ssh import BROKEN, SshConnection, SshError, load_private_key
 from common.ssh_limits import SshLimits
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 LIMITS = SshLimits(action=60.0)
 PATIENCE = LIMITS.connect + LIMITS.handshake + 2 * LIMITS.answer  # seconds for a whole login
 _HINT = "check that the host runs and lets this one in over SSH; the next run goes on"
@@ -79,6 +80,18 @@ class Session:
                 pass
         return self._with_files(action, self._connected())
 
+    @property
+    def is_open(self) -> bool:
+        """Is there a connection, made or kept before?"""
+        return self._open is not None
+
+    def once(self, action: Callable[[Access], T]) -> T:
+        """As `files`, for `each_once`: on the connection that is there, without a time limit, and in another thread.
+        Raises the errors of the connection, untranslated."""
+        if self._open is None:
+            raise EOFError
+        return action(_access_on(self._open, self._limits))
+
     def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
         """Run *script* in a shell there, once. It gets *seconds*, or as long as any action."""
         there = self._connected()
@@ -98,9 +111,7 @@ class Session:
 
     def _with_files(self, action: Callable[[Access], T], there: Connected) -> T:
         def act() -> T:
-            if there.access is None:
-                there.access = _access(there.transport, self._limits)
-            return action(there.access)
+            return action(_access_on(there, self._limits))
 
         return self._within(self._limits.action, act, there)
 
@@ -170,10 +181,29 @@ class Session:
 
 def reach(sessions: Sequence[Session], waits: Waits) -> None:
     """Connect all of them, many at a time."""
-    for first in range(0, len(sessions), _AT_ONCE):
-        some = sessions[first : first + _AT_ONCE]
+    for some in _portions(sessions):
         for session, found in zip(some, waits.each_within(PATIENCE, Session.connect, some), strict=True):
             session.keep(found)
+
+
+def each_once(asked: Sequence[tuple[Session, Callable[[Access], T]]], waits: Waits) -> list[T | BaseException]:
+    """The result or the error of each action on the files of a host, many at a time; TimeoutError where it did not end
+    in the time of an action. Sessions that fail are to be given up."""
+    return [
+        found
+        for some in _portions(asked)
+        for found in waits.each_within(LIMITS.action, lambda one: one[0].once(one[1]), some)
+    ]
+
+
+def _portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[first : first + _AT_ONCE] for first in range(0, len(items), _AT_ONCE))
+
+
+def _access_on(there: Connected, limits: SshLimits) -> Access:
+    if there.access is None:
+        there.access = _access(there.transport, limits)
+    return there.access
 
 
 def _access(transport: paramiko.Transport, limits: SshLimits) -> Access:

@@ -5,10 +5,11 @@ write, two files with one path …). Every finding at once, each with its path i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from agent.model.certificate import ASK, Certificate, Means, Roots, TargetFile, Use, file_stem
-from agent.model.presence import Finder, nowhere
+from agent.model.presence import Finder, Presence, Question, nowhere
 from agent.model.remote_host import RemoteHost, SshAddress
 from agent.settings import values
 from agent.settings.certificate import CertificateSettings
@@ -100,6 +101,18 @@ def resolve(
     if findings:
         raise ConfigError(str(source), findings, hint="mend the file; every key stands in the example of deploy/")
     return shared(certificates)
+
+
+def questions(settings: AgentSettings, source: Path, hosts: Iterable[SshAddress]) -> dict[SshAddress, list[Question]]:
+    """All that `resolve` asks the Finders of other *hosts*. Raises ConfigError as `resolve`."""
+    asked: dict[SshAddress, list[Question]] = {host: [] for host in hosts}
+
+    def noting(host: SshAddress, units: tuple[str, ...], programs: tuple[str, ...]) -> Presence:
+        asked[host].append((units, programs))
+        return nowhere(units, programs)
+
+    resolve(settings, source, there={host: partial(noting, host) for host in asked})
+    return asked
 
 
 @dataclass(frozen=True, slots=True)

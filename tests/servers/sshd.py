@@ -21,7 +21,8 @@ _PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled in, and wanted only when s
 
 class Sshd(Server):
     """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with,
-    which with `read_only` lets nobody write; `sftp` is another program in that one's place.
+    which with `read_only` lets nobody write; `sftp` is another program in that one's place, and `force` one in
+    the place of SFTP and of each command.
 
     Root may have it run as another `user`, if that one can reach the folder.
     """
@@ -35,11 +36,13 @@ class Sshd(Server):
         user: str | None = None,
         read_only: bool = False,
         sftp: str = "",
+        force: str = "",
     ) -> None:
         super().__init__(folder, user=user)
         self.port = self._own_port()
         self.user = user or getpass.getuser()
         self._sftp = sftp or f"internal-sftp -u {umask}" + (" -R" if read_only else "")
+        self._force = force
         self._kinds = tuple(host_keys)
         self._conf = folder / "sshd_config"
         for kind in self._kinds:
@@ -125,6 +128,8 @@ class Sshd(Server):
             f"Subsystem sftp {self._sftp}",
             f"SetEnv HOME={self.folder}",  # bash reads ~/.bashrc for each command: the one of this machine is no matter
         ]
+        if self._force:
+            lines.append(f"ForceCommand {self._force}")
         return "\n".join([*lines, ""])
 
 

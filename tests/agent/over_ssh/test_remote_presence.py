@@ -2,8 +2,9 @@
 
 import json
 import shlex
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,16 @@ import pytest
 from agent.host.presence import presence
 from agent.host.waits import Waits
 from agent.model.remote_host import RemoteHost, SshAddress
-from agent.remote.presence import finder
-from agent.remote.session import Session
+from agent.remote.presence import finders
+from agent.remote.session import Session, reach
 from agent.settings.preset import Presets
-from tests.agent.host import AGENT, Host
+from tests.agent.host import AGENT, NAME, Host
+from tests.agent.over_ssh.test_remote_faults import quick
 from tests.agent.over_ssh.test_remote_install import BOTH
 from tests.agent.remote import RemoteSite, is_as_before
 from tests.agent.test_install_killed import die
 from tests.servers.nginx import Nginx
+from tests.servers.sshd import Sshd
 
 NOISY = f'import agent.remote.shell as shell; shell._KINDS = "echo Welcome; " + shell._KINDS\n{AGENT}'
 
@@ -35,7 +38,8 @@ def test_a_service_is_found_as_an_agent_there_finds_it(session: Session, tmp_pat
     """Each of the presets. The host behind the sshd is this machine."""
     known = Presets(tmp_path / "agent.toml")
     presets = [preset for name in known.names if (preset := known.load(name)) is not None]
-    find = finder(session)
+    reach([session], Waits())
+    (find,) = finders({session: [(preset.units, preset.programs) for preset in presets]}, Waits())
     found = [find(preset.units, preset.programs) for preset in presets]
     session.execute("true")  # it was not given up
     assert found == [presence(preset.units, preset.programs) for preset in presets]
@@ -82,3 +86,29 @@ def test_an_interrupted_install_is_settled_by_commands_that_fit(
     assert is_as_before(host, nginx, first)
     assert {one["state"] for one in host.run().json["certificates"]} == {"installed", "not-enrolled"}
     assert told.read_text() == "\n\n"
+
+
+def test_hosts_that_do_not_tell_hold_up_no_other(host: Host, site: RemoteSite, nginx: Nginx, tmp_path: Path) -> None:
+    """Two whose shells hang cost the time limit of one question, and are `unreachable`; one that is well goes on."""
+    limit, entries = 4, ""
+    files = f'service = "nginx"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    site.configure(check=nginx.check, activate=nginx.activate, probe=probe, files=files)
+    issued = host.offer_new()
+    with ExitStack() as hosts:
+        hung = [hosts.enter_context(Sshd(tmp_path / name, force="exec sleep 40")) for name in ("a", "b")]
+        site.pin(*(one.host_key_line() for one in (*hung, site.sshd)))
+        for number, one in enumerate(hung):
+            host.offer(issued.cert_pem, issued.chain_pem, name=f"hung{number}.example.test")
+            entries += (
+                f'[[certificate]]\nname = "hung{number}.example.test"\nkey = "/k"\nservice = "nginx"\n'
+                f'host = "ssh://{one.user}@127.0.0.1:{one.port}"\nssh_key_file = "{one.key}"\n'
+                f'ssh_host_keys = "{site.pins}"\n[certificate.files]\nfullchain = "/c"\n'
+            )
+        host.config.write_text(host.config.read_text().replace("[[certificate]]", f"{entries}[[certificate]]"))
+        began = time.monotonic()
+        done = host.run(program=quick(answer=20, action=limit))
+        assert time.monotonic() - began < 3 * limit
+    states = {one["name"]: one["state"] for one in done.json["certificates"]}
+    assert states == {"hung0.example.test": "unreachable", "hung1.example.test": "unreachable", NAME: "installed"}
+    assert done.err.count("127.0.0.1 does not tell how it runs its services: no answer within 4 s") == 1, done.err
