@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from itertools import chain
 
 from agent.host.waits import Waits
 from agent.model.errors import HostLost
@@ -16,28 +15,26 @@ from common.ssh import BROKEN
 
 def finders(asked: Mapping[Session, Collection[Question]], waits: Waits) -> list[Finder]:
     """The Finders of ``agent.model.presence`` for the hosts of sessions that are connected: many hosts at a time, each
-    is asked once for all that it is *asked*.
+    gets the time of one action for all that it is *asked*.
 
     Never raises a CertfleetError: whoever does not answer is given up, because commands that do not fit him could end
     his service.
     """
-    wanted = {
-        session: tuple(dict.fromkeys(chain.from_iterable(places(*question) for question in questions)))
-        for session, questions in asked.items()
-        if questions and session.is_open
-    }
-    answers = each_once([(session, partial(_kinds, its)) for session, its in wanted.items()], waits)
+    wanted = [session for session, questions in asked.items() if questions and session.is_open]
+    answers = each_once([(session, partial(_there, set(asked[session]))) for session in wanted], waits)
     found: dict[Session, Finder] = {}
-    for (session, its), answer in zip(wanted.items(), answers, strict=True):
+    for session, answer in zip(wanted, answers, strict=True):
         if isinstance(answer, BaseException):
             session.give_up(_lost(session, answer))
         else:
-            found[session] = partial(presence_in, there=dict(zip(its, answer, strict=True)))
+            found[session] = partial(presence_in, there=answer)
     return [found.get(session, nowhere) for session in asked]
 
 
-def _kinds(its: tuple[str, ...], access: Access) -> list[Kind]:
-    return access.kinds(its)
+def _there(questions: Collection[Question], access: Access) -> dict[str, Kind]:
+    """What lies in the places of each question. One command for all would be longer than some servers take."""
+    each = (places(*question) for question in questions)
+    return {place: kind for its in each for place, kind in zip(its, access.kinds(its), strict=True)}
 
 
 def _lost(session: Session, error: BaseException) -> CertfleetError:
