@@ -1,6 +1,9 @@
 """A service that answers nobody, with many certificates, beside one that is well: how long each command looks at it."""
 
+import os
+import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.host import NAME, Done, Host
+from tests.agent.host import NAME, ROOT, Done, Host
+from tests.agent.test_found_by_the_reload import states
 from tests.agent.test_install_hung import LOOK, QUICK
 from tests.agent.vhosts import Vhosts
 from tests.servers.nginx import Nginx
@@ -64,3 +68,32 @@ def test_it_holds_up_no_other(host: Host, nginx: Nginx, tmp_path: Path, room: in
     told = {one["subject"]: one["finding"] for one in findings if one["finding"].startswith("its sockets show")}
     assert list(told) == [NAME]
     assert sum(says in one["finding"] for one in findings) == COUNT
+
+
+# In place of the first reload it ends, and nobody takes a call at its port.
+ENDS = """[ -e {pid} ] && exit 0
+kill $(cat {nginx}/pid); sleep 0.5; cd {root}
+setsid {python} -c "from tests.agent.test_hung_beside import *
+with silent({port}, 0): time.sleep(90)" </dev/null >/dev/null 2>&1 & echo $! >{pid}; sleep 3"""
+
+
+def test_one_that_an_install_took_down(host: Host, nginx: Nginx) -> None:
+    """One of its certificates was due: the run tells of the others after one more look at all."""
+    vhosts, pid = Vhosts(host, nginx, COUNT), host.folder / "silent.pid"
+    ends = ENDS.format(pid=pid, nginx=nginx.folder, root=ROOT, python=sys.executable, port=nginx.port)
+    vhosts.write()
+    vhosts.offer()
+    assert host.run().code == 0
+    due, *others = vhosts.names
+    for name in vhosts.names:
+        vhosts.configure(name, activate=["sh", "-c", ends])
+    vhosts.write("1s")
+    assert host.run().code == 0  # the settings are on record
+    vhosts.offer(due)
+    try:
+        done = host.run(program=QUICK)
+        assert time.time() - pid.stat().st_mtime < 15 * LOOK
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+    assert states(done) == {due: "broken", **dict.fromkeys(others, "unproven")}, done.err
+    assert "went down with an install of this run" in done.json["certificates"][1]["detail"]
