@@ -150,10 +150,10 @@ def test_a_file_of_roots_that_is_none(tmp_path: Path, content: bytes | None, sai
 
 def test_no_key_stays_open() -> None:
     """Chain and key are served from files in memory, which are closed again."""
-    before = os.listdir("/proc/self/fd")
+    before = set(os.listdir("/proc/self/fd"))  # threads of other tests may close theirs meanwhile
     objection(BELOW.leaf(OURS, [NAME]))
     objection(b"no certificate")
-    assert os.listdir("/proc/self/fd") == before
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_the_way_above_what_is_installed() -> None:
