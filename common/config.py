@@ -19,6 +19,7 @@ Parser = Callable[[Any], Any]
 REQUIRED: Any = dataclasses.MISSING
 _LONGEST_TEXT = 4096  # characters, as of a path
 _LONGEST_SHOWN = 80  # characters of a wrong value
+_MOST_TABLES = 2  # that are named for a key in the wrong one
 _LONGEST_TIME = 3650 * 86400  # seconds; more does not fit into the system's own counts
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -189,10 +190,10 @@ def like(key: str, known: Sequence[str]) -> str:
 
 
 def belongs(key: str, whole: type[Any]) -> str:
-    """The end of a sentence that names the only table of the file with that *key*; "" where no table has it, or several
-    do: then it says little about what was meant."""
+    """The end of a sentence that names the one or two tables of the file with that *key*; "" where no table has it, or
+    more do: then it says little about what was meant."""
     tables = list(_tables_with(key, whole, ""))
-    return f"; it belongs {tables[0]}" if len(tables) == 1 else ""
+    return f"; it belongs {' or '.join(tables)}" if 0 < len(tables) <= _MOST_TABLES else ""
 
 
 def _tables_with(key: str, cls: type[Any], path: str, table: str = "[{}]") -> Iterator[str]:

@@ -216,17 +216,18 @@ def _stamp(file: Path) -> Stamp | None:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def read_secret(file: Path) -> bytes:
+def read_secret(file: Path, absent: str = "create it, and write the secret into it") -> bytes:
     """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
     Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian. A link that others
-    than root and this user can exchange is not followed: it may lead to another's secret."""
+    than root and this user can exchange is not followed: it may lead to another's secret. *absent*: what to do where
+    there is none."""
     try:
         content, status = _read_walked(file)
     except FileError as error:
         raise ConfigError(str(file), [Finding("", str(error))], hint=error.hint) from error
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
-        hint = owner_hint(file) if isinstance(error, PermissionError) else "create it, and write the secret into it"
+        hint = owner_hint(file) if isinstance(error, PermissionError) else absent
         raise ConfigError(str(file), [Finding("", problem)], hint=hint) from error
     if status.st_mode & 0o027:
         problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"

@@ -22,6 +22,7 @@ from common.ssh_host_keys import HostKey, host_name, load_pinned_keys
 from common.ssh_limits import SshLimits
 
 T = TypeVar("T")
+_MAKE = "make one with `ssh-keygen -t ed25519 -N '' -f {}`"
 _WEAK = {
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
     "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
@@ -140,7 +141,7 @@ def _prefer(transport: paramiko.Transport, pinned: set[str]) -> None:
 
 def load_private_key(file: Path) -> paramiko.PKey:
     """The private key for logins. Raises ConfigError if it is absent, readable by others, or not usable."""
-    text = read_secret(file).decode("utf-8", "replace")
+    text = read_secret(file, _MAKE.format(file)).decode("utf-8", "replace")
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
             return kind.from_private_key(io.StringIO(text))
@@ -152,5 +153,4 @@ def load_private_key(file: Path) -> paramiko.PKey:
 
 
 def _wrong(file: object, problem: str) -> ConfigError:
-    hint = "make one with `ssh-keygen -t ed25519 -N ''`"
-    return ConfigError(str(file), [Finding("", problem)], hint=hint)
+    return ConfigError(str(file), [Finding("", problem)], hint=_MAKE.format(file))

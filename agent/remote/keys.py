@@ -57,7 +57,10 @@ class RemoteKeys:
         ended = self._session.execute(_PUBLIC.format(shlex.quote(str(file)), _ABSENT))
         where = f"{file} on {self._session.name}"
         if ended.code == _ABSENT:
-            raise ConfigError(where, [Finding("", "there is no such file")], hint="name the key of its host as `key`")
+            hint = "`certfleet-agent request NAME` makes it there, or name the one that there is as `key`"
+            if self._session.user != "root":
+                hint += f"; {self._session.user} must be able to look into its folders"
+            raise ConfigError(where, [Finding("", "there is no such key")], hint=hint)
         if ended.code == _NO_PROGRAM:
             hint = "install the program openssl on that host"
             raise RefusedError(f"the key {where} cannot be looked at", why=ended.said, hint=hint)

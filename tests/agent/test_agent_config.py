@@ -259,11 +259,13 @@ def test_a_preset_is_read_as_agent_toml_is(text: str, path: str, problem: str) -
         ("source", "keep", "is not a known key; it belongs above the first table"),
         ("trust", "fullchain", "is not a known key; it belongs into [certificate.files]"),
         ("trust", "service", "is not a known key; it belongs into [[certificate]]"),
+        ("trust", "ssh_key_file", "is not a known key; it belongs above the first table or into [[certificate]]"),
+        ("source", "mode", "is not a known key"),
         ("source", "key_file", "is not a known key"),
     ],
 )
 def test_a_key_in_another_table(table: str, key: str, problem: str) -> None:
-    """The only table that has it is named."""
+    """The one or two tables that have it are named."""
     document: dict[str, dict[str, str]] = {"source": {"url": "sqlite:////x.db"}, "trust": {}}
     document[table][key] = "x"
     with pytest.raises(ConfigError) as caught:

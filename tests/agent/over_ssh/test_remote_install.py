@@ -64,7 +64,7 @@ def test_a_stand_in_and_a_look(host: Host, site: RemoteSite, nginx: Nginx) -> No
     host.key.unlink()
     looked = host.agent("check")
     assert looked.code == 1
-    assert "there is no such file" in looked.out
+    assert "there is no such key; `certfleet-agent request NAME` makes it there" in looked.out
 
 
 def test_it_was_staged_for_a_window(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:

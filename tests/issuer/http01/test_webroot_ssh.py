@@ -135,6 +135,7 @@ def test_a_key_file_that_will_not_do(remote: Remote, folder: Path, tmp_path: Pat
     error = refusal(webroots(tmp_path, remote, ssh_key_file=str(key)), remote.sshd.url(folder), folder)
     assert says in str(error)
     assert "s3cret" not in str(error) + error.hint
+    assert ("ssh-keygen" in error.hint) is (problem != "open")
 
 
 @pytest.mark.parametrize("missing", ["ssh_key_file", "ssh_host_keys"])
