@@ -5,8 +5,8 @@ is replaced by a new one; a host that cannot be reached, or does not end what it
 run.
 """
 
-import shlex
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
@@ -18,7 +18,7 @@ from agent.model.errors import HostLost
 from agent.model.remote_host import RemoteHost
 from agent.remote.access import Access, Ended
 from agent.remote.sftp import SftpAccess
-from agent.remote.shell import ShellAccess
+from agent.remote.shell import BEGUN, ShellAccess, in_any_shell
 from common.dataclasses import dataclass, field
 from common.errors import CertfleetError
 from common.ssh import BROKEN, SshConnection, SshError, load_private_key
@@ -29,11 +29,18 @@ Item = TypeVar("Item")
 LIMITS = SshLimits(action=60.0)
 PATIENCE = LIMITS.connect + LIMITS.handshake + 2 * LIMITS.answer  # seconds for a whole login
 _HINT = "check that the host runs and lets this one in over SSH; the next run goes on"
+_SHELL_HINT = "look there at the login shell of that user, and at what it reads first: `/bin/sh` must run"
 _MOST_OUTPUT = 4_000_000  # bytes of an answer: four times the largest file
 _GRACE = 10.0  # seconds that a host gets beyond the time limit of a command, to say that it ended that
 _AT_ONCE = 64  # connections that are made side by side
+_SESSIONS_HINT = "let its sshd have two sessions in a connection: MaxSessions 2 or more in sshd_config"
+_PAUSES = (0.01, 0.1, 0.5)  # seconds before a channel that was refused is asked for again
 _MOST_UNENDED = 2  # actions that did not end in time; one may be an accident, and files are to be put back
 _LOOK_UP = 0.05  # seconds between two looks at a command that says nothing
+
+
+class _NoShellError(Exception):
+    """The login shell has not begun what it was told to run; the last that it said."""
 
 
 @dataclass
@@ -87,10 +94,13 @@ class Session:
 
     def once(self, action: Callable[[Access], T]) -> T:
         """As `files`, for `each_once`: on the connection that is there, without a time limit, and in another thread.
-        Raises the errors of the connection, untranslated."""
+        Raises the errors of the connection, untranslated, and HostLost where the login runs nothing."""
         if self._open is None:
             raise EOFError
-        return action(_access_on(self._open, self._limits))
+        try:
+            return action(_access_on(self._open, self._limits))
+        except _NoShellError as error:
+            raise self._runs_nothing(error) from error
 
     def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
         """Run *script* in a shell there, once. It gets *seconds*, or as long as any action."""
@@ -163,16 +173,24 @@ class Session:
             raise self._gone(error, there) from error
         except BROKEN as error:
             raise self._gone(error, there) from error
+        except _NoShellError as error:
+            lost = self._runs_nothing(error)
+            self.give_up(lost)
+            raise lost from error
         except BaseException:  # a request to stop; what was begun must not go on behind our back
             self.close()
             raise
+
+    def _runs_nothing(self, error: _NoShellError) -> HostLost:
+        return HostLost(f"{self.name} runs no command for {self.user}", why=str(error), hint=_SHELL_HINT)
 
     def _gone(self, error: Exception, there: Connected) -> HostLost:
         """A host that let two actions wait to their time limit, as with a disk that hangs, would do so for each
         certificate: it is left for the rest of the run."""
         self.close()
         found = there.connection.lost("broke the connection", error)
-        lost = HostLost(found.what, why=found.why, hint=found.hint)
+        hint = _SESSIONS_HINT if isinstance(error, paramiko.ChannelException) else found.hint
+        lost = HostLost(found.what, why=found.why, hint=hint)
         self._unended += isinstance(error, TimeoutError)
         if self._unended >= _MOST_UNENDED:
             self._trouble = lost
@@ -209,8 +227,8 @@ def _access_on(there: Connected, limits: SshLimits) -> Access:
 def _access(transport: paramiko.Transport, limits: SshLimits) -> Access:
     """SFTP, which most hosts offer; on the others a shell does the same."""
     shell = ShellAccess(partial(_executed, transport, limits))
+    channel = _channel(transport, limits)
     try:
-        channel = transport.open_session(timeout=limits.answer)
         channel.settimeout(limits.answer)
         channel.invoke_subsystem("sftp")
         return SftpAccess(paramiko.SFTPClient(channel), shell)
@@ -218,14 +236,26 @@ def _access(transport: paramiko.Transport, limits: SshLimits) -> Access:
         # an OSError: its program is not there, and the host closes the channel before we send something
         if isinstance(error, TimeoutError) or not transport.is_active():
             raise
+        channel.close()
         return shell
+
+
+def _channel(transport: paramiko.Transport, limits: SshLimits) -> paramiko.Channel:
+    """A new channel. A host that has few at a time, by OpenSSH's MaxSessions, may not have seen yet that the one before
+    is closed."""
+    for pause in _PAUSES:
+        try:
+            return transport.open_session(timeout=limits.answer)
+        except paramiko.ChannelException:
+            time.sleep(pause)
+    return transport.open_session(timeout=limits.answer)
 
 
 def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, stdin: bytes = b"") -> Ended:
     """Run *script* to its end. A daemon that it starts may keep its output open: that is not waited for."""
-    with transport.open_session(timeout=limits.answer) as channel:
+    with _channel(transport, limits) as channel:
         channel.settimeout(limits.answer)
-        channel.exec_command(f"exec /bin/sh -c {shlex.quote(script)}")
+        channel.exec_command(in_any_shell(script))
         if stdin:
             _send(channel, stdin)
         channel.shutdown_write()
@@ -246,8 +276,13 @@ def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, std
                 raise EOFError("its answer has no end")
         channel.status_event.wait(limits.answer)
         if channel.exit_status == -1:  # by a signal; or the line is cut, and no further channel can be opened
-            transport.open_session(timeout=limits.answer).close()
-        return Ended(channel.exit_status, bytes(out), bytes(err))
+            _channel(transport, limits).close()
+        said, begun, answer = out.partition(BEGUN)  # what the login shell says for itself comes before it
+        ended = Ended(channel.exit_status, bytes(answer), bytes(err))
+        if not begun:
+            last = ended.said or said.decode("utf-8", "replace").strip().split("\n")[-1]
+            raise _NoShellError(last or f"exit code {ended.code}")
+        return ended
 
 
 def _send(channel: paramiko.Channel, stdin: bytes) -> None:

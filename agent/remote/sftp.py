@@ -32,7 +32,7 @@ class SftpAccess:
         return self._shell.kinds(places)
 
     def link(self, path: str) -> str:
-        return self._client.readlink(path) or ""
+        return self._shell.link(path)  # as `names`
 
     def look(self, path: str, most: int) -> tuple[Status, bytes]:
         return self._shell.look(path, most)
@@ -65,7 +65,7 @@ class SftpAccess:
         self._client.remove(path)
 
     def names(self, folder: str) -> list[str]:
-        return self._client.listdir(folder)
+        return self._shell.names(folder)  # paramiko takes no names but those in UTF-8
 
     def _status(self, path: str) -> Status | None:
         try:

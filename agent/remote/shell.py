@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -44,6 +45,15 @@ fi"""
 _NEW = "umask 077; rm -f {0}; set -C"
 _SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old sync takes no file, and writes all that waits
 
+BEGUN = b"certfleet\n"
+_WRAP = """exec /bin/sh -c 'echo certfleet; eval "$(printf %b "$1")"' sh '{}'"""
+_OF_SHELLS = re.compile(r"[\\'!\n]")  # what csh, fish and sh take for different things between single quotes
+
+
+def in_any_shell(script: str) -> str:
+    """Words for a login shell of whatever kind, that have /bin/sh say BEGUN and run *script*."""
+    return _WRAP.format(_OF_SHELLS.sub(lambda found: f"\\0{ord(found[0]):03o}", script))
+
 
 class _Execute(Protocol):
     def __call__(self, script: str, stdin: bytes = b"") -> Ended:
@@ -65,13 +75,14 @@ class ShellAccess:
         return list(map(_status, self._run(script).split(b"\n")[: len(paths)]))
 
     def kinds(self, places: Sequence[str]) -> list[Kind]:
-        found = self._run(_KINDS.format(shlex.join(places))).decode("ascii", "replace").split("\n")[:-1]
-        if len(found) != len(places) or not _KIND.keys() >= set(found):
-            raise OSError(errno.EIO, "its shell says more than it was asked for, or less")
-        return [_KIND[letter] for letter in found]
+        found = self._run(_KINDS.format(shlex.join(places))).decode("ascii").split("\n")
+        return [_KIND[letter] for letter in found[: len(places)]]
 
     def link(self, path: str) -> str:
-        return os.fsdecode(self._about(path, "readlink {0}").removesuffix(b"\n"))
+        try:
+            return self._about(path, "readlink {0}").removesuffix(b"\n").decode()
+        except UnicodeDecodeError as error:
+            raise OSError(errno.EILSEQ, f"{path} leads to a name that is not in UTF-8") from error
 
     def look(self, path: str, most: int) -> tuple[Status, bytes]:
         line, _, content = self._about(path, _LOOK.format("{0}", most)).partition(b"\n")

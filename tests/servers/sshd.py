@@ -22,7 +22,7 @@ _PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled in, and wanted only when s
 class Sshd(Server):
     """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with,
     which with `read_only` lets nobody write; `sftp` is another program in that one's place, and `force` one in
-    the place of SFTP and of each command.
+    the place of SFTP and of each command; `sessions` is how many a connection may have at a time.
 
     Root may have it run as another `user`, if that one can reach the folder.
     """
@@ -37,12 +37,14 @@ class Sshd(Server):
         read_only: bool = False,
         sftp: str = "",
         force: str = "",
+        sessions: int = 10,
     ) -> None:
         super().__init__(folder, user=user)
         self.port = self._own_port()
         self.user = user or getpass.getuser()
         self._sftp = sftp or f"internal-sftp -u {umask}" + (" -R" if read_only else "")
         self._force = force
+        self._sessions_allowed = sessions
         self._kinds = tuple(host_keys)
         self._conf = folder / "sshd_config"
         for kind in self._kinds:
@@ -125,6 +127,7 @@ class Sshd(Server):
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
             "PermitRootLogin prohibit-password",
+            f"MaxSessions {self._sessions_allowed}",
             f"Subsystem sftp {self._sftp}",
             f"SetEnv HOME={self.folder}",  # bash reads ~/.bashrc for each command: the one of this machine is no matter
         ]

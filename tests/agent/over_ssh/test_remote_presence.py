@@ -15,15 +15,13 @@ from agent.model.remote_host import RemoteHost, SshAddress
 from agent.remote.presence import finders
 from agent.remote.session import Session, reach
 from agent.settings.preset import Presets
-from tests.agent.host import AGENT, NAME, Host
+from tests.agent.host import NAME, Host
 from tests.agent.over_ssh.test_remote_faults import quick
 from tests.agent.over_ssh.test_remote_install import BOTH
 from tests.agent.remote import RemoteSite, is_as_before
 from tests.agent.test_install_killed import die
 from tests.servers.nginx import Nginx
 from tests.servers.sshd import Sshd
-
-NOISY = f'import agent.remote.shell as shell; shell._KINDS = "echo Welcome; " + shell._KINDS\n{AGENT}'
 
 
 @pytest.fixture
@@ -44,18 +42,6 @@ def test_a_service_is_found_as_an_agent_there_finds_it(session: Session, tmp_pat
     session.execute("true")  # it was not given up
     assert found == [presence(preset.units, preset.programs) for preset in presets]
     assert any(one.program for one in found)
-
-
-def test_a_host_that_does_not_tell_is_given_up(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """Commands that do not fit it could end a service: nothing is touched, and a run says what to do."""
-    files = f'service = "nginx"\n[certificate.files]\nfullchain = "{host.fullchain}"'
-    probe = [f"https://127.0.0.1:{nginx.port}"]
-    site.configure(check=nginx.check, activate=nginx.activate, probe=probe, files=files)
-    done = host.run(program=NOISY)
-    assert (done.code, done.certificate["state"]) == (1, "unreachable"), done.err
-    assert "127.0.0.1 does not tell how it runs its services: its shell says more than it was asked for" in done.err
-    assert is_as_before(host, nginx, first)
-    assert host.run().certificate["state"] == "installed"
 
 
 def test_an_interrupted_install_is_settled_by_commands_that_fit(
