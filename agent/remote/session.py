@@ -31,6 +31,7 @@ PATIENCE = LIMITS.connect + LIMITS.handshake + 2 * LIMITS.answer  # seconds for 
 _HINT = "check that the host runs and lets this one in over SSH; the next run goes on"
 _SHELL_HINT = "look there at the login shell of that user, and at what it reads first: `/bin/sh` must run"
 _MOST_OUTPUT = 4_000_000  # bytes of an answer: four times the largest file
+_TAIL = 262_144  # bytes that are kept of a command's output, as on an agent's own host
 _GRACE = 10.0  # seconds that a host gets beyond the time limit of a command, to say that it ended that
 _AT_ONCE = 64  # connections that are made side by side
 _SESSIONS_HINT = "let its sshd have two sessions in a connection: MaxSessions 2 or more in sshd_config"
@@ -103,10 +104,11 @@ class Session:
             raise self._runs_nothing(error) from error
 
     def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
-        """Run *script* in a shell there, once. It gets *seconds*, or as long as any action."""
+        """Run *script* in a shell there, once. It gets *seconds*, and the end of what it says is kept; or as long as any
+        action, and its answer has to be short."""
         there = self._connected()
-        limit = seconds + _GRACE if seconds else self._limits.action
-        return self._within(limit, partial(_executed, there.transport, self._limits, script, stdin), there)
+        limit, longest = (seconds + _GRACE, _TAIL) if seconds else (self._limits.action, 0)
+        return self._within(limit, partial(_executed, there.transport, self._limits, script, stdin, longest), there)
 
     def give_up(self, error: CertfleetError) -> None:
         """Leave the host alone for the rest of the run: whatever is asked of it then raises *error*."""
@@ -251,8 +253,11 @@ def _channel(transport: paramiko.Transport, limits: SshLimits) -> paramiko.Chann
     return transport.open_session(timeout=limits.answer)
 
 
-def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, stdin: bytes = b"") -> Ended:
-    """Run *script* to its end. A daemon that it starts may keep its output open: that is not waited for."""
+def _executed(
+    transport: paramiko.Transport, limits: SshLimits, script: str, stdin: bytes = b"", tail: int = 0
+) -> Ended:
+    """Run *script* to its end. A daemon that it starts may keep its output open: that is not waited for. Of a long
+    output the last *tail* bytes are kept; 0 refuses one."""
     with _channel(transport, limits) as channel:
         channel.settimeout(limits.answer)
         channel.exec_command(in_any_shell(script))
@@ -273,7 +278,10 @@ def _executed(transport: paramiko.Transport, limits: SshLimits, script: str, std
             while channel.recv_stderr_ready():
                 err += channel.recv_stderr(65536)
             if len(out) + len(err) > _MOST_OUTPUT:
-                raise EOFError("its answer has no end")
+                begin = out.find(BEGUN) + len(BEGUN)
+                if not tail or begin < len(BEGUN) or len(err) > _MOST_OUTPUT // 2:
+                    raise EOFError("its answer has no end")
+                del out[begin:-tail]
         channel.status_event.wait(limits.answer)
         if channel.exit_status == -1:  # by a signal; or the line is cut, and no further channel can be opened
             _channel(transport, limits).close()
