@@ -104,8 +104,8 @@ class Session:
             raise self._runs_nothing(error) from error
 
     def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
-        """Run *script* in a shell there, once. It gets *seconds*, and the end of what it says is kept; or as long as any
-        action, and its answer has to be short."""
+        """Run *script* in a shell there, once. It gets *seconds*, and the end of what it says is kept; or as long as
+        any action, and its answer has to be short."""
         there = self._connected()
         limit, longest = (seconds + _GRACE, _TAIL) if seconds else (self._limits.action, 0)
         return self._within(limit, partial(_executed, there.transport, self._limits, script, stdin, longest), there)
