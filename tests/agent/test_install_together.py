@@ -84,7 +84,6 @@ def test_one_that_cannot_be_kept(five: Vhosts, host: Host) -> None:
         (8, [0], "chain", math.ceil(math.log2(8)) + 3),
         (8, [7], "chain", math.ceil(math.log2(8)) + 1),
         (8, [1, 4, 6], "key", 4),
-        (40, [39], "chain", math.ceil(math.log2(40)) + 1),
         (40, [0], "chain", math.ceil(math.log2(40)) + 2),
         (40, [3, 30], "chain", 2 * math.ceil(math.log2(40)) + 2),
     ],
