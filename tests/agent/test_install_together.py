@@ -13,6 +13,7 @@ from tests.agent.killed import acting
 from tests.agent.vhosts import Vhosts
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
+from tests.servers.ports import free_port
 
 
 def states(done: Done) -> dict[str, str]:
@@ -236,7 +237,7 @@ def test_a_stopped_sibling(host: Host, nginx: Nginx, tmp_path: Path) -> None:
     """One certificate, two services by commands of agent.toml, one of them stopped: the running one gets it."""
     host.configure(
         check=nginx.check,
-        probe=[f"https://127.0.0.1:{nginx.port}", f"https://127.0.0.1:{nginx.port + 1}"],
+        probe=[f"https://127.0.0.1:{nginx.port}", f"https://127.0.0.1:{free_port()}"],
         activate=["x"],
         probe_timeout="2s",
     )

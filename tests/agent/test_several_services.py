@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.host import keys
 from tests.agent.host import Host
 from tests.servers.nginx import Nginx
+from tests.servers.ports import free_port
 from tests.servers.process import program
 
 
@@ -120,7 +121,7 @@ def without_its_key(host: Host, file: Path) -> None:
 def test_a_stopped_one_refuses_the_files(host: Host, nginx: Nginx) -> None:
     """It has no say over the one that runs: that gets its certificate, and what the check said is told, by `check` for
     as long as it is so."""
-    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    file, proxy = stopped_haproxy(host, free_port())
     configure(host, {"web": of_nginx(host, "web", nginx), "proxy": proxy})
     without_its_key(host, file)
     new = host.offer_new()
@@ -159,7 +160,7 @@ def test_a_check_is_run_for_what_is_stopped_alone(host: Host, nginx: Nginx) -> N
 def test_one_that_is_started_refuses_the_files(host: Host, nginx: Nginx) -> None:
     """With `starts_stopped` its check counts: it would not start, and everything stays as it was."""
     was = nginx.served()
-    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    file, proxy = stopped_haproxy(host, free_port())
     configure(host, {"web": of_nginx(host, "web", nginx), "proxy": f"{proxy}starts_stopped = true\n"})
     without_its_key(host, file)
     host.offer_new()
@@ -171,7 +172,7 @@ def test_one_that_is_started_refuses_the_files(host: Host, nginx: Nginx) -> None
 
 def test_a_stopped_one_alone_refuses_the_files(host: Host, nginx: Nginx) -> None:
     """No other service wants them: the good ones from before stay for its next start."""
-    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    file, proxy = stopped_haproxy(host, free_port())
     was = file.read_bytes()
     configure(host, {"proxy": proxy})
     without_its_key(host, file)
@@ -183,7 +184,7 @@ def test_a_stopped_one_alone_refuses_the_files(host: Host, nginx: Nginx) -> None
 
 def test_a_stopped_one_refuses_its_own_and_not_the_shared(host: Host, nginx: Nginx) -> None:
     """Of two certificates of a stopped service the one that is for it alone is left out, and the shared one goes in."""
-    file, proxy = stopped_haproxy(host, nginx.port + 1)
+    file, proxy = stopped_haproxy(host, free_port())
     configure(host, {"web": of_nginx(host, "web", nginx), "proxy": proxy})
     other = "other.example.test"
     own = host.live / "own.pem"
