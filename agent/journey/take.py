@@ -141,7 +141,7 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
 
 
 def _hint(turn: Turn, findings: Sequence[Finding]) -> str:
-    """What to do about *findings*: the kind of them goes first without which no other certificate would do."""
+    """The cure of *findings*; that of a kind that every other certificate would have too goes first."""
     kinds = {finding.path for finding in findings}
     name = turn.certificate.name
     hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"

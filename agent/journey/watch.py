@@ -50,7 +50,8 @@ class Together:
         self._found: dict[str, tuple[Sight, ...]] = {}
 
     def of(self, turn: Turn) -> tuple[Sight, ...]:
-        """What the sockets of *turn* showed then; a fault of ours in that look is told of one certificate alone."""
+        """The sights of *turn* from that moment. A fault of ours in the common look fails one certificate; the others
+        look for themselves."""
         host = turn.certificate.host
         if host not in self._begun:
             self._begun.add(host)
@@ -67,7 +68,7 @@ def with_first_looks(begins: "Sequence[Turn | T]") -> "list[Turn | T]":
 
 
 def first_look(turn: Turn) -> tuple[Sight, ...]:
-    """What the sockets showed before the run changed anything. It tells what is due, and proves no install: `look`."""
+    """The sights from before the run changed anything. They decide what is due; `look` proves an install."""
     return look(turn) if turn.first_look is None else turn.first_look(turn)
 
 

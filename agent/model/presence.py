@@ -6,7 +6,7 @@ from typing import Literal
 from common.dataclasses import dataclass
 
 Kind = Literal["", "folder", "file", "program", "other"]
-"""What lies at a path, behind links: a *program* is a file that may be run; "" is nothing."""
+"""The kind of entry at a path, behind links: a *program* is a file that may be run; "" is nothing."""
 
 
 @dataclass(frozen=True, slots=True)

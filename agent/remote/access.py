@@ -51,7 +51,7 @@ class Access(Protocol):
         """The status of each path, without following a link; None where there is nothing."""
 
     def kinds(self, places: Sequence[str]) -> list[Kind]:
-        """What each place holds, behind links: a path, or the name of a program, which is looked for as in a shell."""
+        """The kind of each place, behind links: a path, or the name of a program, which is looked for as in a shell."""
 
     def link(self, path: str) -> str:
         """Where a symbolic link leads to."""

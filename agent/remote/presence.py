@@ -32,7 +32,8 @@ def finders(asked: Mapping[Session, Collection[Question]], waits: Waits) -> list
 
 
 def _there(questions: Collection[Question], access: Access) -> dict[str, Kind]:
-    """What lies in the places of each question. One command for all would be longer than some servers take."""
+    """The kind of each place that the questions are about. One command for all would be longer than some servers
+    take."""
     each = (places(*question) for question in questions)
     return {place: kind for its in each for place, kind in zip(its, access.kinds(its), strict=True)}
 

@@ -45,8 +45,9 @@ fi"""
 _NEW = "umask 077; rm -f {0}; set -C"
 _SYNC = "{{ sync {0} 2>/dev/null || sync; }}"  # an old sync takes no file, and writes all that waits
 
-BEGUN = b"certfleet\n"
-_WRAP = """exec /bin/sh -c 'script=$(printf %b "$1") && echo certfleet && eval "$script"' sh '{}'"""
+_WORD = "certfleet-runs-this"  # no greeting has it
+BEGUN = f"{_WORD}\n".encode()
+_WRAP = f"""exec /bin/sh -c 'script=$(printf %b "$1") && echo {_WORD} && eval "$script"' sh '{{}}'"""
 _OF_SHELLS = re.compile(r"[\\'!\n]")  # what csh, fish and sh take for different things between single quotes
 
 

@@ -42,6 +42,6 @@ def test_what_a_login_says_is_no_answer(host: Host, site: RemoteSite, nginx: Ngi
     assert f"127.0.0.1 runs no command for {site.sshd.user}: No mail" in done.err
     assert is_as_before(host, nginx, first)
     assert "No mail" in host.agent("check").out
-    greeting.write_text("echo Welcome\nprintf 8180", encoding="ascii")
+    greeting.write_text("echo Welcome to\necho certfleet\nprintf 8180", encoding="ascii")
     assert host.run().certificate["state"] == "installed"
     assert host.agent("check").code == 0
