@@ -1,25 +1,31 @@
 """A host as the agent sees it: a folder with live files, a state folder, an agent.toml, and the issuer's database."""
 
+import contextlib
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from agent import cli
 from agent.host import keys
+from agent.host.presence import presence
 from tests.servers.anyone import Python, python_of
 from tests.servers.authority import Authority, Issued
 from tests.servers.forks import forks
+from tests.servers.here import run_here
 
 ROOT = Path(__file__).parents[2]
 NAME = "www.example.test"
@@ -201,15 +207,20 @@ probe = {json.dumps(list(probe))}
     def agent(
         self, *arguments: str, program: str = AGENT, fresh: bool = False, wrap: Sequence[str] = (), user: int = 0
     ) -> Done:
-        """Run certfleet-agent in a process of its own: with an interpreter that has imported nothing if *fresh*, as
-        *user* if given, or by *wrap*, words that start the rest."""
+        """Run certfleet-agent: another *program* in a process of its own, and with an interpreter that has imported
+        nothing if *fresh*, as *user* if given, or by *wrap*, words that start the rest."""
         environment = {**os.environ, "CERTFLEET_CONFIG": str(self.config)}
         if arguments[:1] == ("request",):
             environment.pop("CERTFLEET_CONFIG") if not self.config.exists() else None
         if fresh or wrap or user:
             done = self._started([program, *arguments], environment, wrap, user)
-        else:
+        elif program != AGENT or threading.current_thread() is not threading.main_thread():
             ended = forks("agent").run(program, arguments, folder=self.folder, environment=environment)
+            done = Done(ended.code, ended.out, ended.err)
+        else:
+            presence.cache_clear()  # a process looks at its machine once
+            with contextlib.chdir(self.folder), patch.dict(os.environ, environment, clear=True):
+                ended = run_here(cli.build, arguments)
             done = Done(ended.code, ended.out, ended.err)
         assert "Traceback" not in done.err, done.err
         return done

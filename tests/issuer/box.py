@@ -2,12 +2,8 @@
 
 import contextlib
 import dataclasses
-import functools
-import gc
-import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +18,6 @@ from cryptography import x509
 
 from common import files
 from common.certificate import parse_bundle
-from common.command_line import CommandLine
 from common.config_file import load
 from issuer import cli
 from issuer.commands import by_hand, issuing
@@ -43,6 +38,7 @@ from tests.servers.authority import Authority
 from tests.servers.bind import Bind
 from tests.servers.database import Database, Row
 from tests.servers.forks import Forked, forks
+from tests.servers.here import run_here
 from tests.servers.pebble import Pebble
 
 ROOT = Path(__file__).parents[2]
@@ -125,20 +121,9 @@ class Box:
 
     def run(self, *words: str, stdin: bytes = b"") -> Outcome:
         """One command in this process. No traceback ever reaches a user, whatever the command was."""
-        out, err = io.StringIO(), io.StringIO()
-        given = io.TextIOWrapper(io.BytesIO(stdin))
-        printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-        pause = patch.object(retry, "_FIRST_PAUSE", self.first_pause)
-        with (
-            patch.object(gc, "freeze", lambda: None),
-            _signals_kept(),
-            pause,
-            printed[0],
-            printed[1],
-            patch.object(sys, "stdin", given),
-        ):
-            code = _command_line().run(["--config", str(self.config), *words])
-        outcome = Outcome(code, out.getvalue(), err.getvalue())
+        with patch.object(retry, "_FIRST_PAUSE", self.first_pause):
+            ended = run_here(cli.build, ["--config", str(self.config), *words], stdin=stdin)
+        outcome = Outcome(ended.code, ended.out, ended.err)
         assert "Traceback" not in outcome.out + outcome.err, outcome.err
         assert "a fault in certfleet itself" not in outcome.out + outcome.err, outcome.err
         return outcome
@@ -279,23 +264,6 @@ class Box:
         for phrase in says:
             assert phrase in outcome.out + outcome.err, f"{phrase!r} is not in: {outcome.out}{outcome.err}"
         return outcome
-
-
-@functools.cache
-def _command_line() -> CommandLine:
-    """Nothing in it changes by a command, and argparse takes a fifth of a short one to make it."""
-    return cli.build()
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """The commands install handlers for a process of their own; the test's are put back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
 
 
 def _toml(document: dict[str, Any], prefix: str = "") -> str:
