@@ -8,6 +8,7 @@ import pytest
 from common.certificate import serial_text
 from common.files import locked
 from tests.agent.host import NAME, Done, Host
+from tests.agent.test_install_killed import die
 from tests.agent.vhosts import Vhosts
 from tests.servers.nginx import Nginx
 from tests.servers.postfix import Postfix
@@ -151,9 +152,7 @@ def test_while_a_run_is_under_way(host: Host, nginx: Nginx) -> None:
 def test_an_interrupted_install(host: Host, nginx: Nginx) -> None:
     """It would be settled first, and nobody knows how: said, with exit code 1."""
     host.offer_new()
-    kill = ["sh", "-c", "kill -9 $PPID"]
-    host.served_by(nginx, activate=kill)
-    assert host.run().code not in (0, 1)
+    die(host, ("agent.journey.install", "activate", 1, "before"))
     done = rehearsed(host)
     assert (done.code, done.json["interrupted"]) == (1, [NAME])
     assert "would settle that first" in host.agent("run", "--dry-run").err

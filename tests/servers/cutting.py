@@ -46,7 +46,9 @@ class Cutting:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._drop()
+        with self._lock:
+            pairs = tuple(self._pairs)
+        self._drop(*pairs)
         release_port(self.port)
 
     def _accept(self) -> None:
@@ -72,7 +74,7 @@ class Cutting:
                     source: socket.socket = key.fileobj  # type: ignore[assignment]
                     data = source.recv(_PIECE)
                     if not data or (source is caller and self._is_cut()):
-                        self._drop()
+                        self._drop((caller, server))
                         return
                     key.data.sendall(data)
 
@@ -84,9 +86,9 @@ class Cutting:
             self._after, self._is_down = 0, self._for_good
             return True
 
-    def _drop(self) -> None:
+    def _drop(self, *pairs: tuple[socket.socket, socket.socket]) -> None:
         with self._lock:
-            pairs, self._pairs = self._pairs, set()
+            self._pairs -= set(pairs)
         for end in (end for pair in pairs for end in pair):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
