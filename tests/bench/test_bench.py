@@ -161,7 +161,8 @@ def test_tables_align_and_ratios_keep_their_spread() -> None:
     assert len({len(line) for line in lines[:4]}) == 1
 
 
-@pytest.mark.parametrize("daemon", DAEMONS)
+# `make bench` has each daemon
+@pytest.mark.parametrize("daemon", [pytest.param(one, marks=[pytest.mark.soak] * (one != "nginx")) for one in DAEMONS])
 def test_virtual_hosts_of_one_daemon(daemon: str, tmp_path: Path) -> None:
     """One check and one reload for all; installs of their own are counted as such; what is served is looked at."""
     with DAEMONS[daemon](tmp_path / "host", 4) as vhosts, Stopwatch(tmp_path / "log") as stopwatch:

@@ -1,4 +1,4 @@
-"""Two issuers on one database, and one issuer on a cluster that loses a node: nothing ordered twice, nothing lost."""
+"""Two issuers on one database: nothing ordered twice, nothing lost. `make soak` has clusters that lose a node."""
 
 import threading
 from pathlib import Path
@@ -8,7 +8,6 @@ from issuer.commands.wiring import alone, owner
 from issuer.model.config import Settings
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import Before, CaProxy, Reply, Request
-from tests.servers.galera import Galera
 from tests.servers.lab import Lab
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlServer
@@ -38,39 +37,6 @@ def test_two_issuers_share_thirty_certificates(lab: Lab, sql_server: SqlServer, 
     assert min(stored) > COUNT // 10, stored
     assert database.query("SELECT COUNT(*) FROM certs WHERE crt IS NOT NULL AND count_fail_update = 0") == [(COUNT,)]
     assert database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
-
-
-def test_cluster_that_loses_a_node_in_the_middle(lab: Lab, tmp_path: Path) -> None:
-    """The node that the issuer talks to is killed: the run goes on with another one, and ends with all stored, each
-    ordered once."""
-    (tmp_path / "proxy").mkdir()
-    with Galera(tmp_path) as cluster, CaProxy(tmp_path / "proxy", lab.pebble) as proxy:
-        box = Box(tmp_path / "box", cluster.create_database(), bind=lab.bind, pebble=lab.pebble)
-        box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
-        box.write(renewal={"retry": ["1s"], "max_run": "8m"})
-        box.set_up()
-        names = _enrol(box, COUNT)
-        run = box.start("run")
-        ten_stored = "SELECT COUNT(*) >= 10 FROM orders WHERE state = 'STORED'"
-        wait_until(lambda: box.database.query(ten_stored) == [(1,)], "ten are stored")
-        cluster.nodes[0].kill()
-        out, err = run.communicate(timeout=480)
-        assert run.returncode == 0, out + err
-        ordered = [(request.payload or {})["identifiers"][0]["value"] for request in proxy.paths("order-plz")]
-        assert sorted(ordered) == sorted(names)
-        assert box.database.query("SELECT COUNT(*) FROM certs WHERE crt IS NOT NULL") == [(COUNT,)]
-        assert box.database.query("SELECT COUNT(*) FROM orders") == [(COUNT,)]
-
-
-def test_node_without_quorum_is_passed_over(lab: Lab, tmp_path: Path) -> None:
-    """A node that lost its peers accepts connections and refuses every statement: the next host is tried."""
-    with Galera(tmp_path, 2) as cluster:
-        box = Box(tmp_path / "box", cluster.create_database(), bind=lab.bind, pebble=lab.pebble)
-        box.set_up()
-        cluster.nodes[0].sql("SET GLOBAL wsrep_reject_queries = ALL")
-        box.ok("status")
-        box.enrol("www.lab.test")
-        box.ok("run")
 
 
 def test_who_deletes_the_lock_lets_another_issuer_in(lone_box: Box) -> None:

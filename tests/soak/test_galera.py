@@ -1,8 +1,9 @@
-"""Galera behind HAProxy, by the stanza of docs/many-certificates.md: a node that dies costs no certificate.
+"""A Galera cluster that loses a node: the run goes on with another one, loses nothing and orders nothing twice.
 
-Run by `make soak`.
+Run by `make soak`. The stanza for HAProxy is that of docs/many-certificates.md.
 """
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -30,16 +31,17 @@ def stanza(cluster: Galera) -> str:
     return str(found)
 
 
-def test_a_node_that_dies_behind_haproxy(lab: Lab, tmp_path: Path) -> None:
-    """The sessions of the node that served are closed, the run goes on with the next node, and orders nothing twice."""
+@pytest.mark.parametrize("balanced", [False, True], ids=["each node is named", "behind HAProxy"])
+def test_a_node_that_dies_in_the_middle(lab: Lab, tmp_path: Path, balanced: bool) -> None:
+    """It is the one that the issuer talks to. HAProxy closes the sessions of such a one."""
     (tmp_path / "proxy").mkdir()
-    with (
-        Galera(tmp_path) as cluster,
-        Balancer(tmp_path / "haproxy", stanza(cluster), ":3306") as before,
-        CaProxy(tmp_path / "proxy", lab.pebble) as proxy,
-    ):
+    with contextlib.ExitStack() as running:
+        cluster = running.enter_context(Galera(tmp_path))
+        proxy = running.enter_context(CaProxy(tmp_path / "proxy", lab.pebble))
         database = cluster.create_database()
-        database.url = re.sub(r"@.*/", f"@localhost:{before.port}/", database.url)
+        if balanced:
+            before = running.enter_context(Balancer(tmp_path / "haproxy", stanza(cluster), ":3306"))
+            database.url = re.sub(r"@.*/", f"@localhost:{before.port}/", database.url)
         box = Box(tmp_path / "box", database, bind=lab.bind, pebble=lab.pebble)
         box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
         box.write(renewal={"retry": ["1s"], "max_run": "8m"})
@@ -59,3 +61,14 @@ def test_a_node_that_dies_behind_haproxy(lab: Lab, tmp_path: Path) -> None:
         assert sorted(ordered) == sorted(names)
         assert box.database.query("SELECT COUNT(*) FROM certs WHERE crt IS NOT NULL") == [(COUNT,)]
         assert box.database.query("SELECT COUNT(*) FROM orders") == [(COUNT,)]
+
+
+def test_node_without_quorum_is_passed_over(lab: Lab, tmp_path: Path) -> None:
+    """A node that lost its peers accepts connections and refuses every statement: the next host is tried."""
+    with Galera(tmp_path, 2) as cluster:
+        box = Box(tmp_path / "box", cluster.create_database(), bind=lab.bind, pebble=lab.pebble)
+        box.set_up()
+        cluster.nodes[0].sql("SET GLOBAL wsrep_reject_queries = ALL")
+        box.ok("status")
+        box.enrol("www.lab.test")
+        box.ok("run")
