@@ -9,7 +9,6 @@ from issuer.model.config import Settings
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import Before, CaProxy, Reply, Request
 from tests.servers.lab import Lab
-from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlServer
 
 COUNT = 30
