@@ -11,7 +11,7 @@ PACKAGES = ("common", "issuer", "agent", "migrations")
 
 @dataclass
 class Module:
-    """One file: what it imports at once, what it imports late, its tree, and every node of that."""
+    """One file: what it imports at once, late, and for the type checker alone, its tree, and every node of that."""
 
     name: str
     tree: ast.Module
@@ -19,12 +19,18 @@ class Module:
     lines: int
     now: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
+    for_types: set[str] = field(default_factory=set)
     by_name: set[str] = field(default_factory=set)  # import_module("…"); "" where the name cannot be read
 
     @property
     def all(self) -> set[str]:
         """Everything it imports at any time."""
         return self.now | self.late | (self.by_name - {""})
+
+    @property
+    def every(self) -> set[str]:
+        """The same with what it imports for the type checker alone: what a reader has to follow."""
+        return self.all | self.for_types
 
 
 def read(root: Path) -> dict[str, Module]:
@@ -37,14 +43,14 @@ def read(root: Path) -> dict[str, Module]:
         tree = nodes[0]
         assert isinstance(tree, ast.Module)
         modules[name] = Module(name, tree, nodes, text.count("\n"), by_name=set(by_name))
-        for node, is_late in imports:
-            (modules[name].late if is_late else modules[name].now).update(_targets(node, known))
+        for node, kind in imports:
+            getattr(modules[name], kind).update(_targets(node, known))
     return modules
 
 
 @functools.cache
-def _parsed(text: str) -> tuple[list[ast.AST], list[tuple[ast.Import | ast.ImportFrom, bool]], set[str]]:
-    """The nodes of its tree, its import statements with whether they are late, and what it imports by name."""
+def _parsed(text: str) -> tuple[list[ast.AST], list[tuple[ast.Import | ast.ImportFrom, str]], set[str]]:
+    """The nodes of its tree, its import statements with the field of Module for them, and what it imports by name."""
     nodes = list(ast.walk(ast.parse(text)))  # once for every rule: a walk takes longer than to parse
     return nodes, list(_imports(nodes[0])), set(_imported_by_name(nodes))
 
@@ -53,15 +59,17 @@ def _name(root: Path, file: Path) -> str:
     return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _imports(tree: ast.AST, *, late: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """Import statements with whether they wait for a call. Those for the type checker alone do not count."""
+def _imports(tree: ast.AST, kind: str = "now") -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
+    """Import statements with the field of Module for them."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, late
-        elif isinstance(node, ast.expr) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            continue  # no expression holds a statement
-        else:
-            yield from _imports(node, late=late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+            yield node, kind
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from _imports(node, "for_types")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _imports(node, "late")
+        elif not isinstance(node, ast.expr):  # no expression holds a statement
+            yield from _imports(node, kind)
 
 
 def _targets(node: ast.Import | ast.ImportFrom, known: set[str]) -> Iterator[str]:

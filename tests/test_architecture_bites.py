@@ -7,6 +7,7 @@ import pytest
 from tests.test_architecture import PURE, faults
 
 BY_NAME = "import importlib\nimportlib.import_module("
+FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,11 @@ BY_NAME = "import importlib\nimportlib.import_module("
         ("agent/host/files.py", "import sqlalchemy.orm", "only issuer.store"),
         ("agent/model/offer.py", "from dataclasses import replace", "only common.dataclasses"),
         ("common/files.py", "from common import names", "import cycle: "),
+        ("common/files.py", f"{FOR_TYPES}from common import names", "import cycle: "),
+        ("common/files.py", "def f():\n    from common import names", "import cycle: "),
+        ("common/files.py", f"{BY_NAME}'common.names')", "import cycle: "),
+        ("issuer/store/orders.py", f"{FOR_TYPES}import issuer.journey.ports", "imports issuer.journey.ports (floor 6)"),
+        ("issuer/journey/issue.py", f"{FOR_TYPES}from issuer.ca import client", "imports the adapter issuer.ca"),
         ("issuer/journey/issue.py", "what.partition('x')", "cuts a sentence: what.partition"),
         ("issuer/journey/issue.py", "str(error).split('x')", "cuts a sentence: str(error).split"),
         ("issuer/journey/issue.py", "text.removesuffix(': ')", "cuts a sentence: text.removesuffix"),

@@ -1,6 +1,10 @@
-"""The challenge types of this issuer. A new one is a file of its own and a line here."""
+"""The challenge types of this issuer, and how the solver of each is built. A new one is its own file and a line here.
 
-from collections.abc import Sequence
+Solvers are imported late: `status` needs the types alone.
+"""
+
+import socket
+from collections.abc import Callable, Sequence
 
 from common.errors import UsageError
 from issuer.dns.dns01 import Dns01
@@ -10,16 +14,35 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
 from issuer.webroot.http01 import Http01
 
-CHALLENGE_TYPES: list[ChallengeType] = [  # the last one that claims a row gets it
-    Dns01(),
-    Http01(),
-    DnsPersist01(),
-]
+
+def _zones(settings: Settings) -> CheckableSolver:
+    from issuer.dns.zones import Zones  # noqa: PLC0415
+
+    return Zones(settings.dns)
+
+
+def _webroots(settings: Settings) -> CheckableSolver:
+    from issuer.webroot.webroots import Webroots  # noqa: PLC0415
+
+    return Webroots(settings, socket.gethostname())
+
+
+def _records(settings: Settings) -> CheckableSolver:
+    from issuer.dns.records import Records  # noqa: PLC0415
+
+    return Records(settings.dns)
+
+
+CHALLENGE_TYPES: dict[ChallengeType, Callable[[Settings], CheckableSolver]] = {  # the last that claims a row gets it
+    Dns01(): _zones,
+    Http01(): _webroots,
+    DnsPersist01(): _records,
+}
 
 
 def challenge_type(validation: Validation) -> ChallengeType:
     """The challenge type that the *validation* of a name chooses. Raises RefusedError for a way that is none."""
-    return chosen(CHALLENGE_TYPES, validation)
+    return chosen(list(CHALLENGE_TYPES), validation)
 
 
 def ways(validation: Validation, names: Sequence[str]) -> list[tuple[Validation, ChallengeType, list[str]]]:
@@ -38,4 +61,4 @@ def known_type(name: str) -> str:
 
 def build_solvers(settings: Settings) -> dict[str, CheckableSolver]:
     """A solver of each challenge type, by its name. Raises ConfigError."""
-    return {kind.name: kind.solver(settings) for kind in CHALLENGE_TYPES}
+    return {kind.name: build(settings) for kind, build in CHALLENGE_TYPES.items()}

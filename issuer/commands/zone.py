@@ -16,6 +16,7 @@ from common.names import parse_dns_name
 from issuer.commands.records import print_caa, print_persist
 from issuer.dns.asking import NoAnswer
 from issuer.dns.dns01 import refuse_unfit, sub_zone
+from issuer.dns.find.nameservers import nameserver_names
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
 from issuer.dns.find.wildcard import wildcard_caution
@@ -24,7 +25,6 @@ from issuer.dns.write.secondary import FOLLOWERS
 from issuer.dns.write.shell import bind_script
 from issuer.dns.write.tsig import load_tsig_key, readable_tsig_key
 from issuer.dns.write.zonefile import RECIPES, Nameservers, Piece, Recipe, with_notes
-from issuer.dns.zones import nameserver_names
 from issuer.model.config import Settings
 
 

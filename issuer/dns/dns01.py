@@ -1,21 +1,15 @@
 """The challenge type dns-01: a TXT record in a zone of its own (RFC 8555 §8.4). Imports no DNS library."""
 
 import hashlib
-import importlib
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from common import base64url
 from common.errors import UsageError
 from common.names import is_address
 from issuer.model.acme import CaChallenge, Challenge
-from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
 from issuer.rules.challenges import token_of
-
-if TYPE_CHECKING:
-    from issuer.dns.zones import Zones
 
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}")  # a SHA-256 in base64url
 _LONGEST_NAME = 253  # characters of a domain name without its final dot
@@ -80,7 +74,3 @@ class Dns01:
         zones = ", ".join(dict.fromkeys(map(sub_zone, names)))
         unneeded = "delete them only if nobody enrols these names again and no other certificate needs them"
         return zones and f"in DNS stay {zones} and the NS records: {unneeded}"
-
-    def solver(self, settings: Settings) -> "Zones":
-        zones: Zones = importlib.import_module("issuer.dns.zones").Zones(settings.dns)
-        return zones

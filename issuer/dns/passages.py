@@ -3,17 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError
 from common.threads import each_within
 from issuer.dns.asking import NoAnswer
+from issuer.dns.dns01 import Dns01
+from issuer.dns.dynamic import DynamicZones
+from issuer.dns.persist01 import DnsPersist01
 from issuer.dns.servers import Server
 from issuer.rules.egress import NameServer, Needs, of_name_servers
-
-if TYPE_CHECKING:
-    from issuer.dns.records import Records
-    from issuer.dns.zones import Zones
 
 _AT_ONCE = 16
 _SECONDS = 60.0  # for all names together
@@ -32,14 +30,14 @@ class _Asked:
     failure: str = ""
 
 
-def needs_of_zones(names: Iterable[str], zones: "Zones") -> Needs:
+def needs_of_zones(names: Iterable[str], zones: DynamicZones) -> Needs:
     """The needs of *names* that dns-01 validates. Takes a minute at most. Never raises CertfleetError."""
-    return _needs(names, partial(_of_zone, zones), zones.type.name)
+    return _needs(names, partial(_of_zone, zones), Dns01.name)
 
 
-def needs_of_records(names: Iterable[str], records: "Records") -> Needs:
-    """The same for dns-persist-01."""
-    return _needs(names, partial(_of_record, records), records.type.name)
+def needs_of_records(names: Iterable[str], servers: Callable[[str], tuple[list[Server], list[str]]]) -> Needs:
+    """The same for dns-persist-01. *servers*: those that we ask about a name, and the host names of the CA's."""
+    return _needs(names, partial(_of_record, servers), DnsPersist01.name)
 
 
 def _needs(names: Iterable[str], look: Callable[[str], _Asked], way: str) -> Needs:
@@ -55,12 +53,12 @@ def _places(servers: Sequence[Server]) -> list[NameServer]:
     return [(server.address, server.port, server.name) for server in servers]
 
 
-def _of_record(records: "Records", name: str) -> _Asked:
-    servers, hosts = records.servers(name)
-    return _Asked(name, servers=servers, delegated=hosts, failure="" if hosts else "nobody names them")
+def _of_record(servers: Callable[[str], tuple[list[Server], list[str]]], name: str) -> _Asked:
+    ours, hosts = servers(name)
+    return _Asked(name, servers=ours, delegated=hosts, failure="" if hosts else "nobody names them")
 
 
-def _of_zone(zones: "Zones", name: str) -> _Asked:
+def _of_zone(zones: DynamicZones, name: str) -> _Asked:
     try:
         place = zones.locate(name)
         servers = zones.servers(place.owner, place.zone)

@@ -3,18 +3,12 @@
 Imports no DNS library.
 """
 
-import importlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from issuer.dns.dns01 import require_records
 from issuer.model.acme import CaChallenge, Challenge
-from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
 from issuer.rules.persist import owner_of, wanted_by, zone_line
-
-if TYPE_CHECKING:
-    from issuer.dns.records import Records
 
 
 class DnsPersist01:
@@ -49,7 +43,3 @@ class DnsPersist01:
     def leaves(self, names: Sequence[str]) -> str:
         records = ", ".join(dict.fromkeys(map(owner_of, names)))
         return records and f"in DNS stay {records}: as long as they are there, our account may have certificates"
-
-    def solver(self, settings: Settings) -> "Records":
-        records: Records = importlib.import_module("issuer.dns.records").Records(settings.dns)
-        return records

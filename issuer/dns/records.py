@@ -125,7 +125,7 @@ class Records:
         return Findings([line for look in looks for line in look.result()])
 
     def needs(self, names: Sequence[str], validations: Sequence[Validation]) -> Needs:
-        return needs_of_records(names, self)
+        return needs_of_records(names, self.servers)
 
     def _lines(self, authorities: Sequence[CaIdentity], name: str) -> list[Line]:
         try:

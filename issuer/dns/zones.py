@@ -4,43 +4,31 @@ In a Challenge *owner* is the name of the TXT record after all aliases, *zone* t
 TXT value.
 """
 
-import dataclasses
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
-import dns.tsig
-
 from common.clock import duration_text
-from common.errors import CertfleetError, ConfigError, Finding, Retry
+from common.errors import CertfleetError, Retry
 from common.names import parse_dns_name
 from issuer.dns.asked_for import asked_in
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.dns01 import Dns01, sub_zone
-from issuer.dns.find.delegation import KEEP_SECONDS, Delegations
-from issuer.dns.find.locate import Place, locate, zone_at
-from issuer.dns.find.resolvers import Resolvers
-from issuer.dns.find.routes import Route, route_for, routes
+from issuer.dns.dynamic import DynamicZones
+from issuer.dns.find.routes import Route, route_for
 from issuer.dns.passages import needs_of_zones
 from issuer.dns.probe.examine import examine
 from issuer.dns.see.txt import shown_txt
-from issuer.dns.see.visibility import Sought, Visibility
+from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import (
     DNS_PORT,
     Server,
-    configured_servers,
     is_authoritative,
-    primary_in,
     question,
-    rrset_in,
-    targets,
 )
 from issuer.dns.write.tsig import load_tsig_key
-from issuer.dns.write.update import UPDATE_SECONDS, TxtValue, change_txt
+from issuer.dns.write.update import UPDATE_SECONDS, TxtValue
 from issuer.ground.silence import Silence
-from issuer.ground.ttl_cache import TtlCache
 from issuer.logs.ends import readable
 from issuer.model.acme import CaIdentity, Challenge, Laggard
 from issuer.model.asked import Asked
@@ -53,24 +41,15 @@ from issuer.rules.findings import Findings
 _QUIET_SECONDS = 30.0  # a silent server gets no further withdrawal for so long: there may be hundreds
 
 
-class Zones:
-    """Thread-safe. Keys are read once; places and delegations are cached for five minutes.
-
-    *port*: the port of the servers in a delegation. *update_seconds*: the time limit of one UPDATE.
-    """
+class Zones(DynamicZones):
+    """The dynamic zones as a :class:`issuer.journey.solver.CheckableSolver`. Thread-safe."""
 
     type = Dns01()
 
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT, update_seconds: float = UPDATE_SECONDS):
+        super().__init__(settings, port=port, update_seconds=update_seconds)
         self._patience = settings.propagation_timeout
-        self._routes = routes(settings)
         self._query_logs = settings.query_logs
-        self._update_seconds = update_seconds
-        self._keys: TtlCache[Path, dns.tsig.Key] = TtlCache(math.inf)
-        self.resolvers = Resolvers(settings.resolvers)
-        self.delegations = Delegations(self.resolvers, port)
-        self.visibility = Visibility(self.resolvers.configured)
-        self._places: TtlCache[str, Place] = TtlCache(KEEP_SECONDS)
         self._silence: Silence[Server, DnsError] = Silence(_QUIET_SECONDS)
 
     def files(self) -> list[tuple[str, Path | None, Callable[[Path], object]]]:
@@ -80,12 +59,6 @@ class Zones:
             *(("TSIG key", file, load_tsig_key) for file in keys),
             *(("query log", Path(log), readable("name server")) for log in self._query_logs),
         ]
-
-    def load_keys(self) -> None:
-        """Read every configured TSIG key now. Raises ConfigError."""
-        for route in self._routes:
-            if route.tsig_key_file is not None:
-                self._key(route)
 
     @property
     def patience(self) -> int:
@@ -111,13 +84,6 @@ class Zones:
         place = self.locate(name)
         self.servers(place.owner, place.zone)
         return place.owner, place.zone
-
-    def locate(self, name: str) -> Place:
-        """The place of the challenge of *name*: owner, zone, route and aliases. Raises DnsError, ConfigError, and
-        UsageError for a name that can have no record."""
-        self.type.require(Validation(), [name])
-        challenge = sub_zone(name)
-        return self._places.get(challenge, lambda: self._locate(challenge))
 
     def examine(
         self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
@@ -165,38 +131,6 @@ class Zones:
         owners = {entry.identifier: [sub_zone(entry.identifier), entry.owner] for entry in entries}
         return asked_in(self._query_logs, owners, since)
 
-    def add(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
-        """Add exactly these values. Returns the name server's clock, in epoch seconds. Raises DnsError."""
-        clock = self._change(zone, route, add=values)
-        self.visibility.published(values)
-        return clock
-
-    def remove(self, zone: str, route: Route, values: Sequence[TxtValue]) -> int:
-        """Delete exactly these values. Returns the name server's clock, in epoch seconds. Raises DnsError."""
-        self.visibility.withdrawn(values)
-        return self._change(zone, route, delete=values)
-
-    def _change(self, zone: str, route: Route, **values: Sequence[TxtValue]) -> int:
-        named, seconds = route.suffix == zone, self._update_seconds
-        return change_txt(self.primary(route), zone, self._key(route), **values, named=named, seconds=seconds)
-
-    def servers(self, owner: str, zone: str) -> Sequence[Server]:
-        """The servers that have to show the values: the configured ones, else the delegation's. Raises DnsError."""
-        route = route_for(owner, self._routes)
-        if route.nameservers:
-            listed = configured_servers("nameservers", route.nameservers)
-            return [dataclasses.replace(server, key=self._signer(route)) for server in listed]
-        return self.delegations.servers(zone, self.primary(route))
-
-    def primary(self, route: Route) -> Server:
-        """The server that takes the updates of *route*, with the key that signs queries to it, if any. Raises
-        ConfigError when no server, or no usable key, is configured."""
-        if not route.server:
-            problem = "is missing: the address of the name server that takes the updates"
-            raise ConfigError("configuration", [Finding("dns.server", problem)])
-        server = configured_servers("server", [route.server], route.port)[0]
-        return dataclasses.replace(server, key=self._signer(route))
-
     def _take_back(self, zone: str, route: Route, values: Sequence[TxtValue]) -> None:
         """Delete *values*, but fail at once soon after silence: a dead server costs its time limit once, not for every
         zone. Raises DnsError."""
@@ -239,52 +173,8 @@ class Zones:
             return False
         return all(is_authoritative(answer) and value not in shown_txt(answer) for answer, value in answers)
 
-    def _locate(self, challenge: str) -> Place:
-        place = locate(challenge, self._routes, self.primary, self.resolvers)
-        self._key(place.route)
-        return place
-
     def _by_zone(self, entries: Sequence[Challenge]) -> dict[tuple[str, Route], list[TxtValue]]:
         zones: dict[tuple[str, Route], list[TxtValue]] = defaultdict(list)
         for entry in entries:
             zones[entry.zone, route_for(entry.owner, self._routes)].append((entry.owner, entry.value))
         return zones
-
-    def _signer(self, route: Route) -> dns.tsig.Key | None:
-        return self._key(route) if route.sign_queries else None
-
-    def _key(self, route: Route) -> dns.tsig.Key:
-        if route.tsig_key_file is None:
-            problem = "is missing: the file with the TSIG key, as `tsig-keygen` writes it"
-            raise ConfigError("configuration", [Finding("dns.tsig_key_file", problem)])
-        return self._keys.get(route.tsig_key_file, partial(load_tsig_key, route.tsig_key_file))
-
-
-def nameserver_names(route: Route, name: str, resolvers: Resolvers, signer: dns.tsig.Key | None) -> list[str]:
-    """The NS host names of the zone that holds *name* today, asked at the update server with the key *signer*, if any;
-    [] if it does not say.
-
-    The primary is the first: the host with the update server's address, else the MNAME of the zone's SOA. The others
-    are sorted, so that the output does not change from call to call.
-    """
-    if not route.server:
-        return []
-    primary = dataclasses.replace(configured_servers("server", [route.server], route.port)[0], key=signer)
-    try:
-        zone = zone_at(primary, name.removeprefix("*."))
-        hosts = sorted(targets(rrset_in(ask(primary, question(zone, "NS")).answer, "NS", zone)))
-        told = primary_in(ask(primary, question(zone, "SOA")), zone)
-    except (DnsError, NoAnswer):
-        return []
-    here = [host for host in hosts if primary.address in _addresses(host, primary, resolvers)]
-    return list(dict.fromkeys([*here[:1], *([told] if not here and told in hosts else []), *hosts]))
-
-
-def _addresses(host: str, primary: Server, resolvers: Resolvers) -> list[str]:
-    """Addresses of *host* in the family of *primary*: by *primary* if it is authoritative, else by the resolvers."""
-    kind = "AAAA" if primary.ipv6 else "A"
-    try:
-        answer = ask(primary, question(host, kind))
-        return targets(rrset_in((answer if is_authoritative(answer) else resolvers.ask(host, kind)).answer, kind))
-    except NoAnswer:
-        return []

@@ -1,7 +1,7 @@
 """Challenge types: everything that is special about one way to prove control of a name (RFC 8555 §8).
 
-A :class:`ChallengeType` is a value that asks nobody. Its :class:`Solver` acts. A new type is one file with both, and
-its line in :mod:`issuer.commands.challenge_types`.
+A :class:`ChallengeType` is a value that asks nobody. Its :class:`Solver` acts, and knows its type, never the reverse.
+A new type is one file with both, and its line in :mod:`issuer.commands.challenge_types`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 from common.errors import CertfleetError, RefusedError
 from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
 from issuer.model.asked import Asked
-from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.egress import Needs
 from issuer.rules.findings import Findings
@@ -51,9 +50,6 @@ class ChallengeType(Protocol):
 
     def leaves(self, names: Sequence[str]) -> str:
         """A sentence about what stays in the world after a row for *names* is removed; "" for nothing."""
-
-    def solver(self, settings: Settings) -> "CheckableSolver":
-        """The solver of this type. Raises ConfigError."""
 
 
 class Solver(Protocol):

@@ -1,21 +1,14 @@
 """The challenge type http-01: a file in the webroot of each name (RFC 8555 §8.3). Imports nothing that connects."""
 
-import importlib
-import socket
 from collections.abc import Callable, Sequence
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from common.errors import UsageError
 from common.names import in_url
 from issuer.model.acme import CaChallenge, Challenge
-from issuer.model.config import Settings
 from issuer.model.enrolment import Validation
 from issuer.rules.challenges import token_of
 from issuer.webroot.location import parse_location, refuse_wildcard
-
-if TYPE_CHECKING:
-    from issuer.webroot.webroots import Webroots
 
 
 class Http01:
@@ -58,7 +51,3 @@ class Http01:
 
     def leaves(self, names: Sequence[str]) -> str:
         return ""  # each file is removed after its order
-
-    def solver(self, settings: Settings) -> "Webroots":
-        webroots: Webroots = importlib.import_module("issuer.webroot.webroots").Webroots(settings, socket.gethostname())
-        return webroots

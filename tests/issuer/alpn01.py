@@ -68,9 +68,6 @@ class Alpn01:
     def leaves(self, names: Sequence[str]) -> str:
         return f"the TLS server of {', '.join(names)} may still speak {PROTOCOL}"
 
-    def solver(self, settings: Settings) -> "AlpnServers":
-        return AlpnServers(settings.webroot.propagation_timeout)
-
 
 class AlpnServers:
     """TLS servers of this machine, each with its folder."""
@@ -78,8 +75,8 @@ class AlpnServers:
     type = Alpn01()
     propagation: Mapping[str, float] = {}
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
+    def __init__(self, settings: Settings) -> None:
+        self.patience = settings.webroot.propagation_timeout
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         validation = row.validation.of(name)

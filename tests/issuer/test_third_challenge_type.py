@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from issuer.commands import challenge_types
-from tests.issuer.alpn01 import PROTOCOL, Alpn01, certificate
+from tests.issuer.alpn01 import PROTOCOL, Alpn01, AlpnServers, certificate
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def place(box: Box, lab: Lab, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """What a row says to be validated by the third type, which is known by one line; no TLS server runs yet."""
-    monkeypatch.setattr(challenge_types, "CHALLENGE_TYPES", [*challenge_types.CHALLENGE_TYPES, Alpn01()])
+    monkeypatch.setattr(challenge_types, "CHALLENGE_TYPES", {**challenge_types.CHALLENGE_TYPES, Alpn01(): AlpnServers})
     lab.bind.static_zone("example.test", ["www A 127.0.0.1", "shop A 127.0.0.1"])
     lab.bind.reconfigure()
     box.document["webroot"] = {"propagation_timeout": "1s"}

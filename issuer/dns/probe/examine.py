@@ -3,21 +3,18 @@
 from collections.abc import Hashable, Sequence
 from functools import partial
 from itertools import filterfalse
-from typing import TYPE_CHECKING
 
 from common.errors import CertfleetError
 from common.names import is_address
 from issuer.dns.asking import NoAnswer
+from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.probe.zone_probe import probe
 from issuer.rules.findings import Findings, Line, Probe, bad, warn
 
-if TYPE_CHECKING:
-    from issuer.dns.zones import Zones
 
-
-def examine(zones: "Zones", names: Sequence[str]) -> Findings:
+def examine(zones: DynamicZones, names: Sequence[str]) -> Findings:
     """A finding for each name that a wildcard answers for, and for each without a zone for its challenge. The zones of
     the others become probes. Never raises CertfleetError."""
     lines = []

@@ -7,11 +7,11 @@ after Ctrl-C too. After a kill the next check recognises and removes it.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.dns.asking import NoAnswer, ask, ask_all
+from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.locate import Place
 from issuer.dns.find.routes import below
@@ -23,13 +23,12 @@ from issuer.dns.servers import Server, is_authoritative, negative_times, questio
 from issuer.model.acme import Laggard
 from issuer.rules.findings import Line, bad, clock_line, ok, warn
 
-if TYPE_CHECKING:
-    from issuer.dns.zones import Zones
-
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds
 
 
-def probe(zones: "Zones", place: Place, clock: Clock, patience: float, pause: Callable[[float], bool]) -> list[Line]:
+def probe(
+    zones: DynamicZones, place: Place, clock: Clock, patience: float, pause: Callable[[float], bool]
+) -> list[Line]:
     """Every finding about the sub-zone of *place*. Never raises CertfleetError."""
     return ZoneProbe(zones, clock, patience, pause).lines(place)
 
@@ -39,7 +38,7 @@ class ZoneProbe:
     """*patience*: how many seconds the servers may take. *pause* waits for the given seconds and returns whether to
     stop; the record is removed all the same."""
 
-    zones: "Zones"
+    zones: DynamicZones
     clock: Clock
     patience: float
     pause: Callable[[float], bool]
