@@ -7,6 +7,7 @@ names chained, issuers allowed to sign (RFC 5280 §6.1, §4.2.1.9). Roots are no
 import functools
 import hashlib
 from collections.abc import Iterator
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from common.dataclasses import dataclass
 from common.pem import LARGEST, is_der, plain
 
+E = TypeVar("E", bound=x509.ExtensionType)
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _MOST_CERTIFICATES = 32
 _WEAK_HASHES = ("md5", "sha1")
@@ -57,13 +59,25 @@ def parse_bundle(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle:
     return Bundle(leaves[0], (*leaves[1:], *load_certificates(chain_pem)))
 
 
+def extension(extensions: x509.Extensions, kind: type[E]) -> E | None:
+    """The extension of that *kind*; None without one."""
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def readable_extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    """The same; None too where the extensions of *certificate* cannot be parsed."""
+    try:
+        return extension(certificate.extensions, kind)
+    except PARSE_ERRORS:
+        return None
+
+
 def must_staple(certificate: x509.Certificate) -> bool:
     """Does it demand a staple (RFC 7633)?"""
-    try:
-        features = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
-    except (x509.ExtensionNotFound, *PARSE_ERRORS):
-        return False
-    return x509.TLSFeatureType.status_request in features
+    return x509.TLSFeatureType.status_request in (readable_extension(certificate, x509.TLSFeature) or ())
 
 
 def leaf_validity(leaf_pem: bytes) -> tuple[int, int]:
@@ -169,9 +183,8 @@ def spki_sha256(key: CertificatePublicKeyTypes) -> str:
 
 def certified_names(certificate: x509.Certificate) -> frozenset[str]:
     """The DNS names and IP addresses of the subject alternative name, canonical as in :mod:`common.names`."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    names = readable_extension(certificate, x509.SubjectAlternativeName)
+    if names is None:
         return frozenset()
     return frozenset(
         [
@@ -205,8 +218,7 @@ def serial_number(text: str) -> int | None:
 
 def issuer_text(certificate: x509.Certificate) -> str:
     """The issuer for people: its common name, else the whole name."""
-    common = certificate.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(common[0].value) if common else certificate.issuer.rfc4514_string()
+    return _name_text(certificate.issuer)
 
 
 def not_before(certificate: x509.Certificate) -> int:
@@ -262,10 +274,8 @@ def is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 def is_ca(certificate: x509.Certificate) -> bool:
     """May it issue others (RFC 5280 section 4.2.1.9)?"""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
+    constraints = readable_extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
 
 
 def weak_hash(certificate: x509.Certificate) -> str:
@@ -292,13 +302,15 @@ def weak_key(key: CertificatePublicKeyTypes) -> str:
 
 def extended_usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier] | None:
     """The extended key usages; None without the extension: every usage is allowed then (RFC 5280 §4.2.1.12)."""
-    try:
-        return frozenset(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except (x509.ExtensionNotFound, ValueError):
-        return None
+    usages = readable_extension(certificate, x509.ExtendedKeyUsage)
+    return None if usages is None else frozenset(usages)
 
 
 def subject_text(certificate: x509.Certificate) -> str:
     """The subject for people: its common name, else the whole name."""
-    common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(common[0].value) if common else certificate.subject.rfc4514_string()
+    return _name_text(certificate.subject)
+
+
+def _name_text(name: x509.Name) -> str:
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(common[0].value) if common else name.rfc4514_string()

@@ -7,7 +7,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from agent.model.stapling import Served, Staple
-from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates, must_staple
+from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates, must_staple, readable_extension
 from common.clock import utc_text
 from common.revocation.ocsp import request_for
 
@@ -30,10 +30,7 @@ def served(file: str, content: bytes, chain: bytes = b"") -> tuple[Served, x509.
 
 def responders(leaf: x509.Certificate) -> tuple[str, ...]:
     """The URLs of its OCSP responders (RFC 5280 §4.2.2.1)."""
-    try:
-        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, *PARSE_ERRORS):
-        return ()
+    access = readable_extension(leaf, x509.AuthorityInformationAccess) or ()
     return tuple(
         one.access_location.value
         for one in access

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 
-from common.certificate import PARSE_ERRORS, is_ca, subject_text
+from common.certificate import PARSE_ERRORS, extension, is_ca, subject_text
 from common.dataclasses import dataclass
 from common.pem import is_der
 from common.revocation.freshness import fault_of_dates
@@ -34,10 +34,7 @@ class Source:
 def sources(leaf: x509.Certificate) -> list[Source]:
     """The sources of the lists of *leaf*, by http. RFC 5280 §8 warns of https: its certificate would have to be checked
     first. A list that another authority keeps (cRLIssuer) is none of the issuer's. Raises one of PARSE_ERRORS."""
-    try:
-        points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except x509.ExtensionNotFound:
-        return []
+    points = extension(leaf.extensions, x509.CRLDistributionPoints) or ()
     return [
         Source(url, names, point.reasons is not None)
         for point in points
@@ -166,17 +163,12 @@ def _faults_of_scope(
 
 
 def _scope(crl: x509.CertificateRevocationList) -> x509.IssuingDistributionPoint | None:
-    try:
-        return crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
-    except x509.ExtensionNotFound:
-        return None
+    return extension(crl.extensions, x509.IssuingDistributionPoint)
 
 
 def _may_sign_lists(issuer: x509.Certificate) -> bool:
-    try:
-        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
-    except x509.ExtensionNotFound:
-        return True
+    usage = extension(issuer.extensions, x509.KeyUsage)
+    return usage is None or usage.crl_sign
 
 
 def _urls(names: object) -> frozenset[str]:

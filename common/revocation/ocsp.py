@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from common.certificate import PARSE_ERRORS, is_signed_by, not_after, not_before, subject_text
+from common.certificate import PARSE_ERRORS, extension, is_signed_by, not_after, not_before, subject_text
 from common.revocation.freshness import fault_of_dates
 from common.revocation.state import Revocation, unknown
 
@@ -19,10 +19,7 @@ _DAY = 86400  # how long an answer counts that does not say it: as long as in Fi
 
 def responders(leaf: x509.Certificate) -> list[str]:
     """The URLs of the responders that *leaf* names, by http. Raises one of PARSE_ERRORS."""
-    try:
-        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except x509.ExtensionNotFound:
-        return []
+    access = extension(leaf.extensions, x509.AuthorityInformationAccess) or ()
     places = [one.access_location for one in access if one.access_method == AuthorityInformationAccessOID.OCSP]
     urls = [place.value for place in places if isinstance(place, x509.UniformResourceIdentifier)]
     return [url for url in urls if url.lower().startswith("http://")]
@@ -81,11 +78,7 @@ def _signers(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: float) 
 
 
 def _signs_responses(certificate: x509.Certificate) -> bool:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    return ExtendedKeyUsageOID.OCSP_SIGNING in usage
+    return ExtendedKeyUsageOID.OCSP_SIGNING in (extension(certificate.extensions, x509.ExtendedKeyUsage) or ())
 
 
 def _is_signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:

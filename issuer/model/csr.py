@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from common.certificate import PARSE_ERRORS, load_request, spki_sha256
+from common.certificate import PARSE_ERRORS, extension, load_request, spki_sha256
 from common.names import is_address, parse_certificate_name
 from common.pem import is_der, labels, plain
 from issuer.model.leaf import Damaged, key_type
@@ -145,9 +145,8 @@ def _common_name(request: x509.CertificateSigningRequest) -> str:
 
 def _alternative_names(request: x509.CertificateSigningRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The DNS names and the IP addresses. A network, which is none of both, is left out; the rules refuse it."""
-    try:
-        alternative = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    alternative = extension(request.extensions, x509.SubjectAlternativeName)
+    if alternative is None:
         return (), ()
     found = alternative.get_values_for_type(x509.IPAddress)
     addresses = [str(one) for one in found if isinstance(one, IPv4Address | IPv6Address)]

@@ -15,6 +15,7 @@ from common.certificate import (
     not_after,
     not_before,
     parse_bundle,
+    readable_extension,
     serial_text,
     spki_sha256,
 )
@@ -85,10 +86,9 @@ def key_type(key: CertificatePublicKeyTypes) -> str:
 
 def _ari_id(certificate: x509.Certificate) -> str:
     """base64url(key identifier) "." base64url(serial's DER value), RFC 9773 §4.1; "" without an AKI."""
-    try:
-        key_id = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (x509.ExtensionNotFound, ValueError):
+    identifier = readable_extension(certificate, x509.AuthorityKeyIdentifier)
+    if identifier is None or not identifier.key_identifier:
         return ""
     serial = certificate.serial_number
     octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
-    return f"{base64url.encode(key_id)}.{base64url.encode(octets)}" if key_id else ""
+    return f"{base64url.encode(identifier.key_identifier)}.{base64url.encode(octets)}"

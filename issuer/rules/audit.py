@@ -5,7 +5,7 @@ found here and make the row due (:func:`wanted`), once for each kind: a new cert
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from shlex import quote
@@ -19,6 +19,7 @@ from common.certificate import (
     extended_usages,
     not_after,
     not_before,
+    readable_extension,
     subject_text,
     weak_hash,
     weak_key,
@@ -226,7 +227,7 @@ def _of_leaf(row: Enrolment, bundle: Bundle, now: int) -> Iterator[Finding]:
         yield _critical(row, Kind.NOT_YET_VALID, text, curable=True)
     if leaf.issuer == leaf.subject:
         yield _critical(row, Kind.SELF_SIGNED, "it is self-signed", curable=True)
-    if not _alternative_names(leaf):
+    if not list(readable_extension(leaf, x509.SubjectAlternativeName) or ()):
         text = "it has no subject alternative name, and clients look at no other name"
         yield _critical(row, Kind.NO_NAMES, text, curable=True)
     if (usages := extended_usages(leaf)) is None:
@@ -276,13 +277,6 @@ def _earlier_ends(row: Enrolment, bundle: Bundle, policy: RenewalSettings) -> It
 
 def _which(number: int, certificate: x509.Certificate) -> str:
     return f"the chain's certificate {number} ({subject_text(certificate)})" if number else "it"
-
-
-def _alternative_names(leaf: x509.Certificate) -> Sequence[x509.GeneralName]:
-    try:
-        return list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except (x509.ExtensionNotFound, ValueError):
-        return []
 
 
 def _remedy(row: Enrolment, one: Finding, now: int) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from common.certificate import not_after, not_before
+from common.certificate import not_after, not_before, readable_extension
 
 _DAY = 86400
 _STEPS = (  # issued from that day on: most days of life
@@ -42,8 +42,5 @@ def lives_too_long(certificate: x509.Certificate) -> bool:
 
 
 def _is_bound(certificate: x509.Certificate) -> bool:
-    try:
-        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
+    policies = readable_extension(certificate, x509.CertificatePolicies) or ()
     return any(policy.policy_identifier.dotted_string.startswith(_REQUIREMENTS) for policy in policies)
