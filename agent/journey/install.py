@@ -28,7 +28,7 @@ from agent.journey.member import (
 )
 from agent.journey.ports import Tools, Turn
 from agent.journey.proving import Failures, faults, listen, named_first, prove, verify
-from agent.journey.roll_back import Returning, enter, note_roll_back, roll_back, tell
+from agent.journey.roll_back import Returning, enter, enter_if_written, note_roll_back, roll_back, tell
 from agent.model.certificate import Service
 from agent.model.errors import InstallError, Stopped
 from agent.model.result import Outcome, Result
@@ -273,7 +273,4 @@ def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
 
 def commit(entry: JournalEntry, tools: Tools) -> None:
     """The new certificates stay, even where the journal cannot say so any more: the next run would find them proven."""
-    try:
-        enter(InstallState.COMMITTED, entry, tools)
-    except FileError as error:
-        _log.warning("journal.not-written", certificate=entry.name, error=str(error))
+    enter_if_written(InstallState.COMMITTED, entry, tools)

@@ -184,8 +184,13 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
 
 def note_roll_back(entry: JournalEntry, tools: Tools) -> None:
     """A journal that cannot be written any more does no harm: the one on disk leads to a roll back as well."""
+    enter_if_written(InstallState.ROLLING_BACK, entry, tools)
+
+
+def enter_if_written(state: InstallState, entry: JournalEntry, tools: Tools) -> None:
+    """Enter *state*, also where the journal cannot say so."""
     try:
-        enter(InstallState.ROLLING_BACK, entry, tools)
+        enter(state, entry, tools)
     except FileError as error:
         _log.warning("journal.not-written", certificate=entry.name, error=str(error))
 

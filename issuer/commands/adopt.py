@@ -22,6 +22,7 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.orders import Orders
 from issuer.store.revision import open_database
+from issuer.store.rows import any_row
 from issuer.store.seals import Seal, SealStore
 from issuer.trust.seals import Seals, create_key, key_file
 from issuer.trust.statements import Statements
@@ -87,10 +88,9 @@ def _confirm(rows: Sequence[Enrolment], *, yes: bool) -> None:
 def seal_anew(settings: Settings, database: Database) -> None:
     """After a migration: seal every row once where no row was ever sealed, and list them. Where the seal key is lost,
     nothing is sealed. Raises CertfleetError."""
-    store = SealStore(database)
-    if store.any_seal():
+    if any_row(database, "seal"):
         return
-    sealer = Sealer(settings)
+    sealer, store = Sealer(settings), SealStore(database)
     if sealer.seals.memory.names():
         complain("error: no row is sealed any more: somebody took the seals away; `adopt --all` after a look")
         return

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 
 from common.command_line import complain
 from common.egress.needs import by_url, merged
@@ -34,11 +35,8 @@ def _hosts(settings: Settings) -> frozenset[str]:
     """ "host:port" of the first CA, also of its further resources where it can be asked."""
     urls = [settings.acme.directory]
     try:
-        authority = AcmeCa(settings, settings.acme, time.time)
-        try:
+        with closing(AcmeCa(settings, settings.acme, time.time)) as authority:
             urls += authority.endpoints
-        finally:
-            authority.close()
     except CertfleetError:  # `check` says so
         pass
     return frozenset(f"{one.host}:{one.port}" for one in merged(need for url in urls for need in by_url(url, "")))

@@ -24,7 +24,6 @@ from issuer.journey.rehearsal import (
 )
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.failure import Failure
 from issuer.rules.change import failed_as
 from issuer.rules.due import urgency
 from issuer.rules.shared_failures import by_failure, concerned
@@ -115,15 +114,11 @@ def _complaints(found: Sequence[Rehearsed]) -> list[list[str]]:
     """The lines of a paragraph for each failure."""
     failing = [(one.name, one.failure) for one in found if one.verdict is Verdict.FAILED and one.failure]
     texts = []
-    for common in by_failure(failing, _told):
+    for common in by_failure(failing, lambda told: told):
         names = [name for name, _ in common.all]
         advice = [f"  {label}: {text}" for label, text in common.failure.advice]
         texts.append([f"error: {concerned(names)}: would fail: {common.failure}", *advice])
     return texts
-
-
-def _told(pair: tuple[str, Failure]) -> tuple[str, Failure]:
-    return pair
 
 
 def _document(one: Rehearsed) -> dict[str, Any]:

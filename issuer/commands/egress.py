@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 from common.clock import duration_text
 from common.command_line import complain
@@ -107,11 +108,8 @@ def _add_authorities(needs: Needs, settings: Settings, orders: Orders) -> None:
     for ca in settings.authorities:
         urls = [(url, "ACME order") for url in orders.urls(ca.directory, _ORDERS_LOOKED_AT)]
         try:
-            authority = AcmeCa(settings, ca, time.time)
-            try:
+            with closing(AcmeCa(settings, ca, time.time)) as authority:
                 urls += [(url, "ACME") for url in authority.endpoints]
-            finally:
-                authority.close()
         except CertfleetError as error:
             needs.warnings.append(f"the directory {ca.directory} names further hosts, and cannot be read: {error}")
         needs.outwards += [need for url, why in urls for need in by_url(url, why)]

@@ -19,7 +19,8 @@ from issuer.rules.statements import Verdict
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
-from issuer.store.statements import Renew, Signed, any_statement, sign_many
+from issuer.store.rows import any_row
+from issuer.store.statements import Renew, Signed, sign_many
 from issuer.trust.presents import Presents
 from issuer.trust.statements import LOST, Statements
 
@@ -98,7 +99,7 @@ def sign_first(settings: Settings, database: Database, before: str) -> None:
     if statements.changing:
         if statements.key().endorsements:
             return  # `key rollover` goes on with that
-    elif before >= _FIRST_REVISION or any_statement(database):
+    elif before >= _FIRST_REVISION or any_row(database, "statement"):
         if statements.absent:
             complain(f"{statements.file} is missing, and new certificates go out without a statement: {LOST}")
         return

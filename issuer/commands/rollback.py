@@ -15,6 +15,7 @@ from issuer.commands.keys import told
 from issuer.commands.removal import confirmed
 from issuer.commands.sealing import Sealer
 from issuer.commands.versions import COMPROMISED, key_of, present_sha256, undamaged, with_serial
+from issuer.journey.sealed import require_seal
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, change_scope
 from issuer.model.leaf import Leaf, leaf_of
@@ -53,7 +54,7 @@ def rollback(arguments: argparse.Namespace) -> None:
         say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
         return
     due_at = renewal_moment(row.name, not_before(bundle.leaf), not_after(bundle.leaf), settings.renewal)
-    sealer.require(row)
+    require_seal(row, sealer.seals)
     imported = not version.directory
     doubts = [_NOT_REMEMBERED] if fingerprint(bundle.leaf) not in past.stored else []
     doubts += [_NOT_RENEWED] if imported and not row.imported else []

@@ -7,10 +7,10 @@ import socket
 from collections.abc import Mapping
 
 from common.clock import utc_text
+from issuer.journey.sealed import require_seal
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
-from issuer.model.errors import NotSealed
 from issuer.model.seal import Sealed
 from issuer.rules.change import newest
 from issuer.store.seals import Seal
@@ -37,9 +37,9 @@ class Sealer:
 
     def importing(self, name: str, row: Enrolment | None, now: int) -> Seal:
         """The seal of *row* once its certificate is one from outside; of a new row without a CSR for None. Raises
-        NotSealed."""
+        NotSealed: a new seal must not cover what another program wrote."""
         if row is not None:
-            self.require(row)
+            require_seal(row, self.seals)
             return self.of_row(dataclasses.replace(row, imported=True), now)
         number = self.seals.number(name, now)
         return self._made(Sealed.enrolling(name, b"", None, Validation(), number, imported=True))
@@ -49,12 +49,6 @@ class Sealer:
         certificate. None without a change, and for one that another program wrote: a new seal must not cover it."""
         waits = row.change is not None and not self.seals.faults(newest(row))
         return self.of_row(newest(later), now) if waits else None
-
-    def require(self, row: Enrolment) -> None:
-        """Raise NotSealed unless *row* is what was enrolled: a new seal must not cover what another program wrote."""
-        faults = self.seals.faults(row)
-        if faults:
-            raise NotSealed(row.name, faults)
 
     def remember(self, seals: Mapping[str, Seal | None]) -> None:
         """The database has them now, by scope; None for none."""

@@ -13,7 +13,6 @@ from common.certificate import (
     chain_faults,
     fingerprint,
     issuer_text,
-    not_after,
     parse_bundle,
     serial_number,
     serial_text,
@@ -35,7 +34,7 @@ from issuer.commands.wiring import build_authority, build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment, change_scope
-from issuer.model.leaf import Damaged, Leaf
+from issuer.model.leaf import Damaged, Leaf, in_short
 from issuer.rules.change import remarks
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
@@ -103,7 +102,7 @@ def take_in(arguments: argparse.Namespace) -> None:
     comment = checked_comment(arguments.comment)
     row = _row(name, certificates)
     takeover = Takeover(settings, arguments, name, row, bundle) if arguments.takeover_at else None
-    what = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(not_after(bundle.leaf))}"
+    what = in_short(bundle.leaf)
     if row is not None:
         if row.imported and (row.crt, row.ca) == (bundle.leaf_pem, bundle.chain_pem):
             if takeover is None:

@@ -2,19 +2,16 @@
 
 import dataclasses
 
-import structlog
-
-from common.certificate import not_after, not_before, serial_text
-from common.clock import utc_text
-from common.errors import CertfleetError, RefusedError
+from common.certificate import not_after, not_before
+from common.errors import RefusedError
 from issuer.journey.ports import Seals
 from issuer.journey.rows import ApprovalStore
+from issuer.journey.sealed import remember_stored
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.leaf import in_short
 from issuer.rules.approval import offer_faults
-from issuer.rules.renewal import ask_again_at, renewal_moment
-
-log = structlog.get_logger()
+from issuer.rules.renewal import first_look
 
 
 def believed(row: Enrolment, seals: Seals) -> Enrolment:
@@ -38,13 +35,8 @@ def offer(row: Enrolment, approvals: ApprovalStore, seals: Seals, policy: Renewa
         what = f"the certificate that waits for approval in {row.name} cannot be used"
         raise RefusedError(what, why="; ".join(faults), hint="no action needed: the next one is ordered when it is due")
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
-    due_at = renewal_moment(row.name, starts, ends, policy)
-    ask_at = ask_again_at(None, now) if waiting.asks else None
-    first_look = due_at if ask_at is None else min(due_at, ask_at)
-    if not approvals.offer(row, bundle, now, due_at=first_look, ask_at=ask_at):
+    due_at, ask_at = first_look(row.name, starts, ends, policy, now, asks=waiting.asks)
+    if not approvals.offer(row, bundle, now, due_at=due_at, ask_at=ask_at):
         return None
-    try:
-        seals.stored(row.name, bundle, now)
-    except CertfleetError as error:  # it is stored; the next look at the row remembers it
-        log.warning("seal.not_remembered", certificate=row.name, error=str(error))
-    return f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}"
+    remember_stored(row.name, bundle, now, seals)
+    return in_short(bundle.leaf)

@@ -12,12 +12,13 @@ from typing import Any
 
 import structlog
 
-from common.certificate import Bundle, certified_names, not_after, not_before, serial_text
+from common.certificate import Bundle, certified_names, not_after, not_before
 from common.clock import utc_text
-from common.errors import CertfleetError, Retry
+from common.errors import Retry
 from issuer.journey.origin import approval_until, change_of_authority, profile_asked, unapproved_line
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
+from issuer.journey.sealed import remember_stored
 from issuer.journey.solver import shares
 from issuer.journey.unvalidated import VALIDATION_SECONDS, validation_failed
 from issuer.journey.work import Work, authority, journalled
@@ -25,13 +26,14 @@ from issuer.model.acme import CaAuthorization, CaOrder, Challenge, Problem
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
+from issuer.model.leaf import in_short
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.approval import telling_of_wait
 from issuer.rules.challenges import Answer, answers, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
-from issuer.rules.renewal import ask_again_at, is_early, renewal_moment
+from issuer.rules.renewal import first_look, is_early
 
 log = structlog.get_logger()
 _OFTEN, _RARELY = 8, 20.0  # questions before they become rarer, and the longest time between two (seconds)
@@ -176,9 +178,8 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     ca = authority(work.record, tools)
     bundle = _accepted(ca.certificate(order.certificate_url), work, now, tools)
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
-    due_at = renewal_moment(work.record.name, starts, ends, tools.settings.renewal)
-    ask_at = ask_again_at(None, now) if ca.offers_renewal_info else None
-    first_look = due_at if ask_at is None else min(due_at, ask_at)
+    policy = tools.settings.renewal
+    due_at, ask_at = first_look(work.record.name, starts, ends, policy, now, asks=ca.offers_renewal_info)
     changed = change_of_authority(work, bundle, tools)
     origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
     origin["profile"] = profile_asked(work, tools)
@@ -186,26 +187,17 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     waits_until = approval_until(work, changed, now, tools)
     if waits_until:
         origin["unapproved"] = unapproved_line(work, bundle, waits_until, ca, tools)
-        first_look = waits_until
-    tools.outcomes.store(work.record, work.row.csr, bundle, now, due_at=first_look, ask_at=ask_at, **origin)
+        due_at = waits_until
+    tools.outcomes.store(work.record, work.row.csr, bundle, now, due_at=due_at, ask_at=ask_at, **origin)
     if not waits_until:
-        _remember(work, bundle, now, tools)
+        remember_stored(work.record.name, bundle, now, tools.seals, taken=work.row if work.row.changing else None)
     if changed is not None:
         tools.tell(telling_of_wait(changed, waits_until) if waits_until else changed)
     work.record = dataclasses.replace(work.record, state=OrderState.STORED, deadline=None)
     why = {Cause.FORCED: FORCED, Cause.MISFIT: MISFIT}.get(work.record.cause, "")
     why = f"it waits for approval until {utc_text(waits_until)}" if waits_until else why
-    work.stored = f"serial {serial_text(bundle.leaf)}, valid until {utc_text(ends)}{f'; {why}' if why else ''}"
+    work.stored = f"{in_short(bundle.leaf)}{f'; {why}' if why else ''}"
     return None
-
-
-def _remember(work: Work, bundle: Bundle, now: int, tools: Tools) -> None:
-    try:
-        tools.seals.stored(work.record.name, bundle, now)
-        if work.row.changing:
-            tools.seals.taken(work.row)
-    except CertfleetError as error:  # it is stored; the next look at the row remembers it
-        log.warning("seal.not_remembered", certificate=work.record.name, error=str(error))
 
 
 STEPS: dict[OrderState, Step] = {

@@ -3,6 +3,7 @@ it is gone on with."""
 
 import structlog
 
+from common.certificate import Bundle
 from common.clock import utc_text
 from common.errors import CertfleetError
 from issuer.journey.ports import Seals, Tools
@@ -21,6 +22,17 @@ def require_seal(row: Enrolment, seals: Seals) -> None:
     faults = seals.faults(row)
     if faults:
         raise NotSealed(row.name, faults)
+
+
+def remember_stored(name: str, bundle: Bundle, now: int, seals: Seals, *, taken: Enrolment | None = None) -> None:
+    """Remember that *bundle* was stored as the certificate of *name*, and that the change of the row *taken* is over.
+    Where that fails, the next look at the row remembers it."""
+    try:
+        seals.stored(name, bundle, now)
+        if taken is not None:
+            seals.taken(taken)
+    except CertfleetError as error:
+        log.warning("seal.not_remembered", certificate=name, error=str(error))
 
 
 def is_sealed(row: Enrolment, tools: Tools) -> bool:

@@ -19,6 +19,7 @@ from common.certificate import (
     serial_text,
     spki_sha256,
 )
+from common.clock import utc_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ def key_type(key: CertificatePublicKeyTypes) -> str:
     if isinstance(key, rsa.RSAPublicKey):
         return f"rsa{key.key_size}"
     return f"ecdsa-p{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePublicKey) else ""
+
+
+def in_short(certificate: x509.Certificate) -> str:
+    """Serial number and end, for people."""
+    return f"serial {serial_text(certificate)}, valid until {utc_text(not_after(certificate))}"
 
 
 def _ari_id(certificate: x509.Certificate) -> str:

@@ -66,6 +66,15 @@ def renewal_moment(name: str, starts: int, ends: int, policy: RenewalSettings) -
     return min(rule.at for rule in rules)
 
 
+def first_look(
+    name: str, starts: int, ends: int, policy: RenewalSettings, now: int, *, asks: bool
+) -> tuple[int, int | None]:
+    """When to look at a new certificate for the first time, and when to ask its CA for renewal information (RFC 9773);
+    None for the latter unless the CA *asks* to be asked. All are epoch seconds."""
+    due_at, ask_at = renewal_moment(name, starts, ends, policy), ask_again_at(None, now) if asks else None
+    return (due_at if ask_at is None else min(due_at, ask_at)), ask_at
+
+
 def _by_fraction(name: str, starts: int, ends: int, policy: RenewalSettings) -> Renewal:
     """The moment at which the fraction of the lifetime is left; at least half for lives below ten days."""
     life = max(1, ends - starts)

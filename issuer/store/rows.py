@@ -11,6 +11,7 @@ from issuer.model.watch import MAILS, REPLACING, UNWATCHED, Watch
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import OctetLength, too_far, window
 from issuer.store.compromised import ANY, compromised_keys
+from issuer.store.database import Database
 from issuer.store.failures import failure_of, of_text
 from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
 
@@ -31,6 +32,12 @@ _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
 
 Question = tuple[sa.ColumnElement[bool], ...]
 """Conditions on ``certs``, all of which hold."""
+
+
+def any_row(database: Database, column: str) -> bool:
+    """Has any row something in *column*? Raises StoreError."""
+    query = sa.select(certs.c.name).where(certs.c[column].is_not(None)).limit(1)
+    return database.read(lambda connection: connection.scalar(query)) is not None
 
 
 def due(now: int) -> list[Question]:

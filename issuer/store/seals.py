@@ -35,11 +35,6 @@ class SealStore:
     def __init__(self, database: Database):
         self._database = database
 
-    def any_seal(self) -> bool:
-        """Was a row ever sealed?"""
-        query = sa.select(certs.c.name).where(certs.c.seal.is_not(None)).limit(1)
-        return self._database.read(lambda connection: connection.scalar(query)) is not None
-
     def put(self, seals: Sequence[tuple[str, Seal, bool]], now: int) -> None:
         """Put many seals: each with the name of its row, and whether it is that of its change."""
         for start in range(0, len(seals), _AT_ONCE):

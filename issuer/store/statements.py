@@ -41,12 +41,6 @@ class Signed:
     unsigned: dict[str, str]
 
 
-def any_statement(database: Database) -> bool:
-    """Has any row a statement? Raises StoreError."""
-    query = sa.select(certs.c.name).where(certs.c.statement.is_not(None)).limit(1)
-    return database.read(lambda connection: connection.scalar(query)) is not None
-
-
 Together = Callable[[], AbstractContextManager[object]]
 """Lets what is remembered meanwhile be written at its end."""
 
