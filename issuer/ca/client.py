@@ -32,7 +32,8 @@ _ORDERS_LOOKED_AT = 20  # plus one for each worker: each may have lost the answe
 
 
 class AcmeCa:
-    """One account at one ACME server. Thread-safe. Sends nothing before the first call that needs an answer.
+    """One account at one ACME server: a :class:`issuer.journey.ports.CertificateAuthority`, whose methods are described
+    there, with more for `check` and people. Thread-safe. Sends nothing before the first call that needs an answer.
 
     Every method that asks the CA raises AcmeProblem.
     """
@@ -50,11 +51,8 @@ class AcmeCa:
         self._account_lock = threading.Lock()
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
-        """A new order for exactly *names*. *replaces*: the ARI identifier of the renewed certificate (RFC 9773 §5).
-
-        If the CA refuses that order for whatever reason but a limit, it is sent again without *replaces*: the renewal
-        matters more than its place in the window, and CAs refuse the identifier with many types of problem.
-        """
+        """If the CA refuses an order with *replaces* for whatever reason but a limit, it is sent again without: the
+        renewal matters more than its place in the window, and CAs refuse the identifier with many types of problem."""
         self._ensure_account()
         payload: dict[str, Any] = {"identifiers": list(map(_identifier, names))}
         profile = self._profile(names)
@@ -70,39 +68,29 @@ class AcmeCa:
         return self._new_order(payload)
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
-        """A pending or ready order for exactly *names*; None if there is none or the CA keeps no list of orders.
-
-        It avoids a second order when the answer to newOrder was lost.
-        """
+        """Also one that is ready. It avoids a second order when the answer to newOrder was lost."""
         self._ensure_account()
         return self._order_list.find(names)
 
     def order(self, url: str) -> CaOrder:
-        """The order at *url* (RFC 8555 §7.1.3). Raises OtherAccount if it belongs to another account."""
         return order_of(url, self._fetch(url))
 
     def authorization(self, url: str) -> CaAuthorization:
-        """The authorization at *url* (RFC 8555 §7.1.4). Raises OtherAccount if it belongs to another account."""
         document = self._fetch(url).json()
         return authorization_of(url, document, self.identity(self._transport.kid))
 
     def deactivate(self, authorization_url: str) -> None:
-        """Deactivate an authorization (RFC 8555 §7.5.2): CAs limit the number of pending ones."""
         self._post(authorization_url, {"status": "deactivated"})
 
     def answer(self, challenge_url: str) -> None:
-        """Tell the CA that it may validate now (RFC 8555 §7.5.1)."""
         self._post(challenge_url, {})
 
     def finalize(self, order: CaOrder, csr_der: bytes) -> CaOrder:
-        """Send the CSR (RFC 8555 §7.4). Returns the order as it is then."""
         return order_of(order.url, self._post(order.finalize_url, {"csr": encode_b64jose(csr_der)}))
 
     def certificate(self, url: str) -> bytes:
-        """The issued certificate, PEM, with the preferred chain if the CA offers it (RFC 8555 §7.4.2).
-
-        Every AcmeProblem of it is Retry.SOON: the certificate exists, and a new order would cost another one.
-        """
+        """With the preferred chain if the CA offers it (RFC 8555 §7.4.2). Every AcmeProblem of it is Retry.SOON: the
+        certificate exists, and a new order would cost another one."""
         try:
             return self._with_root(self._certificate(url))
         except AcmeProblem as problem:
@@ -145,11 +133,9 @@ class AcmeCa:
 
     @property
     def offers_renewal_info(self) -> bool:
-        """Does the directory name renewal information (RFC 9773 §4)?"""
         return isinstance(self._transport.directory().get("renewalInfo"), str)
 
     def renewal_info(self, certificate_id: str) -> RenewalInfo | None:
-        """The CA's suggested window (RFC 9773 §4.1); None when this CA has no renewal information."""
         if not self.offers_renewal_info:
             return None
         answer = self._transport.get(f"{self._transport.endpoint('renewalInfo').rstrip('/')}/{certificate_id}")
@@ -168,7 +154,6 @@ class AcmeCa:
 
     @property
     def caa_identities(self) -> tuple[str, ...]:
-        """The names by which CAA records call this CA (RFC 8555 §9.7.6)."""
         names = self.meta().get("caaIdentities")
         return tuple(map(words.text, names)) if isinstance(names, list) else ()
 
@@ -180,13 +165,11 @@ class AcmeCa:
         return CaIdentity(self.directory, identities, account, issuers, prefix, self._thumbprint)
 
     def account_url(self) -> str:
-        """The account's URL, which CAA's accounturi names (RFC 8657). Registers the account if need be."""
         self._ensure_account()
         return self._transport.kid
 
     @property
     def registered(self) -> bool:
-        """Is the account's URL known in this process?"""
         return bool(self._transport.kid)
 
     def find_account(self) -> str:
@@ -215,7 +198,6 @@ class AcmeCa:
         return http_date(self._transport.get(self.directory).date)
 
     def key_authorization(self, token: str) -> str:
-        """The key authorization of *token* (RFC 8555 §8.1)."""
         return f"{token}.{self._thumbprint}"
 
     def close(self) -> None:

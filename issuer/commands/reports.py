@@ -15,7 +15,8 @@ _AT_ONCE = 500  # certificates whose reports are in memory
 
 
 class Reports:
-    """A HostStore (issuer/loops/hosts.py). Every method raises StoreError, and those that remember FileError."""
+    """A HostStore (issuer/loops/hosts.py), with more for people. Every method raises StoreError, and those that
+    remember FileError."""
 
     def __init__(self, settings: Settings, database: Database):
         self._hosts = settings.hosts
@@ -24,8 +25,7 @@ class Reports:
         self._doubted = set[str]()  # certificates
 
     def reports(self, names: Collection[str], now: int) -> dict[str, list[Report]]:
-        """The reports about *names* as they are believed, and those that the table has lost. New ones are
-        remembered."""
+        """Also those that the table has lost. New ones are remembered."""
         return {name: believed for name, (believed, _) in self._recalled(names, now).items()}
 
     def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], bool]]:
@@ -46,8 +46,7 @@ class Reports:
         return found
 
     def recall(self, now: int) -> None:
-        """Compare every report with what is remembered. It reads all of them, so it is done less often than a look; the
-        next looks take in what differs."""
+        """It reads all of them, so it is done less often than a look."""
         doubted = set[str]()
         for names in chunks(sorted(self._store.names() | self._memory.names()), _AT_ONCE):
             doubted |= {name for name, (_, doubtful) in self._recalled(names, now).items() if doubtful}
@@ -59,12 +58,9 @@ class Reports:
         return sorted({*self._store.suspects(now, settings), *self._doubted})
 
     def all_follow(self, names: Collection[str], until: int) -> None:
-        """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds)."""
         self._store.all_follow(names, until)
 
     def settle(self, reports: Collection[Report]) -> None:
-        """Save that a look at *reports* has nothing more to find, until they change: they name the present certificate,
-        or nobody needs to know."""
         self._memory.settle({one.key: one.sha256 for one in reports if not one.gone})
 
     def count(self, name: str) -> int:

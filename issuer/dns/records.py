@@ -63,7 +63,8 @@ Shown = Mapping[str, set[str]]
 
 
 class Records:
-    """Thread-safe. *port*: the port of the servers in a delegation."""
+    """The :class:`issuer.journey.solver.CheckableSolver` of dns-persist-01. Thread-safe. *port*: the port of the
+    servers in a delegation."""
 
     type = DnsPersist01()
     patience = 0  # nothing of ours is under way: what is missing now comes only after a person's work
@@ -100,7 +101,6 @@ class Records:
         return ""
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """A laggard for each server without a record that counts. Raises DnsError."""
         looks = each_on_thread(self._unseen, entries, _LOOKS_AT_ONCE)
         return [laggard for look in looks for laggard in look.result()]
 
@@ -120,7 +120,7 @@ class Records:
     def examine(
         self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
     ) -> Findings:
-        """The findings of `check`: whether each CA would accept the record of each name, and when that ends."""
+        """Would each CA accept the record of each name, and until when?"""
         looks = each_on_thread(partial(self._lines, authorities), names, _LOOKS_AT_ONCE)
         return Findings([line for look in looks for line in look.result()])
 

@@ -77,10 +77,7 @@ class Zones(DynamicZones):
         return dict(self.visibility.propagation)
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """(owner of the TXT record, zone to update) for the challenge of *name*. Raises DnsError, ConfigError.
-
-        Looks up the zone's servers too, so that a broken delegation is found before an order is opened.
-        """
+        """Looks up the zone's servers too, so that a broken delegation is found before an order is opened."""
         place = self.locate(name)
         self.servers(place.owner, place.zone)
         return place.owner, place.zone
@@ -100,7 +97,6 @@ class Zones(DynamicZones):
             self.add(zone, route, values)
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Delete exactly these values, whether they are there or not. Raises DnsError."""
         for (zone, route), values in self._by_zone(entries).items():
             try:
                 self._refuse_foreign([entry for entry in entries if entry.zone == zone])
@@ -116,7 +112,6 @@ class Zones(DynamicZones):
         return f"{route.server} {route.port}"
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """A laggard for each server that does not show its values yet; [] when all do. Raises DnsError."""
         wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
         for entry in entries:
             wanted[entry.owner, entry.zone].add(entry.value)

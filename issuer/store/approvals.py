@@ -14,7 +14,7 @@ from issuer.store.tables import certs, versions
 
 
 class Approvals:
-    """Moments are epoch seconds. *sign*: for :meth:`offer`. Raises StoreError."""
+    """An ApprovalStore (issuer/journey/rows.py), with the list of those that wait. *sign*: for :meth:`offer`."""
 
     def __init__(self, database: Database, *, sign: Signer = unsigned):
         self._database = database
@@ -25,7 +25,6 @@ class Approvals:
         return self._database.read(lambda connection: select(connection, [certs.c.unapproved.is_not(None)]))
 
     def certificate(self, row: Enrolment) -> Bundle | None:
-        """The certificate that waits in *row*, as the versions have it; None without one that can be read."""
         sha256 = row.waiting.sha256 if row.waiting is not None else ""
         mine = versions.c.name == row.name, versions.c.sha256 == sha256
         query = sa.select(versions.c.crt, versions.c.ca).where(*mine).order_by(versions.c.id.desc()).limit(1)
@@ -34,8 +33,6 @@ class Approvals:
         return None if isinstance(found, Damaged) else found
 
     def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
-        """Make *bundle*, which waits in *row*, the present certificate, with its statement. False where the row is not
-        as it was read: somebody was faster."""
         waiting = row.waiting
         if waiting is None:
             return False

@@ -20,7 +20,8 @@ _PORTION = 500  # rows in memory, and names in one statement
 
 
 class Audits:
-    """Moments are epoch seconds. Raises StoreError."""
+    """An AuditStore (issuer/loops/audit.py), and what people say to findings. Moments are epoch seconds. Raises
+    StoreError."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -41,7 +42,6 @@ class Audits:
                 later = certs.c.name > rows[-1].name
 
     def put_off(self, names: Sequence[str], at: int) -> None:
-        """Nothing was found in the certificates of *names*; their next audit is *at* that moment."""
         values = {"audit_at": at, "audit_found": None, "audit_served": None}
 
         def work(connection: sa.Connection) -> None:
@@ -52,8 +52,6 @@ class Audits:
             self._database.write(work, durable=False)
 
     def save(self, name: str, audited: Audited, now: int) -> None:
-        """Save what the audit leaves in the row. Where that has a reason, the row is due, whatever its dates say, until
-        a new certificate is stored."""
         found, served, reason = " ".join(audited.found), " ".join(audited.served), audited.reason
         values: dict[str, object] = {"audit_at": audited.at, "audit_found": found, "audit_served": served}
         if reason:

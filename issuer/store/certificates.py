@@ -44,7 +44,8 @@ _ENDING = sa.select(orders.c.state, orders.c.error).where(orders.c.id == sa.bind
 
 
 class Certificates:
-    """All reading and writing of enrolled certificates. Moments are epoch seconds. Raises StoreError.
+    """All reading and writing of enrolled certificates. A CertificateStore (issuer/journey/rows.py), which describes
+    the methods that have no words here. Moments are epoch seconds. Raises StoreError.
 
     *portion*: how many rows :meth:`all` has in memory at once. *sign*: for :meth:`store`.
     """
@@ -76,7 +77,6 @@ class Certificates:
         self._database.write(work)
 
     def get(self, names: Iterable[str]) -> list[Enrolment]:
-        """The rows of *names*, in that order. Raises UsageError that lists every name that is not enrolled."""
         wanted = list(dict.fromkeys(names))
         rows = {row.name: row for row in self.enrolled(wanted)}
         unknown = [name for name in wanted if name not in rows]
@@ -91,7 +91,6 @@ class Certificates:
         return [rows[name] for name in wanted]
 
     def enrolled(self, names: Sequence[str]) -> list[Enrolment]:
-        """The rows of those *names* that are enrolled still."""
         return self._database.read(lambda connection: named(connection, names)) if names else []
 
     def _removed(self, unknown: Sequence[str]) -> list[tuple[str, int]]:
@@ -118,8 +117,7 @@ class Certificates:
             later = certs.c.name > portion[-1].name
 
     def last_from(self, issuer: str) -> Bundle | None:
-        """The certificate, of any name, that was stored last of those that *issuer* (a name for people) has signed and
-        that needed no approval, or has it. None where that one cannot be read."""
+        """None where that one cannot be read."""
         known = versions.c.issuer == issuer, versions.c.unapproved.is_(None)
         query = sa.select(versions.c.crt, versions.c.ca).where(*known).order_by(versions.c.id.desc()).limit(1)
         row = self._database.read(lambda connection: connection.execute(query).first())
@@ -127,8 +125,7 @@ class Certificates:
         return None if isinstance(found, Damaged) else found
 
     def due(self, now: int, wanted: Callable[[Enrolment], bool] = bool) -> list[Enrolment]:
-        """Enabled rows whose moment has come, is not known yet or is too far ahead to be meant. Only those that are
-        *wanted* are in memory together."""
+        """Only those that are *wanted* are in memory together."""
         return self._those(due(now), wanted)
 
     def change_nothing(self) -> None:
@@ -183,7 +180,6 @@ class Certificates:
         self._database.write(work)
 
     def request_reissue(self, names: Sequence[str], reason: str) -> None:
-        """Make *names* due whatever their dates say, until a new certificate is stored; *reason* says why."""
         self._change(names, reissue_reason=reason, due_at=None, change_due_at=_AT_ONCE)
 
     def retry_now(self, names: Sequence[str]) -> None:
@@ -191,17 +187,12 @@ class Certificates:
         self._change(names, due_at=None, change_due_at=_AT_ONCE)
 
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
-        """Save the moment of the next look at *name*, or at its *change*."""
         self._change([name], **({"change_due_at": due_at} if change else {"due_at": due_at}))
 
     def give_up_by_hand(
         self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
     ) -> None:
-        """Save why a step by hand failed, for *name* or for its *change*; *wish* and *due_at* become what they would be
-        without that step.
-
-        It counts as no failure in a row: only a person tried.
-        """
+        """It counts as no failure in a row: only a person tried."""
         values: dict[str, object] = {"reissue_reason": wish or None}
         values |= _change_cells(failure, due_at or AT_ONCE) if change else _own_cells(failure, due_at)
 
@@ -212,7 +203,7 @@ class Certificates:
         self._database.write(work)
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
-        """Save the moment that was drawn in the CA's window (RFC 9773 §4.2), so that it is drawn once."""
+        """With the moment that was drawn in the CA's window (RFC 9773 §4.2), so that it is drawn once."""
         start, end = row.ari_window or (None, None)
         drawn = {"ari_at": row.ari_at, "ari_start": start, "ari_end": end, "ari_window": None}
         self._change([row.name], **drawn, ari_ask_at=row.ari_ask_at, ari_url=explanation_url or None)
@@ -222,8 +213,6 @@ class Certificates:
         self._database.write(lambda connection: connection.execute(change))
 
     def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
-        """Count a failed attempt at *name*, or at its *change*; save its facts and *due_at*, the moment of the next
-        one."""
         column = certs.c.change_failures if change else certs.c.count_fail_update
         cells = _change_cells(failure, due_at) if change else _own_cells(failure, due_at)
         cells[column.name] = sa.func.coalesce(column, 0) + 1
@@ -250,14 +239,7 @@ class Certificates:
         news: str = "",
         unapproved: str = "",
     ) -> None:
-        """Make a checked certificate the present one, keep the old pair, and end the order: one transaction. The CSR of
-        a change becomes that of the row with it. With *unapproved*, a sealed line about it, it waits for approval
-        beside the present one, until *due_at*.
-
-        Raises Overtaken if the row is gone or has another CSR than *csr*, GivenUp if the order was ended. Then only
-        `history` has the certificate, and `revoke` finds it there. *ask_at*: the moment of the next question for
-        renewal information; None if the CA offers none.
-        """
+        """Where it raises Overtaken or GivenUp, only `history` has the certificate, and `revoke` finds it there."""
         present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, "directory": order.directory}
         present |= {"account": account or None, "profile": profile or None, "early": "Y" if early else None}
         present["sign"] = self._sign

@@ -18,7 +18,7 @@ _Counted = tuple[int, int, bool]  # id, moment of its last step, is its certific
 
 
 class Counts:
-    """Implements :class:`issuer.journey.ports.OrderCounts`. Moments are epoch seconds. Raises StoreError.
+    """An :class:`issuer.journey.pacing.OrderCounts`.
 
     A span ends at *now*, and later by as much as another issuer's clock may be ahead.
     """
@@ -27,10 +27,7 @@ class Counts:
         self._database = database
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
-        """The moments at which the newest orders were opened, up to the limit's count, without *besides*.
-
-        Where the limit says so, an order that replaces a certificate in its window does not count.
-        """
+        """Where the limit says so, an order that replaces a certificate in its window does not count."""
         outside = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
         counts = sa.true() if limit.in_window else outside
         known = sa.or_(orders.c.url > "", _UNDER_WAY)
@@ -40,7 +37,6 @@ class Counts:
     def certificates(
         self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
     ) -> tuple[list[int], int]:
-        """The moments at which the newest certificates were stored, and how many orders under way may become one."""
         wanted = _has_name_in(domain) if domain else orders.c.names == names_text(names)
         query = sa.select(orders.c.state, orders.c.updated_at).where(
             *_newest(directory, limit, now, besides), sa.or_(_STORED, _UNDER_WAY), wanted

@@ -22,19 +22,16 @@ _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.rei
 
 
 class DueQueries:
-    """Each method asks once. *owner* has the lease on our own orders. Moments are epoch seconds. Raises StoreError."""
+    """As issuer/loops/intake.py describes it. Each method asks once. *owner* has the lease on our own orders."""
 
     def __init__(self, database: Database, owner: str):
         self._database = database
         self._owner = owner
 
     def require_tables(self) -> None:
-        """Raise OtherRevision if the tables are those of another version: an upgrade may come before or after us."""
         require(self._database)
 
     def due(self, now: int, most: int) -> list[DueRow]:
-        """Enabled certificates whose moment has come, is not known yet or is too far ahead to be meant, at most *most*
-        for each reason."""
         unknown, come, *too_far = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
         queries = (unknown, come.order_by(certs.c.due_at), *too_far)  # the longest wait first
         return self._database.read(lambda connection: [mark for query in queries for mark in _marks(connection, query)])
@@ -55,8 +52,7 @@ class DueQueries:
         return self._database.read(work)
 
     def survey(self, now: int, *, stuck_after: int, most: int, besides: Sequence[str] = ()) -> Survey:
-        """Counts of everything, and the *most* certificates that expire first. Stuck are those that failed
-        *stuck_after* times in a row. *besides*: names that may expire sooner than their ts_expire says."""
+        """Stuck are those that failed *stuck_after* times in a row."""
         return self._database.read(lambda connection: _survey(connection, now, stuck_after, most, besides))
 
 

@@ -31,10 +31,8 @@ _HELD = _ALL.where(
 
 
 class Holds:
-    """Holds by account (SHA-256 of directory and key) and scope: a certificate's name, ACCOUNT or REGISTRATION.
-
-    Moments are epoch seconds. Raises StoreError.
-    """
+    """A HoldStore (issuer/journey/ports.py), with the ways to lift a hold. Accounts are named by the SHA-256 of
+    directory and key."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -45,15 +43,13 @@ class Holds:
         return [Hold(row.account, row.scope, row.until, Failure(row.reason)) for row in rows]
 
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
-        """End and reason of the longest hold on *name*; None without one. With *goes_on* the CA knows the order
-        already, and a hold on the whole account does not concern it."""
         scopes = [name[:190]] if goes_on else [ACCOUNT, name[:190]]
         asked = {"the_account": account, "scopes": scopes, "now": now}
         row = self._database.read(lambda connection: connection.execute(_HELD, asked).first())
         return (row.until, Failure(row.reason)) if row is not None else None
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:
-        """Save a hold in place of an earlier one, and delete those that have passed."""
+        """In place of an earlier one; those that have passed are deleted."""
         key = {"account": account, "scope": scope[:190]}
 
         def work(connection: sa.Connection) -> None:

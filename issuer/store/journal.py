@@ -54,7 +54,8 @@ _LET_GO = orders.update().where(
 
 
 class Journal:
-    """The journal as one issuer process sees it. *owner* names that process as for Orders. Raises StoreError."""
+    """A ChallengeJournal (issuer/journey/ports.py) as one issuer process sees it. *owner* names that process as for
+    Orders."""
 
     def __init__(self, database: Database, owner: str):
         self._database = database
@@ -63,11 +64,8 @@ class Journal:
         self._taking = threading.Lock()
 
     def add(self, order_id: int, entries: Sequence[Challenge], now: int) -> list[Challenge]:
-        """Journal what is about to be published for an order; returns all its entries, with their row numbers.
-
-        Entries of an earlier try stay beside the new ones: their values may be published. Entries of an ended order
-        with the same place are taken over. Raises BeingTakenBack while another process withdraws them.
-        """
+        """Entries of an earlier try stay beside the new ones: their values may be published. Entries of an ended order
+        with the same place are taken over."""
         places = {entry.place for entry in entries}
         asked = {"number": order_id, "values": [entry.value for entry in entries]}
 
@@ -87,21 +85,14 @@ class Journal:
         return self._database.write(work)
 
     def of(self, order_id: int) -> list[Challenge]:
-        """The entries of an order: all that is or may be published for it."""
         return self._entries(_OF_ORDER, number=order_id)
 
     def orphans(self) -> list[Challenge]:
-        """Entries whose order has ended: a process died before it withdrew them."""
         ended = ~sa.exists().where(_ITS_ORDER, orders.c.active_name.is_not(None))
         return self._entries(sa.select(challenges).where(ended).order_by(challenges.c.id))
 
     @contextmanager
     def leased(self, entries: Sequence[Challenge], now: int) -> Iterator[list[Challenge]]:
-        """Lease the ended orders of *entries* until the block ends; yields the entries to withdraw now.
-
-        Left out are entries of orders that another thread or process has leased. An entry with the same place as one of
-        an order under way is only forgotten: its value must stay.
-        """
         numbers = [entry.id for entry in entries]
         if not numbers:
             yield []
@@ -133,7 +124,6 @@ class Journal:
                 self._taken -= ours
 
     def forget(self, entries: Sequence[Challenge]) -> None:
-        """Delete entries whose values were withdrawn."""
         numbers = [entry.id for entry in entries]
         if numbers:
             # a power cut may undo it; then they are withdrawn once more, which does no harm

@@ -35,7 +35,7 @@ _CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
 
 class Notices:
-    """All reading and writing of alarms and outbox. Moments are epoch seconds. Raises StoreError."""
+    """A NoticeStore (issuer/notify/outbox.py). Moments are epoch seconds. Raises StoreError."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -43,10 +43,7 @@ class Notices:
     def settle(
         self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
     ) -> list[Event]:
-        """Compare *events* with the alarms, update these, and add mail to the outbox. Returns the events that are news.
-
-        *others*: also notice certificates that another issuer or command has mended.
-        """
+        """Compare *events* with the alarms, update these, and add mail to the outbox."""
         return self._database.write(
             lambda connection: _settle(connection, events, stuck_after, by_mail, now, others=others)
         )
@@ -54,27 +51,25 @@ class Notices:
     def settle_hosts(
         self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
     ) -> list[Event]:
-        """Compare how the hosts of *names* stand, and whether that is bad, with what people were told, update that, and
-        add mail to the outbox. Returns the events that are news, at most a thousand; the next look finds the others."""
+        """Compare *standings* with what people were told, update that, and add mail to the outbox. A thousand events at
+        most; the next look finds the others."""
         return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
 
     def settle_rows(
         self, events: Sequence[Event], *, besides: Collection[str], stuck_after: int, by_mail: bool, now: int
     ) -> list[Event]:
-        """As :meth:`settle`, for *events* that tell of every row that is not as it should be but those *besides*: a row
-        that is not among them is so again. An alarm about one that was removed ends silently."""
+        """An alarm about a row that was removed ends silently."""
         return self._database.write(
             lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now, besides=set(besides))
         )
 
     def unsent(self, now: int) -> tuple[int, int] | None:
-        """The first and the last moment of the events that wait for a delivery; None without any."""
         query = sa.select(sa.func.count(), sa.func.min(outbox.c.at), sa.func.max(outbox.c.at)).where(_free(now))
         row = self._database.read(lambda connection: connection.execute(query).one())
         return (row[1], row[2]) if row[0] else None
 
     def take(self, delivery: str, now: int) -> list[Event]:
-        """The first 10,000 events that wait, for one *delivery*; another issuer leaves them alone for ten minutes."""
+        """The first 10,000; another issuer leaves them alone for ten minutes."""
         waiting = sa.select(outbox.c.id).where(_free(now)).order_by(outbox.c.id)
         taken = outbox.update().where(_free(now)).values(taken_by=delivery, taken_until=now + _TAKEN_SECONDS)
 
@@ -86,12 +81,10 @@ class Notices:
         return self._database.read(lambda connection: _read_all(_contents(connection, delivery)))
 
     def sent(self, delivery: str) -> None:
-        """A mail server has accepted *delivery*: forget its events."""
         gone = outbox.delete().where(outbox.c.taken_by == delivery)
         self._database.write(lambda connection: connection.execute(gone))
 
     def give_back(self, delivery: str) -> None:
-        """No mail server has accepted *delivery*: its events wait again."""
         free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
         self._database.write(lambda connection: connection.execute(free))
 

@@ -61,8 +61,9 @@ class Onlooker:
 
 
 class Orders:
-    """Orders as one issuer process sees them. *owner* names that process, unique among all. Each row under way has a
-    seal: a thief in the database must not choose what an issuer follows. Raises StoreError."""
+    """An OrderStore (issuer/journey/ports.py), which describes the methods that have no words here, as one issuer
+    process sees it. *owner* names that process, unique among all. Each row under way has a seal: a thief in the
+    database must not choose what an issuer follows. Raises StoreError."""
 
     def __init__(self, database: Database, owner: str, seals: OrderSeals | None = None):
         self._database = database
@@ -80,10 +81,7 @@ class Orders:
         names: Sequence[str] = (),
         csr_sha256: str = "",
     ) -> OrderRecord | None:
-        """A new order for *names* in PLANNED under our lease; None if another issuer has one under way for *name*.
-
-        An order of our own that is under way is returned instead: the answer to our own INSERT may have been lost.
-        """
+        """An order of our own that is under way is returned: the answer to our own INSERT may have been lost."""
         planned = OrderRecord(
             0, name, OrderState.PLANNED, directory, now, cause=cause, replaces=replaces, csr_sha256=csr_sha256
         )
@@ -113,15 +111,12 @@ class Orders:
         return dataclasses.replace(planned, id=number)
 
     def under_way(self, now: int) -> list[OrderRecord]:
-        """Orders under way without a lease at *now*: a crash or a stop left them behind."""
         return self._all_under_way(FREE, now)
 
     def withheld(self, now: int) -> list[OrderRecord]:
-        """Orders under a lease at *now* that no issuer of ours can have."""
         return [record for record in self._all_under_way(sa.not_(FREE), now) if not record.may_be_leased(now)]
 
     def elsewhere(self, name: str, now: int) -> OrderRecord | None:
-        """The order under way for *name* that another process has the lease of; None without one."""
         leased = sa.and_(sa.not_(FREE), orders.c.lease_owner != self._owner, orders.c.active_name == name)
         return next(iter(self._all_under_way(leased, now)), None)
 
@@ -133,8 +128,7 @@ class Orders:
         return [record.url for record in map(self._record, rows) if record is not None and record.sealed]
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
-        """Lease the order under way for *name*. None if there is none, if another process has the lease, or if only
-        another version of certfleet knows its state."""
+        """None too if only another version of certfleet knows its state."""
         found = self._under_way(name)
         if found is None or self._record(found) is None:
             return None
@@ -146,7 +140,6 @@ class Orders:
         return self._record(row) if row is not None and row["lease_owner"] == self._owner else None
 
     def end_left(self, records: Sequence[OrderRecord], reason: str, now: int) -> list[OrderRecord]:
-        """End those without a lease that counts as FAILED, and return them: not one that has ended meanwhile."""
         leasable = [record.id for record in records if record.may_be_leased(now)]
         others = [record.id for record in records if not record.may_be_leased(now)]
 
@@ -161,8 +154,7 @@ class Orders:
         return [record for record in records if record.id in ended]
 
     def let_go_left(self) -> None:
-        """End the leases that a killed process of this issuer left: on orders under way, and on ended ones that still
-        have challenges to withdraw. Only under the issuer's lock, before anything is begun."""
+        """Also those on ended orders that still have challenges to withdraw."""
         found = self._database.read(lambda connection: list(connection.scalars(_LEFT, {"us": self._owner})))
         if found:
             self._release(orders.c.id.in_(found), durable=False)
@@ -175,11 +167,7 @@ class Orders:
         self._database.write(lambda connection: connection.execute(change, asked))
 
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
-        """Save a step and extend the lease; returns *new*. Raises LeaseLost if another process has the lease, GivenUp
-        if the order was ended.
-
-        The order's URL survives a power cut: nobody can tell it again. The CA knows the steps after it.
-        """
+        """The order's URL survives a power cut: nobody can tell it again. The CA knows the steps after it."""
         if new.state is not old.state:
             check_move(old.state, new.state)
         values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.cause.value}
@@ -189,7 +177,6 @@ class Orders:
         return new
 
     def fail(self, record: OrderRecord, reason: str, now: int) -> OrderRecord:
-        """End the order as FAILED, so that the certificate is free for a new one. Raises LeaseLost, GivenUp."""
         failed = dataclasses.replace(record, state=OrderState.FAILED, deadline=None)
         if record.sealed:  # a record that no issuer wrote may be in any state
             check_move(record.state, failed.state)
@@ -211,12 +198,10 @@ class Orders:
         return self._database.write(work)
 
     def drop(self, record: OrderRecord) -> None:
-        """Delete an order of ours that never reached the CA: the certificate did not need it."""
         gone = orders.delete().where(orders.c.id == record.id, orders.c.lease_owner == self._owner)
         self._database.write(lambda connection: connection.execute(gone))
 
     def release(self, record: OrderRecord) -> None:
-        """End our lease: any issuer may go on with this order at once."""
         self._release(orders.c.id == record.id)
 
     def _all_under_way(self, these: sa.ColumnElement[bool], now: int) -> list[OrderRecord]:

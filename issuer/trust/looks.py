@@ -26,23 +26,20 @@ _FORGET = "DELETE FROM looks WHERE name = ?"
 
 
 class LooksFile:
-    """Thread-safe. No method raises: where the *file* cannot be used, the moments in the database alone count."""
+    """The :class:`issuer.journey.ports.Looks` of this issuer. Thread-safe. Where the *file* cannot be used, the moments
+    in the database alone count. Only :meth:`plan` makes it."""
 
     def __init__(self, file: Path):
         self._database = StateDatabase(file, _ANY_ORDER, _TABLE, *_INDEXES)
 
     def plan(self, name: str, moment: int | None, ends: int = 0) -> None:
-        """Look at *name* at that moment (epoch seconds); None: not by itself. *ends*: the end of its present
-        certificate, 0 without one."""
         with self._told_if_unusable(), self._database.writing() as connection:
             connection.execute(*((_FORGET, (name,)) if moment is None else (_PLAN, (name, moment, ends))))
 
     def come(self, now: int, most: int) -> list[str]:
-        """The names whose moment has come, at most *most* of them, the longest wait first. Makes no file."""
         return self._names(_COME, now, most)
 
     def soonest(self, most: int) -> list[str]:
-        """The *most* names whose certificates end first. Makes no file."""
         return self._names(_SOONEST, most)
 
     def _names(self, query: str, *values: int) -> list[str]:

@@ -54,8 +54,8 @@ def load_key(file: Path) -> bytes:
 
 
 class Seals:
-    """The seals of one issuer. Thread-safe. The key is read at the first use: each method may raise ConfigError, and
-    FileError for the memory."""
+    """The :class:`issuer.journey.ports.Seals` of one issuer, with what its commands need. Thread-safe. The key is read
+    at the first use: each method may raise ConfigError, and FileError for the memory."""
 
     def __init__(self, state_dir: Path):
         self._file = key_file(state_dir)
@@ -84,17 +84,14 @@ class Seals:
         self.memory.remember({scope: _number(seal) for scope, seal in seals.items()})
 
     def taken(self, row: Enrolment) -> None:
-        """The change of *row*, as it sees the row, took the place of its CSR: from now on neither counts as before."""
         number = _number(row.seal)
         self.memory.remember({row.name: number, row.scope: number + 1})
 
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
-        """The certificate in *bundle* became that of *name*. One that begins in the future counts as of *now*, so that
-        a mistake of a CA keeps no later one out."""
+        """One that begins in the future counts as of *now*, so that a mistake of a CA keeps no later one out."""
         self.memory.remember_stored(name, fingerprint(bundle.leaf), min(not_before(bundle.leaf), now))
 
     def past(self, name: str) -> Past:
-        """The certificates of *name* that were stored or revoked."""
         return self.memory.past(name)
 
     def dropped(self, name: str) -> None:
@@ -103,8 +100,7 @@ class Seals:
         self.memory.remember({scope: self.memory.newest(scope) + 1})
 
     def faults(self, row: Enrolment) -> list[Fault]:
-        """The faults of *row* beside its seal; [] if it holds what was enrolled. A newer number than those before
-        is remembered: another issuer has sealed it."""
+        """A newer number than those before is remembered: another issuer has sealed it."""
         if not row.seal:
             return [Fault.NONE]
         opened = self._opened(row.seal)
@@ -135,12 +131,10 @@ class Seals:
             return False
 
     def of_unapproved(self, content: Unapproved) -> str:
-        """The line about a certificate that waits for approval, "KEY MAC CONTENT"."""
+        """A line "KEY MAC CONTENT"."""
         return f"{self.key_id} {self._mac(content.text)} {content.text}"
 
     def unapproved(self, row: Enrolment) -> Unapproved | None:
-        """The certificate that waits for approval in *row*; None unless an issuer with our key kept it so for that
-        name."""
         content = row.waiting
         if content is None or content.name != row.name:
             return None

@@ -50,7 +50,8 @@ _FORM = "/var/www/html or sftp://user@host/var/www/html"
 
 
 class Webroots:
-    """Thread-safe. Each host has one SSH connection, which its first use opens and which closes when it is idle.
+    """The :class:`issuer.journey.solver.CheckableSolver` of http-01. Thread-safe. Each host has one SSH connection,
+    which its first use opens and which closes when it is idle.
 
     *machine* is the name of this machine: a webroot without a host is a folder here.
     """
@@ -72,7 +73,6 @@ class Webroots:
         self._lock = threading.Lock()
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
-        """The owner and the zone for the challenge of *name*. Raises WebrootError if no file can be made."""
         _provable(name)
         validation = row.validation.of(name)
         location = _location(row.name, validation)
@@ -82,7 +82,7 @@ class Webroots:
     def examine(
         self, subject: str, names: Sequence[str], validation: Validation, authorities: Sequence[CaIdentity]
     ) -> Findings:
-        """The findings of `check`: can challenge files be made in the webroot?"""
+        """Can challenge files be made in the webroot?"""
         lines = [line for error in self._obstacles(subject, names, validation) for line in bad_lines(subject, error)]
         return Findings(lines or [ok(subject, f"challenge files can be put into {validation.webroot_path}")])
 
@@ -122,14 +122,14 @@ class Webroots:
         ]
 
     def publish(self, entries: Sequence[Challenge]) -> None:
-        """Make the challenge files in the webroots of this machine and over SFTP. Raises WebrootError, ConfigError."""
+        """In the webroots of this machine and over SFTP. Raises WebrootError, ConfigError."""
         mine, _ = self._shares(entries)
         for location, some in mine.items():
             self._work_in(location, partial(_each, put, some, self._made.on(_machine(location))))
 
     def withdraw(self, entries: Sequence[Challenge]) -> None:
-        """Remove these files and no others. A file that is absent is no error, unless another machine wrote it: that
-        one must be visible here, in a shared folder. Raises WebrootError, ConfigError."""
+        """A file that is absent is no error, unless another machine wrote it: that one must be visible here, in a
+        shared folder. Raises WebrootError, ConfigError."""
         mine, others = self._shares(entries)
         for location, some in mine.items():
             act = partial(_each, take, some, self._made.on(_machine(location)))
@@ -148,7 +148,6 @@ class Webroots:
             return ""
 
     def unseen(self, entries: Sequence[Challenge]) -> list[Laggard]:
-        """A laggard for each address that does not serve the file of its name yet; [] when all serve it."""
         if not self._settings.fetch:
             return []
         looks = each_on_thread(self._unseen, entries, _LOOKS_AT_ONCE)
