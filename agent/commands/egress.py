@@ -10,17 +10,7 @@ from agent.model.certificate import Certificate
 from agent.rules.egress import of_agent, of_probes
 from agent.settings.config import load_settings
 from common.egress.certified import Certified
-from common.egress.needs import (
-    Found,
-    Need,
-    merged,
-    of_database,
-    of_mail,
-    plain_host,
-    sightings,
-    spots_of,
-    with_reached,
-)
+from common.egress.needs import Found, Need, merged, of_database, of_mail, plain_host, sightings, spots_of, with_reached
 from common.egress.reach import Resolved, reach, resolve
 from common.egress.show import show
 from common.files import read_regular

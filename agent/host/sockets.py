@@ -17,16 +17,7 @@ from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 from common.files import read_secret
 from common.pem import private_key
-from common.probe.look import (
-    Address,
-    address_text,
-    addresses,
-    is_of_this_host,
-    listens,
-    look,
-    own_addresses,
-    why,
-)
+from common.probe.look import Address, address_text, addresses, is_of_this_host, listens, look, own_addresses, why
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_in
 
@@ -35,6 +26,7 @@ Item = TypeVar("Item")
 _Host = tuple[str, int]
 _Found = list[Address] | BaseException
 _SIDE_BY_SIDE = 16  # sockets that are looked at at once
+_STEADY_SECONDS = 0.5  # for which a service must keep showing what was waited for
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
 
 
@@ -95,14 +87,11 @@ def _host(target: ProbeTarget) -> _Host:
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """Looks at sockets; *patience* is the time that a service gets to show what is waited for, *steady* how long it
-    must then keep showing it; in seconds. *type_of* tells the type of a key file. *elsewhere*: the services are on
-    another machine.
-    """
+    """Looks at sockets; *patience*: the seconds that a service gets to show what is waited for. *type_of* tells the
+    type of a key file. *elsewhere*: the services are on another machine."""
 
     patience: float
     waits: Waits
-    steady: float = 0.5
     pause: float = 0.1
     one_look: float = 10.0  # seconds for connection, STARTTLS and handshake together
     type_of: Callable[[Path], KeyType] = own_key_type
@@ -153,7 +142,7 @@ class Prober:
         return time.monotonic() + max(self.patience, settle)
 
     def steady_until(self) -> float:
-        return time.monotonic() + self.steady
+        return time.monotonic() + _STEADY_SECONDS
 
     def wait(self, deadline: float) -> bool:
         """Pause before another look; False once *deadline* has passed."""

@@ -16,16 +16,7 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import (
-    Life,
-    Member,
-    is_to_start,
-    judge_of,
-    left_alone,
-    life,
-    look_before,
-    services_of,
-)
+from agent.journey.member import Life, Member, is_to_start, judge_of, left_alone, life, look_before, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.proving import Failures, faults, listen, named_first, prove, verify
 from agent.journey.roll_back import Returning, enter, enter_if_written, note_roll_back, roll_back, tell

@@ -54,10 +54,7 @@ def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntr
 
 
 def roll_back(
-    returning: Sequence[Returning],
-    told: Collection[Service],
-    tools: Tools,
-    staying: Sequence[tuple[Turn, Judge]] = (),
+    returning: Sequence[Returning], told: Collection[Service], tools: Tools, staying: Sequence[tuple[Turn, Judge]] = ()
 ) -> tuple[dict[str, Result], list[Evidence], Failed]:
     """Put the old files of the *returning* back, tell those of their services again that were *told* of the new ones,
     and look whether they serve again what they served before. Also the evidence on the *staying*, whose services are
@@ -260,10 +257,7 @@ def _is_proven(turn: Turn, part: Part) -> bool:
 
 
 def _look_until_as_before(
-    restored: Sequence[Returning],
-    staying: Sequence[tuple[Turn, Judge]],
-    tools: Tools,
-    stood: Collection[str] = (),
+    restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools, stood: Collection[str] = ()
 ) -> list[Evidence]:
     """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
     NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. For those that have *stood* in, by

@@ -232,10 +232,7 @@ AT_WORK = (
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
     Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
-    Proof.PENDING: (
-        Outcome.PENDING,
-        'restart the service by hand: agent.toml says "ask"',
-    ),
+    Proof.PENDING: (Outcome.PENDING, 'restart the service by hand: agent.toml says "ask"'),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
     Proof.DOWN: (Outcome.UNPROVEN, AT_WORK),

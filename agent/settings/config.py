@@ -16,18 +16,7 @@ from agent.settings.certificate import CertificateSettings
 from agent.settings.files import target_files
 from agent.settings.preset import Preset, Presets
 from agent.settings.services import places, shared, unfilled, uses
-from common.config import (
-    duration,
-    integer,
-    like,
-    nonempty,
-    optional_path,
-    parse,
-    path,
-    section,
-    sections,
-    setting,
-)
+from common.config import duration, integer, like, nonempty, optional_path, parse, path, section, sections, setting
 from common.config_file import document_in, load
 from common.dataclasses import dataclass, replace
 from common.errors import ConfigError, Finding

@@ -75,12 +75,7 @@ def _document(one: Found) -> dict[str, Any]:
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
-    return {
-        "host": passage.host,
-        "port": passage.port,
-        "protocol": passage.protocol,
-        "why": list(passage.whys),
-    }
+    return {"host": passage.host, "port": passage.port, "protocol": passage.protocol, "why": list(passage.whys)}
 
 
 def _lines(found: Sequence[Found], inwards: Sequence[Passage]) -> list[str]:

@@ -64,11 +64,7 @@ def _certificate(one: Shown, leaf: x509.Certificate, now: float) -> dict[str, An
             **one.staple.says.fields,
         },
         "revocation": one.revocation.fields,
-        "database": {
-            "verdict": one.verdict.match.value,
-            "why": one.verdict.why,
-            "name": one.verdict.name or None,
-        },
+        "database": {"verdict": one.verdict.match.value, "why": one.verdict.why, "name": one.verdict.name or None},
     }
 
 

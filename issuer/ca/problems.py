@@ -37,10 +37,7 @@ _OF_RESOURCE: dict[tuple[str, str], tuple[Retry, str]] = {  # (type, resource): 
         "new file as account_key, then `certfleet-issuer init`",
     ),
     ("unsupportedContact", "newAccount"): (Retry.NEVER, "mend contact of this CA: it takes no such address"),
-    ("unauthorized", "revokeCert"): (
-        Retry.NEVER,
-        "name the account_key that it was issued with: only that may revoke",
-    ),
+    ("unauthorized", "revokeCert"): (Retry.NEVER, "name the account_key that it was issued with: only that may revoke"),
 }
 
 

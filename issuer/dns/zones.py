@@ -20,12 +20,7 @@ from issuer.dns.passages import needs_of_zones
 from issuer.dns.probe.examine import examine
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
-from issuer.dns.servers import (
-    DNS_PORT,
-    Server,
-    is_authoritative,
-    question,
-)
+from issuer.dns.servers import DNS_PORT, Server, is_authoritative, question
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import UPDATE_SECONDS, TxtValue
 from issuer.ground.silence import Silence

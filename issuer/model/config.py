@@ -87,9 +87,7 @@ def _on_ca_change(value: object) -> str:
 NOTIFY, AWAIT_APPROVAL = "notify", "hold"
 _LOG_FORMS = ("plain", "json", "logfmt", "console")
 _limit = optional(parse_limit, None)  # None: as the CA publishes it
-_STAGING = {
-    "https://acme-v02.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
-}
+_STAGING = {"https://acme-v02.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory"}
 _servers = list_of(nonempty)  # "address", "address:port" or "[v6]:port"; the DNS adapter checks the form
 
 

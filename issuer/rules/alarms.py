@@ -19,24 +19,11 @@ TROUBLE = (
     | OF_ROWS
     | {EventKind.REVOKED, EventKind.AUDIT, EventKind.DISABLED, EventKind.GIVEN_UP, EventKind.STATEMENT_KEY}
 )
-_COVERED_BY = {  # an alarm of one of these says it already
-    EventKind.UNSEALED: frozenset({EventKind.UNSEALED}),
-    EventKind.STRANGERS: frozenset({EventKind.STRANGERS}),
-    EventKind.VANISHED: frozenset({EventKind.VANISHED}),
-    EventKind.STATEMENT_KEY: frozenset({EventKind.STATEMENT_KEY}),
-    EventKind.UNSIGNED: frozenset({EventKind.UNSIGNED}),
-    EventKind.PLANTED: frozenset({EventKind.PLANTED}),
+_COVERED_BY = {  # an alarm of one of these says it already, as an alarm of its own kind does for each
     EventKind.FAILED: FAILURES,
     EventKind.STUCK: frozenset({EventKind.STUCK, EventKind.USER_ACTION}),
-    EventKind.USER_ACTION: frozenset({EventKind.USER_ACTION}),
-    EventKind.DISABLED: frozenset({EventKind.DISABLED}),
     EventKind.ENDS_SOON: _RUNS_OUT,
     EventKind.ENDS_THIS_WEEK: frozenset({EventKind.ENDS_THIS_WEEK, EventKind.ENDS_TODAY}),
-    EventKind.ENDS_TODAY: frozenset({EventKind.ENDS_TODAY}),
-    EventKind.GIVEN_UP: frozenset({EventKind.GIVEN_UP}),
-    EventKind.REVOKED: frozenset({EventKind.REVOKED}),
-    EventKind.AUDIT: frozenset({EventKind.AUDIT}),
-    EventKind.INCIDENT: frozenset({EventKind.INCIDENT}),
 }
 NEVER_MUTED = OF_ROWS | {  # a thief who writes to the table could mute a row, to hide these
     EventKind.PLANTED,
@@ -74,7 +61,7 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
         return AlarmChange(left, bool(trouble), mail=bool(trouble - retract), retract=retract)
     if event.kind in (EventKind.CA_CHANGED, EventKind.FOREIGN_KEY):
         return AlarmChange(present, changed=True, mail=True)
-    new = not present & _COVERED_BY[event.kind]
+    new = not present & _COVERED_BY.get(event.kind, {event.kind})
     return AlarmChange(present | {event.kind}, new, mail=new)
 
 

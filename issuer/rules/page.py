@@ -103,13 +103,7 @@ def days(entries: Iterable[Entry], now: int) -> tuple[Day, ...]:
     span = range(first, first + DAYS)
     most_renewals, most_ends = (max((counts[day] for day in span), default=0) for counts in (renewals, ends))
     return tuple(
-        Day(
-            day * _DAY,
-            renewals[day],
-            ends[day],
-            _level(renewals[day], most_renewals),
-            _level(ends[day], most_ends),
-        )
+        Day(day * _DAY, renewals[day], ends[day], _level(renewals[day], most_renewals), _level(ends[day], most_ends))
         for day in span
     )
 

@@ -6,9 +6,8 @@ import sqlalchemy as sa
 
 from common.certificate import Bundle, serial_text
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Damaged, bundle_of
 from issuer.store.database import Database
-from issuer.store.present import Signer, add_event, approved, replace_present, unsigned
+from issuer.store.present import Signer, add_event, approved, newest_version, replace_present, unsigned
 from issuer.store.rows import named, select
 from issuer.store.tables import certs, versions
 
@@ -26,11 +25,7 @@ class Approvals:
 
     def certificate(self, row: Enrolment) -> Bundle | None:
         sha256 = row.waiting.sha256 if row.waiting is not None else ""
-        mine = versions.c.name == row.name, versions.c.sha256 == sha256
-        query = sa.select(versions.c.crt, versions.c.ca).where(*mine).order_by(versions.c.id.desc()).limit(1)
-        kept = self._database.read(lambda connection: connection.execute(query).first())
-        found = bundle_of(kept.crt, kept.ca) if kept is not None else None
-        return None if isinstance(found, Damaged) else found
+        return newest_version(self._database, versions.c.name == row.name, versions.c.sha256 == sha256)
 
     def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
         waiting = row.waiting

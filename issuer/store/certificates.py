@@ -16,7 +16,6 @@ from issuer.model.csr import CsrFacts, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
-from issuer.model.leaf import Damaged, bundle_of
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.compromised import compromised_keys
@@ -28,6 +27,7 @@ from issuer.store.present import (
     add_event,
     add_version,
     keep_back,
+    newest_version,
     replace_present,
     take_change,
     tell_stored,
@@ -118,11 +118,7 @@ class Certificates:
 
     def last_from(self, issuer: str) -> Bundle | None:
         """None where that one cannot be read."""
-        known = versions.c.issuer == issuer, versions.c.unapproved.is_(None)
-        query = sa.select(versions.c.crt, versions.c.ca).where(*known).order_by(versions.c.id.desc()).limit(1)
-        row = self._database.read(lambda connection: connection.execute(query).first())
-        found = bundle_of(row.crt, row.ca) if row is not None else None
-        return None if isinstance(found, Damaged) else found
+        return newest_version(self._database, versions.c.issuer == issuer, versions.c.unapproved.is_(None))
 
     def due(self, now: int, wanted: Callable[[Enrolment], bool] = bool) -> list[Enrolment]:
         """Only those that are *wanted* are in memory together."""

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 
 from common.certificate import Bundle, certified_names, fingerprint, issuer_text, not_after, not_before, serial_text
 from issuer.model.csr import csr_of
-from issuer.model.leaf import Damaged
+from issuer.model.leaf import Damaged, bundle_of
 from issuer.model.limits import names_text
 from issuer.model.moments import believable
 from issuer.model.orders import OrderRecord
+from issuer.store.database import Database
 from issuer.store.failures import NO_FAILURE
 from issuer.store.tables import certs, events, versions
 
@@ -131,13 +132,7 @@ def approved(connection: sa.Connection, name: str, sha256: str) -> None:
 
 
 def add_version(
-    connection: sa.Connection,
-    name: str,
-    bundle: Bundle,
-    directory: str | None,
-    now: int,
-    *,
-    unapproved: bool = False,
+    connection: sa.Connection, name: str, bundle: Bundle, directory: str | None, now: int, *, unapproved: bool = False
 ) -> None:
     """Keep a certificate for ever. *directory* is the URL of its CA's directory, None for one from outside.
     *unapproved*: no host gets it yet."""
@@ -156,6 +151,14 @@ def add_version(
         "unapproved": "Y" if unapproved else None,
     }
     connection.execute(versions.insert(), row)
+
+
+def newest_version(database: Database, *these: sa.ColumnElement[bool]) -> Bundle | None:
+    """The certificate that was kept last of *these*; None without one that can be read. Raises StoreError."""
+    query = sa.select(versions.c.crt, versions.c.ca).where(*these).order_by(versions.c.id.desc()).limit(1)
+    row = database.read(lambda connection: connection.execute(query).first())
+    found = bundle_of(row.crt, row.ca) if row is not None else None
+    return None if isinstance(found, Damaged) else found
 
 
 def add_event(connection: sa.Connection, now: int, name: str, event: str, detail: str) -> None:

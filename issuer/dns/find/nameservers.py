@@ -8,15 +8,7 @@ from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.find.locate import zone_at
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route
-from issuer.dns.servers import (
-    Server,
-    configured_servers,
-    is_authoritative,
-    primary_in,
-    question,
-    rrset_in,
-    targets,
-)
+from issuer.dns.servers import Server, configured_servers, is_authoritative, primary_in, question, rrset_in, targets
 from issuer.model.errors import DnsError
 
 
