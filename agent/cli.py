@@ -17,7 +17,7 @@ def _later(module: str, function: str) -> Handler:
     """A handler that imports its module when it is called, so that a command pays for its own libraries only."""
 
     def handle(arguments: argparse.Namespace) -> int:
-        gc.disable()  # a run lasts as long as its imports, which make no garbage: 5 % of the time of one without news
+        gc.disable()  # imports make no garbage, and looking for it takes 5 % of a run without news
         command: Callable[[argparse.Namespace], int] = getattr(
             importlib.import_module(f"agent.commands.{module}"), function
         )
@@ -55,7 +55,7 @@ def _init(line: CommandLine) -> None:
         "name",
         nargs="*",
         metavar="NAME",
-        help="certificates to write an entry for; of an agent.toml that is there: to print one for",
+        help="certificates to write an entry for; where agent.toml is there already, to print one for",
     )
     init.add_argument("--state-dir", metavar="FOLDER", help="default: /var/lib/certfleet-agent")
     init.add_argument("--source", metavar="URL", help="where certificates come from; default: a line to edit")
@@ -88,9 +88,9 @@ def _request(line: CommandLine) -> None:
         "--key", type=Path, metavar="FILE", help="default: agent.toml's, else /etc/ssl/private/NAME.key"
     )
     request.add_argument("--csr", metavar="FILE", help="default: NAME.csr in the current folder; - is standard output")
-    text = "also a self-signed one, for each live file that is not there, where a service needs it to start"
+    text = "also make a self-signed certificate for each live file that is missing and that a service needs to start"
     request.add_argument("--interim", action="store_true", help=text)
-    text = "a key and a CSR beside the live ones; the certificate for them brings the key in"
+    text = "make a key and a CSR beside the live ones; the key goes live together with its certificate"
     request.add_argument("--next", action="store_true", help=text)
     _obey_owner(request)
 
@@ -121,7 +121,8 @@ def _rollback(line: CommandLine) -> None:
     rollback = line.command("rollback", _later("rollback", "rollback"), text, reports=True)
     rollback.add_argument("name", metavar="NAME", help="the certificate, as agent.toml names it")
     _obey_owner(rollback)
-    rollback.add_argument("--to", default="", metavar="SERIAL", help="of a kept one; default: the one before")
+    text = "the serial number of a kept certificate; default: that of the one before"
+    rollback.add_argument("--to", default="", metavar="SERIAL", help=text)
 
 
 def _hold(line: CommandLine) -> None:

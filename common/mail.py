@@ -27,7 +27,8 @@ _MOST_BYTES = 1_000_000  # that a server may say in clear, and again over TLS
 class MailServer:
     """The server of ``[notify]``. The constructor raises ConfigError for an unusable password or CA file.
 
-    *session_seconds*: the time limit of one whole session; *comfort*: what becomes of a mail that is not taken.
+    *session_seconds*: the time limit of one whole session; *comfort*: what the hint says of a mail that the server does
+    not take.
     """
 
     def __init__(

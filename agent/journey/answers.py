@@ -1,5 +1,5 @@
-"""The answers about one certificate that need no look at its files: what the source offers, how it stands where that is
-nothing, or where it was refused before; and the circumstances for which an answer is remembered."""
+"""The answers about one certificate that need no look at its live files: the source's offer, the result without an
+offer or after a refusal, and the circumstances under which an answer is remembered."""
 
 from agent.journey.ports import Turn
 from agent.model.offer import Offer

@@ -53,9 +53,9 @@ def run(selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
 
 
 def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) -> Iterator[Result]:
-    """Take up all of *todo*, and install what is due. A certificate whose service an install may take down is told when
-    all installs are done; one that was told before, and stands otherwise now, is told again. *taken*: services that are
-    down because of us."""
+    """Take up all of *todo*, and install what is due. The result of a certificate whose service an install may take
+    down comes when all installs are done. A result that has come before and differs now comes again. *taken*: the
+    services that earlier installs took down."""
     answer, due, silent = asked(todo, tools), list["Due"](), False
     begins, efforts = _started_again([begun(one, answer, tools) for one in todo])
     seen: list[tuple[Turn, Result]] = []
@@ -101,7 +101,7 @@ def _started_again(begins: Sequence[Turn | Result]) -> "tuple[Sequence[Turn | Re
 def _looked_at_again(
     seen: Sequence[tuple[Turn, Result]], taken: Collection[Service], efforts: "Efforts", *, after_installs: bool
 ) -> list[Result]:
-    """The results at the end of the run, in which a service may have gone down that serves other certificates too."""
+    """The results at the end of the run: a service that an install took down may serve other certificates too."""
     if not taken and not any(result.took_down for _, result in seen):
         return [result for _, result in seen]
     from agent.journey.taken_down import look_again  # noqa: PLC0415 - as rare as a broken install
@@ -110,7 +110,7 @@ def _looked_at_again(
 
 
 def _taken_down(installed: Iterable[tuple[Certificate, Result]]) -> set[Service]:
-    """The services that installs of this run have taken down, by what came of these."""
+    """The services that these installs have taken down, by their results."""
     return {
         service
         for certificate, result in installed
@@ -237,8 +237,8 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[tuple[Turn, Resul
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:
-    """Say once a day that the reports are still true. Where some are gone, are those of another account, or tell
-    something else, as after a restore, all are sent again."""
+    """Confirm the reports once a day. All are sent again where the table has fewer of them, as after a restore: some
+    are gone, belong to another account, or tell something else."""
     told = [result for result in results if not result.unsent]
     if not told or 0 <= tools.now - tools.state.confirmed_at() < _CONFIRM_AFTER:
         return

@@ -23,15 +23,16 @@ Anchors = Literal["system", "none"] | Path | bytes
 
 @dataclass(frozen=True, slots=True)
 class Voucher:
-    """The roots that a certificate leads to: *anchors*, "none" where agent.toml asks for none; *is_issuer*: they are
-    those of the certificate in place."""
+    """The roots that a certificate leads to: *anchors*, "none" where agent.toml asks for none. *is_issuer*: are they
+    the CAs of the certificate in place?"""
 
     anchors: Anchors
     is_issuer: bool = False
 
 
 def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> tuple[Voucher, list[Finding]]:
-    """The voucher of *bundle*, and each reason why clients do not take it. *in_place* comes with the CAs above it.
+    """The voucher of *bundle*, and each reason why clients do not take it. *in_place*: the certificate in place, with
+    the CAs above it.
 
     Raises ConfigError for a file of roots that cannot be read.
     """
@@ -50,8 +51,8 @@ def vouch(turn: Turn, bundle: Bundle, key: HostKey, in_place: Bundle | None) -> 
 
 
 def revoked(turn: Turn, bundle: Bundle) -> list[Finding]:
-    """The word of its CA that *bundle* is revoked, if that is its word. A CA that does not answer says nothing: the
-    host may have no way to it, and somebody wants this certificate back now."""
+    """The finding that *bundle* is revoked, if its CA says so. A CA that does not answer stops nothing: the host may
+    have no way to it, and a person waits for this certificate."""
     said = turn.tools.revocations.of(bundle, turn.tools.now)
     if said.status is Status.UNKNOWN:
         _log.warning("trust.revocation-unknown", certificate=turn.certificate.name, error=said.sentence)
@@ -59,7 +60,8 @@ def revoked(turn: Turn, bundle: Bundle) -> list[Finding]:
 
 
 def is_trusted(turn: Turn, in_place: Bundle, key: HostKey, voucher: Voucher) -> bool:
-    """Do clients take the certificate in place for the same reason? One that they do not take is a placeholder."""
+    """Do clients that have the roots of *voucher* take the certificate in place too? One that they do not take is a
+    placeholder."""
     if voucher.anchors == "none":
         return True
     return not leaf_faults(in_place.leaf) and not _objection(turn, in_place, key, voucher.anchors)

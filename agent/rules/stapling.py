@@ -18,7 +18,7 @@ _LONGEST = 30.0  # seconds that `check` waits for a responder, however patient t
 
 
 def sites(read: Read, dialect: Dialect) -> list[Site]:
-    """The virtual servers that speak TLS. Settings around it count in it, unless it has its own."""
+    """The virtual servers that speak TLS. A setting of an enclosing block counts for it too, unless it has its own."""
     return list(_sites(read.tree, {}, dialect, within=False))
 
 
@@ -55,9 +55,9 @@ def _speaking(site: Site, dialect: Dialect) -> Iterator[Site]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A certificate in a site. *on*: is stapling? *switch*: where that is said, None for nowhere. *responder*: whom the
-    service asks, "" for nobody; *named*: the configuration names it, whatever the certificate says. *staple*: a file
-    that is served in place of an answer. *seconds*: that a responder may take."""
+    """A certificate in a site. *on*: is stapling on? *switch*: the place of the directive that says so; None without
+    one. *responder*: the URL that the service asks, "" for none; *named*: does the configuration name it, in place of
+    the certificate? *staple*: a file that is served in place of an answer. *seconds*: how long a responder may take."""
 
     site: Site
     served: Served
@@ -103,7 +103,8 @@ def _number(word: str) -> int | None:
 
 
 def to_ask(found: Iterable[Case]) -> dict[str, Case]:
-    """The responders whose way is of interest: those that are asked, and those that a person has turned off."""
+    """The responders to connect to, each with a case: those that are asked, and those of sites in which a person has
+    turned stapling off."""
     return {one.responder: one for one in found if one.responder and one.switch is not None and not one.staple}
 
 
@@ -228,7 +229,7 @@ def _advised(service: str, dialect: Dialect, found: Sequence[Case]) -> Iterator[
 
 
 def _is_as_advised(has: tuple[str, Place] | None, value: str) -> bool:
-    """A number may be less."""
+    """Has a directive the advised *value*? A number may also be less."""
     if has is None:
         return False
     number, most = _number(has[0]), _number(value)

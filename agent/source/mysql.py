@@ -35,7 +35,7 @@ _Row = tuple[object, ...]
 _CONNECT_TIMEOUT = 10  # seconds
 _IO_TIMEOUT = 30
 _PATIENCE = 120.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds; a part of it by chance, so that agents that met do not meet again
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds; each pause is a random part of it, so that agents do not meet again
 _ROWS_AT_ONCE = 50
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
@@ -64,7 +64,7 @@ _HINTS = {
 
 class MysqlSource:
     """The Source over MySQL or MariaDB. An answer gets *patience* seconds, connecting included: a server that sends a
-    byte a second stays within every time limit of a socket. One that gave no answer in time is not asked again."""
+    byte a second stays within every time limit of a socket. A server that gave no answer in time is not asked again."""
 
     def __init__(
         self, address: MysqlAddress, password: str, tls_ca: Path | None, waits: Waits, patience: float = _PATIENCE
@@ -82,7 +82,7 @@ class MysqlSource:
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         if not names:
             return {}
-        # in lower case, as agent.toml has them: the server compares without regard to case; a column of bytes as text
+        # in lower case, as in agent.toml: the server ignores case; CONVERT makes text of a column of bytes
         name = "LOWER(CONVERT(name USING utf8mb4))"
         columns = f"{name}, ts_last_update, ts_expire"
         try:
@@ -122,7 +122,7 @@ class MysqlSource:
         for name, row in rows.items():
             try:
                 self._write_one(row, cursor, is_new=name not in known)
-            except (pymysql.IntegrityError, pymysql.DataError) as error:  # takes back no more than its own statement
+            except (pymysql.IntegrityError, pymysql.DataError) as error:  # the server undoes this statement alone
                 refused[name] = self._explained(error)
         cursor.execute("COMMIT")
         return refused
@@ -243,7 +243,7 @@ class MysqlSource:
         return BoundedConnection(
             allowance=self._allowance,
             longest_answer=_LONGEST_ANSWER,
-            login_seconds=self._patience / 4,  # so that one which is not answered is tried again
+            login_seconds=self._patience / 4,  # so that a login without an answer is tried again
             **where,
             user=address.user,
             password=self._password,
@@ -271,5 +271,5 @@ class MysqlSource:
 
 
 def _is_in_the_way(error: BaseException) -> bool:
-    """Does it go well, perhaps, when others have gone?"""
+    """May it go well once other clients have gone?"""
     return isinstance(error, Unanswered) or code_of(error) in AGAIN | CROWDED_CODES

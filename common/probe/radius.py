@@ -1,6 +1,7 @@
 """Packets of RADIUS that carry EAP, as a client makes and believes them (RFC 2865 §3, RFC 3579 §3). Pure.
 
-No library: the one that is kept up knows all attributes of all vendors, and of EAP only how to cut it into attributes.
+It uses no library: the only maintained one knows the attributes of every vendor, but of EAP only how to split it into
+attributes.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from common.dataclasses import dataclass
 
 LONGEST_PACKET = 4096  # bytes, RFC 2865 §3
 LONGEST_VALUE = 253  # bytes, RFC 2865 §5
-CHALLENGE = 11  # the code of an answer that asks for more; the others that may come end a login
+CHALLENGE = 11  # the code of an answer that asks for more; the other codes end a login
 _REQUEST, _ANSWERS = 1, (2, 3, CHALLENGE)
 _HEAD = struct.Struct("!BBH16s")  # code, identifier, length, authenticator
 
@@ -23,7 +24,8 @@ _MTU = 1200  # bytes of EAP that the server may send at once: with RADIUS around
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a server. *eap*: the packet of EAP in it, b"" for none; *state*: what it wants back, or None."""
+    """The answer of a server. *eap*: the packet of EAP in it, b"" for none; *state*: the next request has to send it
+    back; None without one."""
 
     code: int
     eap: bytes
@@ -33,7 +35,7 @@ class Answer:
 def access_request(
     identifier: int, authenticator: bytes, secret: bytes, *, user: bytes, state: bytes | None, eap: bytes
 ) -> bytes:
-    """An Access-Request. *identifier*: 0 to 255; *authenticator*: 16 bytes by chance; *user*: the name that the EAP
+    """An Access-Request. *identifier*: 0 to 255; *authenticator*: 16 random bytes; *user*: the name that the EAP
     identity has; *state*: of the answer before, None at first."""
     attributes = [
         (_MESSAGE_AUTHENTICATOR, _UNSIGNED),  # the first of all, which draft-ietf-radext-deprecating-radius wants
@@ -84,7 +86,7 @@ def _fits(data: bytes, secret: bytes, seal: bytes, start: int) -> bool:
 
 
 def _attributes(body: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Type, value, and where the value begins, of each. Raises ValueError for what is none."""
+    """(type, value, position of the value) of each attribute. Raises ValueError for a malformed one."""
     start = 0
     while start < len(body):
         kind, length = body[start], int.from_bytes(body[start + 1 : start + 2], "big")

@@ -77,7 +77,8 @@ class Transport:
     @functools.cached_property
     def _pool(self) -> urllib3.PoolManager:
         """Made by the first request: most runs find nothing due, and the bundle takes a while to read."""
-        trust = verified_tls(self._ca_bundle, "acme.ca_bundle")  # shared: each connection would read the bundle again
+        # shared, or each connection would read the bundle again
+        trust = verified_tls(self._ca_bundle, "acme.ca_bundle")
         options: dict[str, Any] = {"maxsize": self._connections, "block": True, "ssl_context": trust}
         return pool_manager(proxy_for(self.directory_url), self._answer_seconds, **options)
 
@@ -226,10 +227,8 @@ def _existing(ca_bundle: Path | None) -> Path | None:
 def _problem(
     url: str, resource: str, response: urllib3.BaseHTTPResponse, content: bytes, ask_again_at: float | None
 ) -> AcmeProblem:
-    """The error of an answer: from a problem document (RFC 7807, RFC 8555 §6.7), or from the status without one.
-
-    A load balancer, a portal or a redirect answers without one.
-    """
+    """The error of an answer: from its problem document (RFC 7807, RFC 8555 §6.7), or from its status where a load
+    balancer, a portal or a redirect answers without a document."""
     document: Any = None
     status = response.status
     if "json" in response.headers.get("Content-Type", ""):

@@ -14,7 +14,8 @@ from issuer.rules.findings import Line, bad, clock_line, ok, warn
 
 
 class AcmeServer(Authority, Protocol):
-    """The part of the ACME client that `check` uses. It registers and orders nothing. All of it raises AcmeProblem."""
+    """The part of the ACME client that `check` uses. It registers and orders nothing. Each method may raise
+    AcmeProblem."""
 
     @property
     def offers_renewal_info(self) -> bool:
@@ -45,7 +46,7 @@ def database_certificate_lines(life: tuple[int, int] | None, now: float) -> list
     found = f"its TLS certificate is good for another {duration_text(int(ends - now))}"
     if ends - now > (ends - starts) / 10:
         return [ok("database", found)]
-    hint = "renew it, or neither agents nor issuer get in: `certfleet-issuer db tls DIR`, if that made it"
+    hint = "renew it before it ends, or nobody gets in any more: `certfleet-issuer db tls DIR`, if that made it"
     return [warn("database", f"{found} only", hint)]
 
 

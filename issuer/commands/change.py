@@ -12,7 +12,7 @@ from issuer.rules.change import difference, lacking, newest
 
 
 def change_fields(row: Enrolment) -> dict[str, Any]:
-    """The *change* of a row, None for none, and the names that its certificate is *lacking*."""
+    """For --json: `lacking`, the names that the certificate of *row* lacks, and `change`, None where none waits."""
     return {"lacking": lacking(row), "change": _change(row)}
 
 
@@ -40,8 +40,8 @@ def _change(row: Enrolment) -> dict[str, Any] | None:
 
 
 def new_ways(row: Enrolment, names: Sequence[str], validation: Validation, *, waits: bool) -> list[str]:
-    """A sentence for each of *names* that *validation* treats otherwise than *row* has it. The ways of a CSR that
-    *waits* do so with it; otherwise they are for the next renewal, which a way that does not work would stop."""
+    """A sentence for each of *names* whose way in *validation* differs from that in *row*. If the CSR *waits*, its ways
+    wait with it. Otherwise they count from the next renewal on, and a way that does not work would stop that."""
     present = () if isinstance(row.request, Damaged) else row.request.names
     told, checks = [], f"`certfleet-issuer check {quote(row.name)}` tries it"
     for name in names:
@@ -58,8 +58,8 @@ def new_ways(row: Enrolment, names: Sequence[str], validation: Validation, *, wa
 
 
 def way_fields(row: Enrolment) -> dict[str, Any]:
-    """How the names of *row* are validated: the usual way, and exceptions. Those of names that have gone wait for their
-    return."""
+    """How the names of *row* are validated: the usual way, and exceptions. Exceptions of names that its CSR has no
+    longer are left out; they count again when the names return."""
     usual, exceptions = row.validation.usual, dict(row.validation.exceptions)
     if not isinstance(row.request, Damaged):
         exceptions = {name: way for name, way in exceptions.items() if name in row.request.names}

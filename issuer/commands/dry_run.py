@@ -48,7 +48,7 @@ def rehearsal(
     settings: Settings, database: Database, rows: Sequence[Enrolment], *, wish: str = "", retry: bool = False
 ) -> list[Rehearsed]:
     """The rehearsals of *rows*, the most urgent first. *wish*: the reason for which a person wants them now;
-    *retry*: those that failed are due. Raises CertfleetError."""
+    *retry*: those that failed count as due. Raises CertfleetError."""
     now, names = int(time.time()), [row.name for row in rows]
     left = Orders(database, "", Seals(settings.state_dir)).under_way(now)
     orders = RehearsedOrders(left, Overview(database).leased(now))

@@ -52,7 +52,7 @@ class HeldUp:
         return f"until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.failure}"
 
     def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
-        """The hold of our own pacing. The row has no reason for its wait: it waits for room if there is none."""
+        """The hold of our own pacing, if the limits of *ca* leave no room now. Nothing in the row says so."""
         if isinstance(row.request, Damaged):
             return None
         names = row.request.names
@@ -62,7 +62,8 @@ class HeldUp:
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
 
     def _issued(self, row: Enrolment) -> tuple[int, ...]:
-        """As the attempt of *row* will find it; none without the right to read that, or for its change."""
+        """When certificates of *row* were issued (epoch seconds), as its attempt will count them. None for a change,
+        and without the right to read the memory."""
         try:
             return () if row.changing else self._memory.past(row.name).issued
         except FileError:

@@ -96,7 +96,7 @@ def cautions(subject: str, csr: CsrFacts) -> list[Line]:
 
 
 def not_counted(csr: CsrFacts) -> list[str]:
-    """A sentence about each common name that is none of the names that are ordered."""
+    """A sentence about each common name that is not ordered."""
     *others, last = [str(one.value) for one in csr.request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] or [""]
     sentences = [
         f"the CSR's common name {common!r} does not count as a name: of several the last one does"
@@ -114,8 +114,8 @@ def hint_on_order(problem: AcmeProblem, csr: CsrFacts) -> str:
 
 
 def hint_on_finalize(problem: AcmeProblem, csr: CsrFacts) -> str:
-    """The hint for a refusal to certify *csr*. The account and its authorizations were accepted before, so a
-    problem that may be about either is about the CSR."""
+    """The hint for a refusal to certify *csr*. The CA has accepted the account and its authorizations before, so a type
+    of problem that fits these and the CSR means the CSR."""
     if problem.kind not in _OF_CSR:
         return problem.hint
     doubts = "; ".join(dict.fromkeys(line.hint for line in cautions("", csr)))

@@ -20,7 +20,7 @@ _Counted = tuple[int, int, bool]  # id, moment of its last step, is its certific
 class Counts:
     """An :class:`issuer.journey.pacing.OrderCounts`.
 
-    A span ends at *now*, and later by as much as another issuer's clock may be ahead.
+    A span reaches beyond *now* by as much as another issuer's clock may be ahead.
     """
 
     def __init__(self, database: Database):
@@ -47,8 +47,8 @@ class Counts:
 
 
 class CountsAtOnce:
-    """The answers of Counts, for questions about many certificates of one moment: the orders of a span are read once,
-    and a new order is not seen any more. Raises StoreError."""
+    """Answers as Counts does, about many certificates at one moment: it reads the orders of a span once, so it does not
+    see an order that is opened later. Raises StoreError."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -75,7 +75,8 @@ class CountsAtOnce:
         return stored, len(found) - len(stored)
 
     def _read(self, directory: str, limit: Limit, now: int) -> dict[str, list[_Counted]]:
-        """The newest orders by what they count for, one more of each than the limit allows."""
+        """The newest orders by each set of names and each domain that they count for: one more than the limit allows,
+        because a question may leave one out."""
         columns = (orders.c.id, orders.c.names, orders.c.state, orders.c.updated_at)
         query = sa.select(*columns).where(*_newest(directory, limit, now, 0), sa.or_(_STORED, _UNDER_WAY))
         newest_first = query.order_by(orders.c.created_at.desc())

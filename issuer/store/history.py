@@ -95,7 +95,7 @@ class History:
         return int(self._database.read(lambda connection: connection.scalar(query)) or 0)
 
     def names_with_key(self, md5_modulus: str) -> list[str]:
-        """The enrolled names whose CSR has that key, by the column of that name. Reads the whole table."""
+        """The enrolled names whose CSR has that key, by the column md5_modulus. Reads the whole table."""
         same = sa.select(certs.c.name).where(certs.c.md5_modulus == md5_modulus)
         return self._database.read(lambda connection: list(filter(None, connection.scalars(same))))
 
@@ -151,9 +151,9 @@ class History:
         seal: Seal | None = None,
         change_seal: Seal | None = None,
     ) -> None:
-        """Store a certificate from outside, which ACME never renews; add the row if there is none. A takeover moves to
-        its end. *seal*, *change_seal*: of the row as it is then, and of its change. Raises RefusedError if an order is
-        under way."""
+        """Store a certificate from outside, which ACME never renews; add the row if there is none. A takeover that
+        waits moves to its end. *seal*, *change_seal*: of the row as it is then, and of its change. Raises RefusedError
+        if an order is under way."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
@@ -168,7 +168,7 @@ class History:
     def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> bool:
         """Save a revocation, also in the row if it is the present certificate. *reason*: one of REASONS (RFC 5280
         §5.3.1). A compromised key is never certified again: a row that still has it is disabled and its order ended,
-        and the answer is True. A row whose change has another key stays enabled: that is the remedy."""
+        and the answer is True. A row whose change has another key stays enabled: that change is the remedy."""
         key = spki_sha256(bundle.leaf.public_key())
 
         def work(connection: sa.Connection) -> bool:

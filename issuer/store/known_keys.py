@@ -1,6 +1,5 @@
-"""The keys of certificates, and the seals, that the database has. Anybody who may write there can add some, so
-only those that the issuer can prove to be its own count.
-"""
+"""The seals in the database, and the keys of its certificates. Anybody who may write there can add some, so only those
+count that the issuer can prove to be its own."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial

@@ -98,8 +98,7 @@ def _contents(connection: sa.Connection, delivery: str) -> Iterator[str]:
 
 
 def _read_all(contents: Iterable[str]) -> list[Event]:
-    """The events, without those that cannot be read, of which a warning says how many. All are deleted with the rest of
-    their delivery."""
+    """The events that can be read; a warning counts the others, which are deleted with the rest of their delivery."""
     found, unreadable = list[Event](), 0
     for content in contents:
         try:
@@ -220,7 +219,7 @@ def _recovered_elsewhere(
     connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str]
 ) -> list[Event]:
     """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails.
-    Alarms and unsent mail of certificates that are gone are deleted, but for those that tell so."""
+    For a certificate that is gone, alarms and unsent mail are deleted, except those that tell that it is gone."""
     names = [name for name in names if standing[name].keys() != {EventKind.VANISHED}]
     query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.change_failures)
     rows = rows_of(connection, query, certs.c.name, names)

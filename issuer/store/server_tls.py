@@ -1,7 +1,7 @@
 """A small CA and the certificate of a database server, in a folder: what `db tls` makes and renews (RFC 5280).
 
-Agents trust the CA for years, so it is kept, and its key with it: a CA that is signed anew has the same key and name,
-and those who have the older file go on. The server's key is kept too, so that certificate and key fit at any moment.
+Agents trust the CA for years, so its key is kept: a renewed certificate of the CA has the same key and name, and agents
+with the older file go on. The server's key is kept too, so that certificate and key fit at any moment.
 """
 
 import os
@@ -71,9 +71,9 @@ def hosts_of(folder: Path) -> tuple[str, ...]:
 
 
 def make(folder: Path, hosts: Sequence[str], owner: str, now: datetime) -> ServerTls:
-    """Make what *folder* lacks, and sign the server's certificate anew for *hosts*. *owner*: the account of the server,
-    which gets the server's key if we are root and it is known here. Raises CertfleetError, also for files that others
-    made; ValueError for a host that is neither a DNS name nor an address."""
+    """Make what *folder* lacks, and sign the server's certificate anew for *hosts*. *owner*: the account that the
+    server runs as. It gets the server's key if we are root and this machine knows it. Raises CertfleetError, also for
+    files that others made; ValueError for a host that is neither a DNS name nor an address."""
     names = [_general_name(host) for host in hosts]
     files = ServerTls(folder)
     ca, before = _certificate(files.ca), _certificate(files.certificate)
