@@ -2,19 +2,17 @@
 
 import json
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.certificate import serial_text
 from tests.agent.accounts import Agents
-from tests.agent.host import NAME, Done, Host, agent_ahead
+from tests.agent.host import NAME, Host, agent_ahead
 from tests.agent.killed import KILL, Step, acting
 from tests.agent.signing_issuer import SigningIssuer
+from tests.agent.staged import assert_installed, assert_not_taken, record, source_away, stage
 from tests.agent.windows import CLOSED, OPEN, window
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
@@ -35,48 +33,6 @@ def first(host: Host, nginx: Nginx) -> Issued:
 def staged(host: Host, first: Issued) -> Issued:
     """A newer one, for which the window is not open yet."""
     return stage(host, host.sign())
-
-
-def stage(host: Host, issued: Issued) -> Issued:
-    host.offer(issued.cert_pem, issued.chain_pem)
-    window(host, *CLOSED)
-    done = host.run()
-    assert (done.code, done.certificate["staged"]) == (0, True), done.err
-    return issued
-
-
-@contextmanager
-def source_away(host: Host) -> Iterator[None]:
-    away = host.database.with_suffix(".away")
-    host.database.rename(away)
-    yield
-    away.rename(host.database)
-
-
-def record(host: Host) -> Any:
-    return json.loads((host.state_dir / "records" / f"{NAME}.json").read_text())
-
-
-def assert_installed(host: Host, nginx: Nginx, issued: Issued, done: Done, why: str = "there is no database") -> None:
-    """Newly in place and proven; and the source's failure is told, with the exit code that it has on any day."""
-    assert (done.code, done.certificate["state"], done.certificate["changed"]) == (1, "unreachable", True), done.err
-    serial = serial_text(issued.certificate)
-    assert f"serial {serial}, which was staged, is installed and proven; " in done.certificate["detail"]
-    assert why in done.certificate["detail"]
-    assert done.certificate["serial"] == serial
-    assert "report.unsent" not in done.err  # which says the same again
-    assert nginx.served() == issued.certificate
-    assert host.fullchain.read_bytes() == issued.fullchain_pem
-    assert record(host)["staged"] is None
-    assert host.leftovers() == []
-
-
-def assert_not_taken(host: Host, nginx: Nginx, first: Issued, done: Done, *words: str, state: str = "refused") -> None:
-    assert (done.code, done.certificate["state"], done.certificate["changed"]) == (1, state, False), done.err
-    for word in (*words, "there is no database"):
-        assert word in done.certificate["detail"]
-    assert nginx.served() == first.certificate
-    assert host.fullchain.read_bytes() == first.fullchain_pem
 
 
 def test_the_server_is_down_while_the_window_is_open(own_agents: Agents, host: Host, nginx: Nginx) -> None:

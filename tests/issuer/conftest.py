@@ -9,6 +9,7 @@ import pytest
 from issuer.dns.find import resolvers
 from issuer.dns.servers import configured_servers
 from tests.issuer.box import NOBODY, Box
+from tests.issuer.host_reports import NAME, take_in
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
@@ -75,4 +76,13 @@ def proxy(lab: Lab, tmp_path: Path) -> Iterator[CaProxy]:
 def proxied(box: Box, proxy: CaProxy) -> Box:
     """A box that uses the proxy as its CA."""
     box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
+    return box
+
+
+@pytest.fixture
+def stored(database: Database, tmp_path: Path) -> Box:
+    """A box with one certificate that was stored a week ago."""
+    box = Box(tmp_path / "box", database)
+    box.set_up()
+    take_in(box, NAME)
     return box

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
-from tests.issuer.test_hosts import take_in
+from tests.issuer.host_reports import take_in
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp

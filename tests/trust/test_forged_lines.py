@@ -14,9 +14,9 @@ from issuer.store import tables
 from issuer.store.cells import Words
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
+from tests.issuer.host_reports import take_in
 from tests.issuer.notify.conftest import told_by_mail
 from tests.issuer.signing_requests import csr
-from tests.issuer.test_hosts import take_in
 from tests.servers.database import Database
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp

@@ -11,8 +11,8 @@ import pytest
 from issuer.trust.hosts import HOSTS
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
+from tests.issuer.host_reports import DAY, present, report, take_in
 from tests.issuer.notify.conftest import told_by_mail
-from tests.issuer.test_hosts import DAY, present, report, take_in
 from tests.servers.database import Database
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp

@@ -13,7 +13,7 @@ from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.hosts import HostState, Report, Standing
 from issuer.rules.audit import of_hosts
 from tests.issuer.box import NOBODY, Box
-from tests.issuer.test_hosts import NAME, report, take_in
+from tests.issuer.host_reports import NAME, report, take_in
 
 ROW = Enrolment(NAME, True, Validation(), b"", b"", b"", None, 0, 0, None, "", imported=True)
 ODD = ("..", "a" * 64 + ".test", "\\999.test", "a\x1b[2Jb")

@@ -10,8 +10,9 @@ import pytest
 from common.log import Syslog
 from issuer.commands import wiring
 from tests.issuer.box import NOBODY, Box
+from tests.issuer.notify.outbox_world import World
 from tests.issuer.signing_requests import csr
-from tests.servers.database import SqliteDatabase
+from tests.servers.database import Database, SqliteDatabase
 from tests.servers.smtp import Smtp
 
 
@@ -35,6 +36,14 @@ def troubled(smtp: Smtp, tmp_path: Path) -> Box:
         box.ok("populate", name, "--csr", "-", stdin=csr([name]))
         box.ok("enable", name)
     return box
+
+
+@pytest.fixture
+def world(database: Database) -> Iterator[World]:
+    """An outbox over each database."""
+    made = World(database)
+    yield made
+    made.database.close()
 
 
 def told_by_mail(box: Box, smtp: Smtp) -> None:

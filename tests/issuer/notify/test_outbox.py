@@ -1,90 +1,27 @@
 """The outbox over real databases: every kind of event, what is said when, and what an outage does to it."""
 
 import dataclasses
-import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 import structlog
 
 from common.errors import MailError
 from common.log import Syslog
 from issuer.model import events
-from issuer.model.config import DatabaseSettings
 from issuer.model.enrolment import Validation
-from issuer.model.events import Event, EventKind
+from issuer.model.events import EventKind
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
-from issuer.model.strangers import MOST_TOLD, RowsFound
-from issuer.model.tries import BY_NEXT_RUN
-from issuer.notify.by_syslog import BySyslog
-from issuer.notify.outbox import Outbox
 from issuer.rules.csr import read_csr
-from issuer.store import migrate
 from issuer.store.certificates import Certificates
-from issuer.store.database import Database
-from issuer.store.notices import Notices
-from issuer.store.tables import alarms, outbox
-from tests.issuer.migrated import migrated
+from issuer.store.tables import outbox
+from tests.issuer.notify.outbox_world import NAME, World
 from tests.issuer.signing_requests import csr
-from tests.servers import database as servers
 from tests.servers.stopwatch import Stopwatch
 
-NAME = "www.example.test"
 ACTION_WANTED = Failure("the CA refused", "agree first", "do it", "acme-userActionRequired", "https://ca.example/agree")
-
-
-class Pigeons:
-    """A post office that keeps what it is given, or takes nothing."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, str]] = []
-        self.down = False
-
-    def send(self, subject: str, text: str) -> None:
-        if self.down:
-            raise MailError("no pigeon came back")
-        self.sent.append((subject, text))
-
-
-class World:
-    """A outbox over one database, and a clock that the test moves."""
-
-    def __init__(self, database: servers.Database) -> None:
-        settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
-        self.database = Database(settings)
-        migrated(database, lambda: migrate.upgrade(self.database))
-        Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=1)
-        self.now = 1_700_000_000.0
-        self.post = Pigeons()
-        self.notices = Notices(self.database)
-        self.outbox = self.another_outbox()
-
-    def another_outbox(self, syslog: Syslog | None = None) -> Outbox:
-        """A outbox of another process on the same database."""
-        channels = [BySyslog(syslog)] if syslog else []
-        clock, tries = lambda: self.now, BY_NEXT_RUN
-        return Outbox(self.notices, self.post, channels, host="box", stuck_after=10, clock=clock, tries=tries)
-
-    def hear(self, *told: Event) -> list[str]:
-        """Subjects of the mails after a run in which this was told."""
-        before = len(self.post.sent)
-        for event in told:
-            self.outbox.tell(event)
-        assert self.outbox.settle()
-        self.outbox.deliver()
-        self.now += 3600
-        return [subject for subject, _ in self.post.sent[before:]]
-
-
-@pytest.fixture
-def world(database: servers.Database) -> Iterator[World]:
-    made = World(database)
-    yield made
-    made.database.close()
 
 
 def test_each_kind_has_its_words(world: World) -> None:
@@ -264,67 +201,3 @@ def test_a_thousand_failures_are_one_mail_of_bounded_length(world: World) -> Non
     assert "and 950 more" in text
     assert len(text.splitlines()) < 80
     assert watch.seconds() < 30
-
-
-def test_rows_that_are_not_what_was_enrolled(world: World) -> None:
-    """Each is told once, until it is again what was enrolled, or was removed; a row that is gone too, although nothing
-    of it is in the table, and whatever else settles meanwhile."""
-    spoilt = Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))
-    gone = Ended("gone.example.test", Ending.VANISHED, failure=Failure("its row is gone"))
-
-    def hear(*endings: Ended) -> list[str]:
-        world.outbox.tell_rows(RowsFound(endings))
-        return world.hear()
-
-    assert hear(spoilt, gone) == ["certfleet: 1 certificate is not what was enrolled, 1 is gone from the table on box"]
-    assert hear(spoilt, gone) == hear(spoilt, gone) == []
-    assert hear(gone) == [f"certfleet: {NAME} is right again in the table on box"]
-    assert hear() == []  # it was removed by `remove`
-    assert hear(gone) == ["certfleet: gone.example.test is gone from the table on box"]
-    assert hear(spoilt) == [f"certfleet: {NAME} is not what was enrolled on box"]
-
-
-def test_many_rows_that_nobody_enrolled(world: World) -> None:
-    """Their count is told once. One that is not told any more, because others are, is not right again."""
-    names = [f"n{number}.example.test" for number in range(MOST_TOLD + 1)]
-    told = Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))
-    world.outbox.tell_rows(RowsFound([told], [NAME, *names]))
-    assert world.hear() == ["certfleet: 1 certificate is not what was enrolled, 1 has rows that nobody enrolled on box"]
-    assert f"{MOST_TOLD + 2} rows of the table were enrolled by nobody" in " ".join(world.post.sent[-1][1].split())
-    world.outbox.tell_rows(RowsFound([], [NAME, *names]))
-    assert world.hear() == []
-    world.outbox.tell_rows(RowsFound())
-    assert world.hear() == [f"certfleet: {NAME} is right again in the table on box"]
-
-
-def test_a_row_that_comes_back_before_its_mail(world: World) -> None:
-    """Nobody hears of it; a failure of its certificate stays said."""
-    assert world.hear(events.failed(NAME, Failure("it failed"))) == [f"certfleet: {NAME} failed on box"]
-    world.outbox.tell_rows(RowsFound([Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))]))
-    world.outbox.tell_rows(RowsFound())
-    assert world.hear() == []
-    assert world.hear(events.failed(NAME, Failure("it failed"))) == []
-
-
-def test_more_events_than_a_mail_takes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody may add any number: the others wait for the next mail, and none is sent twice."""
-    monkeypatch.setattr("issuer.store.notices._MOST_TAKEN", 3)
-    text = "x" * 60_000
-    forged = [events.to_json(events.failed(f"n{number}.test", Failure(text))) for number in range(7)]
-    rows = [{"at": 1, "name": "x", "kind": "failed", "content": json.dumps(one)} for one in forged]
-    world.database.write(lambda connection: connection.execute(outbox.insert(), rows))
-    taken = [[event.name for event in world.notices.take(str(turn), int(world.now))] for turn in range(4)]
-    assert taken == [["n0.test", "n1.test", "n2.test"], ["n3.test", "n4.test", "n5.test"], ["n6.test"], []]
-    world.now += 601
-    assert max(len(event.what) for event in world.notices.take("again", int(world.now))) == 2000
-
-
-def test_alarms_about_names_that_nobody_has(world: World) -> None:
-    """Somebody may add any number: all go at once, not by a statement for each."""
-    rows = [{"name": f"n{number}.test", "kind": "failed", "since": 1} for number in range(3000)]
-    world.database.write(lambda connection: connection.execute(alarms.insert(), rows))
-    statements = list[str]()
-    sa.event.listen(world.database._engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    world.outbox.settle()
-    assert len(statements) < 50
-    assert world.database.read(lambda connection: connection.execute(sa.select(alarms)).all()) == []
