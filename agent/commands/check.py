@@ -4,6 +4,7 @@ keys, files, folders, the unit, commands, sockets, clock."""
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,28 +53,25 @@ def check(arguments: argparse.Namespace) -> int:
 def _findings(arguments: argparse.Namespace) -> list[Line]:
     refuse_directors(arguments)  # it asks services and sources, by the words and with the secrets of agent.toml
     settings, certificates = load_settings(arguments.config, presence)
-    tools = LocalTools(settings, certificates, arguments.config, retry=False)
-    lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
     here = [certificate for certificate in certificates if certificate.host is None]
+    lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
     lines += _folders(settings, here)
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
-    turns = with_first_looks([_turn(certificate, tools) for certificate in certificates])
-    lines += (one for turn in _told(turns, "looks at") for one in _examined(turn))
-    lines += refusals([Turn(one, tools.state.record(one.name), tools.on(None)) for one in here])
-    PROGRESS.tell("looks at stapling")
-    lines += stapling_lines(settings, arguments.config)
-    lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
-    try:
-        lines += _clock(tools)
-        lines += (
-            one for certificate in _told(certificates, "asks the source for") for one in _offered(certificate, tools)
-        )
-    except SourceError as error:
-        lines.append(Line(BAD, "source", str(error), error.hint))
-        lines += (one for certificate in certificates for one in _offered(certificate, tools, error))
-    finally:
-        tools.close()
+    with closing(LocalTools(settings, certificates, arguments.config, retry=False)) as tools:
+        reached = tools.reach(certificates)
+        turns = with_first_looks([_turn(certificate, tools) for certificate in reached])
+        lines += (one for turn in _told(turns, "looks at") for one in _examined(turn))
+        lines += refusals([one for one in turns if isinstance(one, Turn)])
+        PROGRESS.tell("looks at stapling")
+        lines += stapling_lines(settings, arguments.config)
+        lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
+        try:
+            lines += _clock(tools)
+            lines += (one for each in _told(reached, "asks the source for") for one in _offered(each, tools))
+        except SourceError as error:
+            lines.append(Line(BAD, "source", str(error), error.hint))
+            lines += (one for certificate in reached for one in _offered(certificate, tools, error))
     return lines
 
 
