@@ -21,13 +21,11 @@ from agent.model.presence import Finder
 from agent.model.remote_host import RemoteHost, SshAddress
 from agent.settings.config import AgentSettings, questions, resolve
 from agent.source.open import open_source, own_files
-from common.dataclasses import replace
 from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
 from common.names import parse_name
 from common.similar import did_you_mean
 
 if TYPE_CHECKING:
-    from agent.host.sockets import Prober
     from agent.remote.keys import RemoteKeys
     from agent.remote.session import Session
     from common.probe.view import KeyType
@@ -86,6 +84,10 @@ class LocalTools:
         by_name = {one.name: one for one in self.certificates}
         return [by_name[one.name] for one in certificates]
 
+    @property
+    def is_reached(self) -> bool:
+        return True
+
     def _at(self, host: RemoteHost) -> "RemoteTools":
         return self._elsewhere.setdefault(host, RemoteTools(self, host))
 
@@ -134,14 +136,12 @@ class LocalTools:
 
     @property
     def sockets(self) -> Sockets:
-        return self.prober
+        from agent.host.sockets import Prober, own_key_type  # noqa: PLC0415 - ssl, for certificates with a probe
 
-    @property
-    def prober(self) -> "Prober":
-        """The sockets of this machine. RemoteTools adapts them to the keys of its host."""
-        from agent.host.sockets import Prober  # noqa: PLC0415 - ssl, for certificates with a probe
+        def type_of(key: Path, host: RemoteHost | None) -> "KeyType":
+            return own_key_type(key) if host is None else self._at(host).type_of(key)
 
-        return Prober(self.settings.probe_timeout, self.waits)
+        return Prober(self.settings.probe_timeout, self.waits, type_of=type_of)
 
 
 class RemoteTools:
@@ -160,6 +160,10 @@ class RemoteTools:
 
     def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
         return self._local.reach(certificates)
+
+    @property
+    def is_reached(self) -> bool:
+        return self.session.is_open
 
     @property
     def certificates(self) -> Sequence[Certificate]:
@@ -214,9 +218,9 @@ class RemoteTools:
 
     @property
     def sockets(self) -> Sockets:
-        return replace(self._local.prober, type_of=self._type_of, elsewhere=True)
+        return self._local.sockets
 
-    def _type_of(self, key: Path) -> "KeyType":
+    def type_of(self, key: Path) -> "KeyType":
         """The type of a key on that host, asked for once; "" where the key cannot be read, which others tell."""
         try:
             known = self.keys.types.get(key) or self.keys.load(key).key_type

@@ -1,8 +1,8 @@
-"""The sockets of this host's services: every address of a target is looked at, side by side.
+"""The sockets of services: every address of a target is looked at, side by side.
 
 Where a name has several addresses and some are this host's, those are looked at and no others: what another host serves
 is not this host's to judge. Where none is, as behind a balancer or a router, this host is looked at too, if something
-listens there at that port.
+listens there at that port and the service is this host's own.
 """
 
 import hashlib
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from agent.host.waits import Waits, result
-from agent.rules.evidence import Sight
+from agent.model.remote_host import RemoteHost
+from agent.rules.evidence import LookAt, Sight
 from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 from common.files import read_secret
@@ -30,8 +31,8 @@ _STEADY_SECONDS = 0.5  # for which a service must keep showing what was waited f
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
 
 
-def own_key_type(key: Path) -> KeyType:
-    """ "" too for a key that cannot be read: others say so."""
+def own_key_type(key: Path, _host: RemoteHost | None = None) -> KeyType:
+    """The type of a key of this machine; "" too for one that cannot be read: others say so."""
     try:
         return key_type_in(private_key(read_secret(key)))
     except CertfleetError:
@@ -88,24 +89,22 @@ def _host(target: ProbeTarget) -> _Host:
 @dataclass(frozen=True, slots=True)
 class Prober:
     """Looks at sockets; *patience*: the seconds that a service gets to show what is waited for. *type_of* tells the
-    type of a key file. *elsewhere*: the services are on another machine."""
+    type of a key file on a machine."""
 
     patience: float
     waits: Waits
     pause: float = 0.1
     one_look: float = 10.0  # seconds for connection, STARTTLS and handshake together
-    type_of: Callable[[Path], KeyType] = own_key_type
-    elsewhere: bool = False
+    type_of: Callable[[Path, RemoteHost | None], KeyType] = own_key_type
 
-    def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
-        return self.look_at_all([(targets, server_name, key)])[0]
-
-    def look_at_all(self, asked: Sequence[tuple[Iterable[ProbeTarget], str, Path]]) -> list[tuple[Sight, ...]]:
+    def look_at_all(self, asked: Sequence[LookAt]) -> list[tuple[Sight, ...]]:
         """Several sockets side by side: one that is slow does not hold up the others."""
-        listed = [(list(targets), server_name, key) for targets, server_name, key in asked]
-        wanted = [(targets, name, self.type_of(key) if targets else "") for targets, name, key in listed]
-        found = self._found_of({target for targets, _, _ in wanted for target in targets})
-        views = [_Wanted.of(*one, found, elsewhere=self.elsewhere) for one in wanted]
+        listed = [(list(targets), name, key, host) for targets, name, key, host in asked]
+        found = self._found_of({target for targets, *_ in listed for target in targets})
+        views = [
+            _Wanted.of(targets, name, self.type_of(key, host) if targets else "", found, elsewhere=host is not None)
+            for targets, name, key, host in listed
+        ]
         looks = [one for view in views for one in view.asked]
         seen = iter(self._sights(looks))
         return [(*view.sights, *(next(seen) for _ in view.asked)) for view in views]

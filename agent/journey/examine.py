@@ -10,6 +10,7 @@ from agent.journey.ports import Turn
 from agent.journey.shown import names_in, whose, with_names
 from agent.journey.vouch import vouch
 from agent.journey.watch import first_look
+from agent.model.errors import HostLost
 from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
@@ -31,7 +32,8 @@ _DRIFT = "see who changed it; the next run puts it right"
 
 
 def examine(turn: Turn) -> Iterator[Line]:
-    """One line for each finding; what is well is told too, in one line for each matter."""
+    """One line for each finding; what is well is told too, in one line for each matter. Raises HostLost for a host that
+    is away: nothing else is looked at then."""
     yield from _key(turn)
     yield from _files(turn)
     yield from _sockets(turn)
@@ -41,6 +43,8 @@ def _key(turn: Turn) -> Iterator[Line]:
     name, file = turn.certificate.name, turn.certificate.key
     try:
         key = turn.tools.keys.load(file)
+    except HostLost:
+        raise
     except CertfleetError as error:
         yield Line(BAD, name, str(error), error.hint, "key")
     else:

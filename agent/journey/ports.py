@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from agent.model.remote_host import RemoteHost
     from agent.model.result import Outcome, Result
     from agent.model.waiting import Pause
-    from agent.rules.evidence import Sight
+    from agent.rules.evidence import LookAt, Sight
     from agent.rules.journal import JournalEntry
     from common.certificate import Bundle
-    from common.probe.target import ProbeTarget
     from common.revocation.state import Revocation
 
 
@@ -233,12 +232,8 @@ class Messages(Protocol):
 class Sockets(Protocol):
     """The certificates served; and the time to go on looking, on a monotonic clock of its own, in seconds."""
 
-    def look(self, targets: Iterable[ProbeTarget], server_name: str, key: Path) -> tuple[Sight, ...]:
-        """One look at every address of every target; never raises. *server_name*: for targets that name none. A service
-        that has a certificate for each type of key is asked for the one of the type of *key*, a file."""
-
-    def look_at_all(self, asked: Sequence[tuple[Iterable[ProbeTarget], str, Path]]) -> list[tuple[Sight, ...]]:
-        """The same for several certificates, some side by side."""
+    def look_at_all(self, asked: Sequence[LookAt]) -> list[tuple[Sight, ...]]:
+        """A look for each certificate at every address of its targets, some side by side; never raises."""
 
     def deadline(self, settle: float) -> float:
         """The end of the time that a service gets to show what is waited for: *settle* seconds from now, at least."""
@@ -255,7 +250,8 @@ class Tools(Protocol):
 
     *here*: the Files of the machine that the agent runs on; *protected*: real paths of files and folders that are never
     a target; *host*: the name that reports carry; *now*: the one moment of the run; *retry*: try refused certificates
-    at once; *keep*: how many certificates stay for a roll back by hand; *certificates*: all that agent.toml asks for.
+    at once; *keep*: how many certificates stay for a roll back by hand; *certificates*: all that agent.toml asks for;
+    *is_reached*: the machine has not been found away.
     """
 
     source: Source
@@ -276,6 +272,8 @@ class Tools(Protocol):
     def unbroken(self) -> AbstractContextManager[None]:
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
 
+    @property
+    def is_reached(self) -> bool: ...
     @property
     def certificates(self) -> Sequence[Certificate]: ...
     @property

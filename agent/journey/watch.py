@@ -7,7 +7,6 @@ from typing import TypeVar
 from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError
-from agent.model.remote_host import RemoteHost
 from agent.rules.evidence import Evidence, Proof, Sight, runs, sights_of
 from common.dataclasses import replace
 
@@ -20,19 +19,14 @@ _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PEN
 
 def look(turn: Turn) -> tuple[Sight, ...]:
     """One look at every socket of the certificate, and of its neighbours; never raises."""
-    if turn.neighbours:
-        (sights,) = look_at_all([turn], turn.tools)
-        return sights
-    certificate = turn.certificate
-    if not certificate.probes:
-        return ()
-    return turn.tools.sockets.look(certificate.probes, certificate.server_name, certificate.key)
+    (sights,) = look_at_all([turn], turn.tools)
+    return sights
 
 
 def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
-    """The same for several certificates of one machine; what several want is looked at once."""
+    """The same for several certificates, of whatever machines; what several want is looked at once."""
     wanted = [
-        [(one.probes, one.server_name, one.key) for one in (turn.certificate, *turn.neighbours) if one.probes]
+        [(one.probes, one.server_name, one.key, one.host) for one in (turn.certificate, *turn.neighbours) if one.probes]
         for turn in turns
     ]
     asked = list(dict.fromkeys(itertools.chain.from_iterable(wanted)))
@@ -41,23 +35,20 @@ def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
 
 
 class Together:
-    """Looks at the sockets of several certificates. Those of a machine are made at once, when the first is wanted: one
-    after another, a service that hangs with hundreds of certificates would hold up the run for an hour."""
+    """Looks at the sockets of several certificates. All are made at once, when the first is wanted: one after another,
+    services that hang, or one with hundreds of certificates, would hold up the run for an hour."""
 
     def __init__(self, turns: Sequence[Turn]):
         self._turns = turns
-        self._begun: set[RemoteHost | None] = set()
-        self._found: dict[str, tuple[Sight, ...]] = {}
+        self._found: dict[str, tuple[Sight, ...]] | None = None
 
     def of(self, turn: Turn) -> tuple[Sight, ...]:
         """The sights of *turn* from that moment. A fault of ours in the common look fails one certificate; the others
-        look for themselves."""
-        host = turn.certificate.host
-        if host not in self._begun:
-            self._begun.add(host)
-            its = [one for one in self._turns if one.certificate.host == host]
-            names = (one.certificate.name for one in its)
-            self._found |= zip(names, look_at_all(its, turn.tools), strict=True)
+        look for themselves, as do those of a host that is away: most of their turns end before that."""
+        if self._found is None:
+            self._found = {}
+            turns = [one for one in self._turns if one.tools.is_reached]
+            self._found |= zip((one.certificate.name for one in turns), look_at_all(turns, turn.tools), strict=True)
         return self._found.get(turn.certificate.name) or look(turn)
 
 

@@ -1,12 +1,19 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, IntEnum
+from pathlib import Path
 
 from agent.model.certificate import Certificate, Service
+from agent.model.remote_host import RemoteHost
 from agent.model.result import Outcome
 from common.dataclasses import dataclass, field, replace
+from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, Seen
+
+LookAt = tuple[Iterable[ProbeTarget], str, Path, RemoteHost | None]
+"""What is looked at for a certificate: its targets; the name for those that name none; the file of its key, for a
+service that has a certificate for each type; and the host of both, None for this machine."""
 
 
 @dataclass(frozen=True, slots=True)

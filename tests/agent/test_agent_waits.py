@@ -101,7 +101,7 @@ def test_sockets_are_looked_at_side_by_side(dripping_tls: Dripping) -> None:
     """A dozen services that drip cost the time of one."""
     targets = [parse_target(f"tls://127.0.0.1:{dripping_tls.port}")] * 12
     began = time.monotonic()
-    sights = Prober(0, Waits(), one_look=1.0).look(targets, "", Path())
+    (sights,) = Prober(0, Waits(), one_look=1.0).look_at_all([(targets, "", Path(), None)])
     assert [sight.seen for sight in sights] == [Seen.NO_TLS] * 12
     assert time.monotonic() - began < 6
 

@@ -82,9 +82,8 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         thread.start()
         stopper = threading.Timer(30, over.set)
         stopper.start()
-        (sight,) = Prober(0, Waits(), one_look=5.0).look(
-            [parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")], "", Path()
-        )
+        target = parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")
+        ((sight,),) = Prober(0, Waits(), one_look=5.0).look_at_all([([target], "", Path(), None)])
         ended_itself = not over.is_set()
         over.set()
         stopper.cancel()

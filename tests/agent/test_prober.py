@@ -50,7 +50,8 @@ def test_only_this_hosts_addresses_are_judged(
             return [(family, socket.SOCK_STREAM, 6, "", where) for family, where in found]
 
         monkeypatch.setattr(socket, "getaddrinfo", resolved)
-        (sight,) = Prober(0, Waits()).look([parse_target(f"https://w.example.test:{nginx.port}")], "", files.key)
+        target = parse_target(f"https://w.example.test:{nginx.port}")
+        ((sight,),) = Prober(0, Waits()).look_at_all([([target], "", files.key, None)])
     assert (sight.seen, sight.address, sight.shared) == (Seen.SERVED, f"127.0.0.1:{nginx.port}", False)
 
 
@@ -63,9 +64,9 @@ def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
     prober = Prober(0, Waits(), one_look=0.2)
-    several = prober.look([parse_target("https://203.0.113.1-203.0.113.2")], "", Path())
+    targets = [[parse_target(f"https://{where}")] for where in ("203.0.113.1-203.0.113.2", "203.0.113.1")]
+    several, (one,) = prober.look_at_all([(its, "", Path(), None) for its in targets])
     assert [sight.shared for sight in several] == [True, True]
-    (one,) = prober.look([parse_target("https://203.0.113.1")], "", Path())
     assert not one.shared
 
 
@@ -89,7 +90,7 @@ def test_sixteen_at_a_time(tmp_path: Path) -> None:
     with Server(("127.0.0.1", 0), Counted) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         target = parse_target(f"https://127.0.0.1:{server.server_address[1]}")
-        sights = Prober(0, Waits()).look_at_all([([target], "", tmp_path / "key.pem")] * 40)
+        sights = Prober(0, Waits()).look_at_all([([target], "", tmp_path / "key.pem", None)] * 40)
         server.shutdown()
     assert [sight.seen for (sight,) in sights] == [Seen.NO_TLS] * 40
     assert 1 < most <= 16
@@ -114,7 +115,7 @@ def test_an_address_that_does_not_answer_is_asked_once_for_all(tmp_path: Path) -
         ports = [nginx.port, *[server.server_address[1]] * 40, nginx.port]
         texts = (f"https://v{place}.example.test:{port}?connect=127.0.0.1" for place, port in enumerate(ports))
         targets = [*map(parse_target, texts)]
-        sights = Prober(0, Waits(), one_look=0.5).look_at_all([([target], "", files.key) for target in targets])
+        sights = Prober(0, Waits(), one_look=0.5).look_at_all([([target], "", files.key, None) for target in targets])
         server.shutdown()
     assert [sight.target for (sight,) in sights] == [target.text for target in targets]
     assert [sight.seen for (sight,) in sights] == [Seen.SERVED, *[Seen.NO_TLS] * 40, Seen.SERVED]

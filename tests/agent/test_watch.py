@@ -37,12 +37,9 @@ class Host:
     def programs(self) -> "Host":
         return self
 
-    def look(self, targets: Sequence, _name: str, _key: Path) -> tuple[Sight, ...]:  # type: ignore[type-arg]
-        return tuple(sight(one.port, self.shown[one.port]) for one in targets)
-
     def look_at_all(self, asked: Sequence) -> list[tuple[Sight, ...]]:  # type: ignore[type-arg]
         self.looks += 1
-        return [self.look(*one) for one in asked]
+        return [tuple(sight(one.port, self.shown[one.port]) for one in targets) for targets, *_ in asked]
 
     def deadline(self, _settle: float) -> float:
         return LONG
