@@ -5,7 +5,7 @@ An unchanged run writes nothing but the lock: a record is saved and a report is 
 Once a day it confirms all reports with one statement, so that the issuer's side can tell a quiet host from a dead one.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,18 +45,20 @@ def run(selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
     results = {result.name: result for result in broken}
     todo = [certificate for certificate in selected if certificate.name not in results]
     named = [(by_name[result.name], result) for result in broken if result.name in by_name]
-    for found in _up_to_date(todo, _taken_down(named), tools):
+    for found in _up_to_date(todo, named, tools):
         results[found.name] = found
         yield found
     if results.keys() >= by_name.keys():
         _confirm(list(results.values()), tools)
 
 
-def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) -> Iterator[Result]:
-    """Take up all of *todo*, and install what is due. The result of a certificate whose service an install may take
-    down comes when all installs are done. A result that has come before and differs now comes again. *taken*: the
-    services that earlier installs took down."""
-    answer, due, silent = asked(todo, tools), list["Due"](), False
+def _up_to_date(
+    todo: Sequence[Certificate], settled: Sequence[tuple[Certificate, Result]], tools: Tools
+) -> Iterator[Result]:
+    """Take up all of *todo*, and install what is due. The result of a certificate whose service an install may break
+    comes when all installs are done. A result that has come before and differs now comes again. *settled*: the results
+    of installs that were interrupted."""
+    answer, due, silent, before = asked(todo, tools), list["Due"](), False, _broken(settled).keys()
     begins, efforts = _started_again([begun(one, answer, tools) for one in todo])
     seen: list[tuple[Turn, Result]] = []
     for begin in with_first_looks(begins):
@@ -69,7 +71,7 @@ def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) 
             due.append(found)
             continue
         silent = silent or (isinstance(answer, SourceError) and found.unsent > 0)
-        if found.outcome.is_well or found.took_down or not taken.isdisjoint(begin.certificate.services):
+        if found.outcome.is_well or found.took_down or not before.isdisjoint(begin.certificate.services):
             seen.append((begin, found))
         else:
             yield found
@@ -81,9 +83,9 @@ def _up_to_date(todo: Sequence[Certificate], taken: set[Service], tools: Tools) 
     except Stopped:
         yield from (result for _, result in seen)
         raise
-    taken = {*taken, *_taken_down((turn.certificate, result) for turn, result in installed)}
+    broken = _broken([*settled, *((turn.certificate, result) for turn, result in installed)])
     told = {result.name: result for _, result in installed}
-    for result in _looked_at_again([*seen, *installed], taken, efforts, after_installs=bool(due)):
+    for result in _looked_at_again([*seen, *installed], broken, efforts, after_installs=bool(due)):
         if told.get(result.name) != result:
             yield result
 
@@ -99,24 +101,23 @@ def _started_again(begins: Sequence[Turn | Result]) -> "tuple[Sequence[Turn | Re
 
 
 def _looked_at_again(
-    seen: Sequence[tuple[Turn, Result]], taken: Collection[Service], efforts: "Efforts", *, after_installs: bool
+    seen: Sequence[tuple[Turn, Result]], broken: Mapping[Service, bool], efforts: "Efforts", *, after_installs: bool
 ) -> list[Result]:
-    """The results at the end of the run: a service that an install took down may serve other certificates too."""
-    if not taken and not any(result.took_down for _, result in seen):
+    """The results at the end of the run: a service that an install left broken may serve other certificates too."""
+    if not broken and not any(result.took_down for _, result in seen):
         return [result for _, result in seen]
     from agent.journey.taken_down import look_again  # noqa: PLC0415 - as rare as a broken install
 
-    return look_again(seen, taken, efforts, after_installs=after_installs)
+    return look_again(seen, broken, efforts, after_installs=after_installs)
 
 
-def _taken_down(installed: Iterable[tuple[Certificate, Result]]) -> set[Service]:
-    """The services that these installs have taken down, by their results."""
-    return {
-        service
-        for certificate, result in installed
-        for service in certificate.services
-        if result.outcome is Outcome.BROKEN and service.name in result.took_down
-    }
+def _broken(installed: Iterable[tuple[Certificate, Result]]) -> dict[Service, bool]:
+    """The services of these installs that ended broken, by their results; true for one that an install took down."""
+    found: dict[Service, bool] = {}
+    for certificate, result in installed:
+        for service in certificate.services if result.outcome is Outcome.BROKEN else ():
+            found[service] = found.get(service, False) or service.name in result.took_down
+    return found
 
 
 def settle_all(tools: Tools) -> list[Result]:

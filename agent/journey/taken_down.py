@@ -95,22 +95,23 @@ def _still_down(turn: Turn, result: Result, efforts: Efforts) -> tuple[str, ...]
 
 
 def look_again(
-    seen: Sequence[tuple[Turn, Result]], taken: Collection[Service], efforts: Efforts, *, after_installs: bool
+    seen: Sequence[tuple[Turn, Result]], broken: Mapping[Service, bool], efforts: Efforts, *, after_installs: bool
 ) -> list[Result]:
-    """The results of *seen* as they are at the end of a run, in which installs have *taken* services down, and
-    *efforts* were made before them: those are made again after them, but for what is down since."""
+    """The results of *seen* as they are at the end of a run, in which installs have left services *broken*, those with
+    true down, and *efforts* were made before them: those are made again after them, but for what is down since."""
     if after_installs:
-        efforts = {**efforts, **start_again([replace(turn, before=result) for turn, result in seen], taken)}
-    together = Together([turn for turn, result in seen if result.took_down or _lost(turn, taken)])
-    return [_again(turn, result, taken, efforts, together) for turn, result in seen]
+        down = [service for service, is_down in broken.items() if is_down]
+        efforts = {**efforts, **start_again([replace(turn, before=result) for turn, result in seen], down)}
+    together = Together([turn for turn, result in seen if result.took_down or _lost(turn, broken)])
+    return [_again(turn, result, broken, efforts, together) for turn, result in seen]
 
 
-def _lost(turn: Turn, taken: Collection[Service]) -> list[Service]:
-    return [service for service in turn.certificate.services if service in taken]
+def _lost(turn: Turn, broken: Mapping[Service, bool]) -> list[Service]:
+    return [service for service in turn.certificate.services if service in broken]
 
 
-def _again(turn: Turn, result: Result, taken: Collection[Service], efforts: Efforts, looks: Together) -> Result:
-    lost = _lost(turn, taken)
+def _again(turn: Turn, result: Result, broken: Mapping[Service, bool], efforts: Efforts, looks: Together) -> Result:
+    lost = _lost(turn, broken)
     if not lost and not result.took_down:
         return result
     found, notes = replace(result, took_down=_still_down(turn, result, efforts)), list[str]()
@@ -118,7 +119,7 @@ def _again(turn: Turn, result: Result, taken: Collection[Service], efforts: Effo
         was, sights = result.installed, looks.of(turn)
         evidence = judge(sights, was.sha256, chain=was.chain, by_hand=turn.certificate.by_hand)
         outcome, detail, hint = conclusion(evidence, turn.certificate)
-        down = [one for one in lost if not runs(sights_of(one, turn.certificate, sights))]
+        down = [one for one in lost if broken[one] and not runs(sights_of(one, turn.certificate, sights))]
         names = tuple(dict.fromkeys((*found.took_down, *(one.name for one in down))))
         found = replace(found, outcome=outcome, detail=detail, hint=hint, took_down=names)
         notes = [*result.notes, *(f"{one.label} went down with an install of this run" for one in down)]

@@ -1,5 +1,7 @@
 """A service that takes connections and answers nothing, with several certificates: how long it stays so."""
 
+import os
+import signal
 import time
 
 from tests.agent.host import AGENT, Host
@@ -40,3 +42,30 @@ def test_it_is_restarted_with_its_old_files(host: Host, nginx: Nginx) -> None:
     assert "rolled back, all is as it was" in done.err
     assert vhosts.served() == was
     assert time.time() - (hung.parent / "hung.was").stat().st_mtime < 12 * LOOK
+
+
+def test_the_others_of_one_that_is_left_hanging(host: Host, nginx: Nginx) -> None:
+    """Nothing wakes it, so that no certificate of it is proven any more: the same run says so of those that were not
+    due. Once somebody has woken it, the next run finds them as they were, and starts nothing."""
+    vhosts, hung = Vhosts(host, nginx, 3), host.folder / "hung"
+    vhosts.write()
+    vhosts.offer()
+    assert host.run().code == 0
+    due, *others = vhosts.names
+    reload = ["sh", "-c", RELOAD.format(hung=hung, nginx=nginx.folder), "sh", *nginx.activate]
+    for name in vhosts.names:
+        vhosts.configure(name, activate=reload)
+    vhosts.write("1s")
+    assert host.run().code == 0  # the settings are on record
+    vhosts.offer(due)
+    try:
+        done = host.run(program=QUICK)
+    finally:
+        for process in hung.read_text().split():
+            os.kill(int(process), signal.SIGCONT)
+    assert states(done) == {due: "broken", **dict.fromkeys(others, "unproven")}, done.err
+    assert done.err.count("no certificate is shown at") == len(others)
+    vhosts.commands()
+    found = states(host.run())
+    assert {found[name] for name in others} == {"installed"}
+    assert vhosts.commands() == []
