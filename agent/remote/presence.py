@@ -7,7 +7,7 @@ from agent.host.waits import Waits
 from agent.model.errors import HostLost
 from agent.model.presence import Finder, Kind, Question, nowhere
 from agent.remote.access import Access
-from agent.remote.session import Session, each_once
+from agent.remote.session import Session, ask_each
 from agent.rules.presence import places, presence_in
 from common.errors import CertfleetError
 from common.ssh import BROKEN
@@ -20,10 +20,9 @@ def finders(asked: Mapping[Session, Collection[Question]], waits: Waits) -> list
     Never raises a CertfleetError: whoever does not answer is given up, because commands that do not fit him could end
     his service.
     """
-    wanted = [session for session, questions in asked.items() if questions and session.is_open]
-    answers = each_once([(session, partial(_there, set(asked[session]))) for session in wanted], waits)
+    wanted = {session: partial(_there, set(its)) for session, its in asked.items() if its and session.is_open}
     found: dict[Session, Finder] = {}
-    for session, answer in zip(wanted, answers, strict=True):
+    for session, answer in ask_each(wanted, waits).items():
         if isinstance(answer, BaseException):
             session.give_up(_lost(session, answer))
         else:

@@ -7,7 +7,7 @@ run.
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -94,10 +94,10 @@ class Session:
         return self._open is not None
 
     def once(self, action: Callable[[Access], T]) -> T:
-        """As `files`, for `each_once`: on the connection that is there, without a time limit, and in another thread.
+        """As `files`, for `ask_each`: on the connection that is there, without a time limit, and in another thread.
         Raises the errors of the connection, untranslated, and HostLost where the login runs nothing."""
         if self._open is None:
-            raise EOFError
+            raise self._trouble or EOFError
         try:
             return action(_access_on(self._open, self._limits))
         except _NoShellError as error:
@@ -206,14 +206,26 @@ def reach(sessions: Sequence[Session], waits: Waits) -> None:
             session.keep(found)
 
 
-def each_once(asked: Sequence[tuple[Session, Callable[[Access], T]]], waits: Waits) -> list[T | BaseException]:
+def ask_each(asked: Mapping[Session, Callable[[Access], T]], waits: Waits) -> dict[Session, T | BaseException]:
     """The result or the error of each action on the files of a host, many at a time; TimeoutError where it did not end
-    in the time of an action. Sessions that fail are to be given up."""
-    return [
-        found
-        for some in _portions(asked)
-        for found in waits.each_within(LIMITS.action, lambda one: one[0].once(one[1]), some)
-    ]
+    in the time of an action. Where the connection breaks, it is begun a second time on a new one. Sessions that fail
+    are to be given up."""
+    found = _ask_once(asked, waits)
+    cut = [session for session, one in found.items() if isinstance(one, BROKEN) and not isinstance(one, TimeoutError)]
+    for session in cut:
+        session.close()
+    reach(cut, waits)
+    return found | _ask_once({session: asked[session] for session in cut}, waits)
+
+
+def _ask_once(asked: Mapping[Session, Callable[[Access], T]], waits: Waits) -> dict[Session, T | BaseException]:
+    return {
+        session: found
+        for some in _portions([*asked])
+        for session, found in zip(
+            some, waits.each_within(LIMITS.action, lambda one: one.once(asked[one]), some), strict=True
+        )
+    }
 
 
 def _portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -11,12 +11,12 @@ import pytest
 
 from agent.host.presence import presence
 from agent.host.waits import Waits
-from agent.model.remote_host import RemoteHost, SshAddress
+from agent.model.errors import HostLost
 from agent.remote.presence import finders
 from agent.remote.session import Session, reach
 from agent.settings.preset import Presets
 from tests.agent.host import NAME, Host
-from tests.agent.over_ssh.test_remote_faults import quick
+from tests.agent.over_ssh.test_remote_faults import quick, session_with
 from tests.agent.over_ssh.test_remote_install import BOTH
 from tests.agent.remote import RemoteSite, is_as_before
 from tests.agent.test_install_killed import die
@@ -26,8 +26,7 @@ from tests.servers.sshd import Sshd
 
 @pytest.fixture
 def session(site: RemoteSite) -> Iterator[Session]:
-    address = SshAddress(site.sshd.user, "127.0.0.1", site.sshd.port)
-    with closing(Session(RemoteHost(address, site.sshd.key, site.pins), Waits())) as opened:
+    with closing(session_with(site)) as opened:
         yield opened
 
 
@@ -42,6 +41,27 @@ def test_a_service_is_found_as_an_agent_there_finds_it(session: Session, tmp_pat
     session.execute("true")  # it was not given up
     assert found == [presence(preset.units, preset.programs) for preset in presets]
     assert any(one.program for one in found)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_connection_that_breaks_meanwhile(host: Host, tmp_path: Path, always: bool) -> None:
+    """The host is asked once more, on a new one."""
+    cut, killed = tmp_path / "cut", "" if always else f"[ -e {tmp_path}/cut ] || "
+    script = f"case $SSH_ORIGINAL_COMMAND in *command*) {killed}{{ touch {cut}; kill -9 $PPID; }};; esac; "
+    with (
+        Sshd(tmp_path / "sshd", force=f'{script}eval "$SSH_ORIGINAL_COMMAND"') as sshd,
+        closing(session_with(RemoteSite(host, sshd, tmp_path))) as session,
+    ):
+        reach([session], Waits())
+        (find,) = finders({session: [((), ("sh",))]}, Waits())
+        assert cut.exists()
+        assert sshd.logins() == 2
+        if always:
+            with pytest.raises(HostLost, match="does not tell how it runs its services"):
+                session.execute("true")
+        else:
+            assert find((), ("sh",)).program == "sh"
+            assert session.execute("true").code == 0
 
 
 def test_an_interrupted_install_is_settled_by_commands_that_fit(
