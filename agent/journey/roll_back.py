@@ -1,6 +1,7 @@
 """The way back: after a failed step, and for an install that was interrupted. Everything here can be done twice."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from agent.journey.member import Life, life_by
@@ -262,10 +263,11 @@ def _look_until_as_before(
     """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
     NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. For those that have *stood* in, by
     their names, PROVEN when anything answers. Then the evidence on the staying."""
+    in_place = frozenset(_in_place(tools))
     back: list[tuple[Turn, Judge]] = [
         (one.turn, _answers)
         if one.part.name in stood
-        else (one.turn, partial(with_neighbours, judged=_as_before_of(one), neighbours=one.beside))
+        else (one.turn, partial(with_neighbours, judged=_as_before_of(one, in_place), neighbours=one.beside))
         for one in restored
     ]
     return watch_all([*back, *staying], tools, patient=True)
@@ -275,7 +277,16 @@ def _answers(sights: Sequence[Sight]) -> Evidence:
     return Evidence(Proof.PROVEN if runs(sights) else Proof.WRONG)
 
 
-def _as_before_of(one: Returning) -> Callable[[Sequence[Sight]], Evidence]:
+def _in_place(tools: Tools) -> Iterator[str]:
+    """The leaves of all certificates of this host by their records."""
+    for certificate in tools.certificates:
+        with suppress(FileError):
+            installed = tools.state.record(certificate.name).installed
+            if installed is not None:
+                yield installed.sha256
+
+
+def _as_before_of(one: Returning, in_place: Collection[str]) -> Callable[[Sequence[Sight]], Evidence]:
     before, installed = one.part.before if one.turn.certificate.probes else (), one.turn.before.installed
     own = installed.sha256 if installed is not None else ""
-    return partial(is_as_before, before=before, own=own, stays=one.stays)
+    return partial(is_as_before, before=before, own=own, stays={*one.stays, *in_place})

@@ -196,8 +196,8 @@ def is_as_before(
 ) -> Evidence:
     """After a roll back: does every address that showed a certificate before show the same one again, and is there as
     much again at the others? Of those that are shared, one is enough. Where it was not its *own* one, that of another
-    may have been renewed in the same install: new leaves that *stay* are as good. UNKNOWN where there was something,
-    but no certificate; NOTHING_TO_ASK where nothing was."""
+    may have been renewed in the same install, or wait for a reload since an earlier one: leaves that *stay* are as
+    good. UNKNOWN where there was something, but no certificate; NOTHING_TO_ASK where nothing was."""
     problems = []
     for target in dict.fromkeys(sight.target for sight in before if _rank(sight)):
         was = {sight.address: sight for sight in before if sight.target == target and _rank(sight)}

@@ -8,6 +8,7 @@ import pytest
 
 from tests.agent.host import Host, sha256
 from tests.agent.test_announce import Told, a_day_passes
+from tests.agent.test_found_by_the_reload import states
 from tests.agent.vhosts import Vhosts
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
@@ -135,3 +136,23 @@ def test_another_one_of_the_service_is_told(host: Host, nginx: Nginx) -> None:
     wait_until(lambda: all(vhosts.served() == expected for _ in range(20)), "the old workers have gone")
     assert host.run().code == 0
     assert vhosts.commands() == []
+
+
+def test_one_that_fails_beside_a_pending_one(host: Host, nginx: Nginx) -> None:
+    """It has no virtual host of its own, so that its socket shows the first one, which is pending: by the reload that
+    one's new certificate. What failed is as it was, and not broken."""
+    vhosts = Vhosts(host, nginx, 2)
+    asking, other = vhosts.names
+    vhosts.serve([asking])
+    vhosts.write("1s")
+    host.config.write_text(re.sub("(?m)^activate = .*", BY_ON_INSTALL, host.config.read_text(), count=1))
+    first = vhosts.offer(asking)[asking]
+    host.run()
+    subprocess.run(nginx.activate, check=True)
+    wait_until(lambda: all(nginx.served() == first.certificate for _ in range(20)), "the old workers have gone")
+    newer = vhosts.offer(asking)[asking]
+    assert states(host.run())[asking] == "pending"
+    vhosts.offer(other)
+    done = host.run()
+    assert states(done) == {asking: "pending", other: "failed"}, done.err
+    assert vhosts.served(asking) == {asking: newer.certificate}
