@@ -7,6 +7,7 @@ from cryptography import x509
 
 from agent.journey.due import live_certificates
 from agent.journey.ports import Turn
+from agent.journey.readers import RIGHTS_HINT, unreadable
 from agent.journey.shown import names_in, whose, with_names
 from agent.journey.vouch import vouch
 from agent.journey.watch import first_look
@@ -49,9 +50,20 @@ def _key(turn: Turn) -> Iterator[Line]:
         yield Line(BAD, name, str(error), error.hint, "key")
     else:
         yield Line(OK, name, f"its key is in {file} ({key.key_type})")
+        yield from _readers(turn)
     waiting = turn.certificate.next_key
     if turn.tools.keys.is_there(waiting):
         yield _next_key(turn, waiting)
+
+
+def _readers(turn: Turn) -> Iterator[Line]:
+    """The users of its services, who have to read the files with the key; or the key's own, where there are none."""
+    certificate = turn.certificate
+    with_key = [file.path for file in certificate.files if file.holds_key]
+    there = [file for file in with_key if turn.tools.files.read(file) is not None]
+    if problem := unreadable(certificate, there if with_key else [certificate.key], turn.tools):
+        level, where = (BAD, "") if with_key else (WARN, ", if its configuration names that file")
+        yield Line(level, certificate.name, f"{problem}: its next start or reload fails{where}", RIGHTS_HINT)
 
 
 def _next_key(turn: Turn, file: Path) -> Line:

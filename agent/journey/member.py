@@ -22,13 +22,15 @@ from common.errors import CertfleetError
 class Member:
     """A certificate that is due, and its live files: what they are and become (*planned*, by real path), and which copy
     is of which (*saved*). *before* is what its sockets showed when the install began, *beside* what was at those of its
-    *neighbours*; *losing* is what is to be said of its files, and *refused_by* what of checks that held nothing back.
+    *neighbours*; *losing* is what is to be said of its files, *refused_by* what of checks that held nothing back, and
+    *doubt* what if it fails.
     """
 
     due: Due
     planned: dict[Path, Planned]
     losing: tuple[str, ...] = ()
     refused_by: tuple[str, ...] = ()
+    doubt: str = ""
     saved: tuple[SavedFile, ...] = ()
     before: tuple[Sight, ...] = ()
     neighbours: tuple[Certificate, ...] = ()

@@ -82,7 +82,9 @@ class Service:
     what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before; *restart*
     does so where whoever starts it takes it for up. *is_up* fails where it does not run, and *has_ended* unless nobody
     will start it again by himself. *asks*: an operator restarts it, and nobody else. *logs* print the last
-    lines that it wrote there. *settle*: seconds that it may take to show a new certificate, if more than others."""
+    lines that it wrote there. *settle*: seconds that it may take to show a new certificate, if more than others.
+    *reader*: the user that reads the key; *may_read* fails where the service runs as that one, who may not read a file
+    that is appended to the command. It is () for one that reads all."""
 
     name: str  # of its preset; "" where agent.toml has the commands
     check: tuple[Command, ...] = ()
@@ -96,6 +98,8 @@ class Service:
     has_ended: tuple[Command, ...] = ()
     logs: tuple[Command, ...] = ()
     settle: int = 0
+    reader: str = ""
+    may_read: Command = ()
     host: str = ""
 
     @property

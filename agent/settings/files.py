@@ -6,7 +6,7 @@ from pathlib import Path
 from agent.model.certificate import Keystore, Rights, TargetFile
 from agent.settings import values
 from common.config import optional_path, path, section, sections, setting, text
-from common.dataclasses import dataclass
+from common.dataclasses import dataclass, replace
 
 _PARTS_OF_FILE = {"certificate": ("certificate",), "chain": ("chain",), "fullchain": ("certificate", "chain")}
 _PARTS_OF_KEYSTORE = ("certificate", "chain", "key")
@@ -96,14 +96,33 @@ def target_files(
     own: ShapesSettings, presets: Sequence[ShapesSettings], stem: str, name: str
 ) -> tuple[TargetFile, ...]:
     """The operator's *own* files. The plain ones of the presets where none of those is named, their other ones where no
-    file at all is named: nobody gets a copy of a key that he did not ask for."""
-    plain, compound = list(own.plain(stem)), list(own.compound(stem, name))
+    file at all is named: nobody gets a copy of a key that he did not ask for. One that he names, and
+    whose rights he leaves open, gets those that the presets give theirs, if they agree: their user must read it."""
+    first = _rights_of_keys(presets, stem, name)
+    plain, compound = list(own.plain(stem)), [_with(first, file) for file in own.compound(stem, name)]
     names_none = not plain and not compound
     if not plain:
         plain = [_at_first(file, own.rights) for preset in presets for file in preset.plain(stem)]
     if names_none:
         compound = [_at_first(file, own.rights) for preset in presets for file in preset.compound(stem, name)]
     return tuple(dict.fromkeys([*plain, *compound]))
+
+
+def _rights_of_keys(presets: Sequence[ShapesSettings], stem: str, name: str) -> Rights:
+    """The rights of the presets' files with a key; none where they differ."""
+    found = {
+        Rights(file.owner, file.group, file.mode)
+        for preset in presets
+        for file in preset.compound(stem, name)
+        if file.holds_key
+    }
+    return found.pop() if len(found) == 1 else Rights()
+
+
+def _with(first: Rights, file: TargetFile) -> TargetFile:
+    """The operator's *file*, with these rights at first if it holds a key and he says nothing of any of them."""
+    says_nothing = Rights(file.owner, file.group, file.mode) == Rights()
+    return replace(file, at_first=first) if file.holds_key and says_nothing else file
 
 
 def _at_first(file: TargetFile, own: Rights) -> TargetFile:

@@ -9,7 +9,15 @@ from typing import Any
 
 from agent.model.certificate import ASK, Certificate, Command, Service, TargetFile, Use
 from agent.model.presence import Finder, Presence
-from agent.rules.activation import activating, asking, asking_for_its_end, listening, restarting, starting
+from agent.rules.activation import (
+    activating,
+    asking,
+    asking_for_its_end,
+    listening,
+    reading,
+    restarting,
+    starting,
+)
 from agent.settings.certificate import CertificateSettings
 from agent.settings.preset import Preset
 from common.dataclasses import replace
@@ -64,6 +72,8 @@ def service_of(
         has_ended=asking_for_its_end(action, presence, preset.processes),
         logs=filled(listening(presence, logs)),
         settle=preset.settle,
+        reader=preset.key_readable_by,
+        may_read=reading(preset.key_readable_by, preset.processes),
     )
     return service if own is None else _overruled(service, _filled_in(own, words), acting)
 
@@ -98,6 +108,8 @@ def _overruled(service: Service, own: CertificateSettings, acting: Callable[[str
         has_ended=service.has_ended,
         logs=service.logs,
         settle=service.settle if own.settle is None else own.settle,
+        reader=service.reader,
+        may_read=service.may_read,
     )
 
 

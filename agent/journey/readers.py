@@ -1,0 +1,57 @@
+"""Files with a private key that the services of their certificate run and may not read: they would take no new files,
+and end at their next start."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.journey.member import Member
+from agent.journey.ports import Tools
+from agent.journey.proving import Failures
+from agent.model.certificate import Certificate
+from agent.model.errors import BrokenBefore, InstallError
+from common.errors import CertfleetError
+
+RIGHTS_HINT = (
+    "give it a group that the service is in: `group` and `mode` of that file in agent.toml, or `chgrp` and `chmod`; "
+    "where another user may read it for the service, say so: `key_readable_by` in a preset of your own"
+)
+
+
+def kept_from_all(members: Sequence[Member], tools: Tools) -> Failures:
+    """The members with a new file that holds a key and that none of its services may read. Where none has a key, its
+    services may have the key's own file, or one that a person made: it is a doubt, to be told if they fail."""
+    failures: Failures = {}
+    for member in members:
+        certificate = member.certificate
+        with_key = [file.path for file in certificate.files if file.holds_key]
+        problem = unreadable(certificate, with_key or [certificate.key], tools)
+        if problem and with_key:
+            failures[member.name] = InstallError("check", problem, hint=RIGHTS_HINT)
+        member.doubt = problem
+    return failures
+
+
+def unreadable(certificate: Certificate, files: Sequence[Path], tools: Tools) -> str:
+    """A sentence about the first of the *files* that no service of the certificate may read; "" if there is none, or
+    nobody can tell. One that reads as root reads all."""
+    services = certificate.services
+    if not services or not all(service.may_read for service in services):
+        return ""
+    closed = (file for file in files if not any(_reads(service.may_read, file, tools) for service in services))
+    readers = " and ".join(dict.fromkeys(f"{one.label} runs as {one.reader}" for one in services))
+    return next((f"{readers}, who may not read {file}" for file in closed), "")
+
+
+def with_doubt(failure: CertfleetError, doubt: str) -> CertfleetError:
+    """The *failure*, with what may be its cause."""
+    if not doubt or doubt in str(failure) or not isinstance(failure, InstallError) or isinstance(failure, BrokenBefore):
+        return failure
+    return InstallError(failure.step, failure.what, why="; ".join(filter(None, [failure.why, doubt])), hint=RIGHTS_HINT)
+
+
+def _reads(may_read: Sequence[str], file: Path, tools: Tools) -> bool:
+    try:
+        tools.programs.run("ask who may read it", [(*may_read, str(file))])
+    except InstallError:
+        return False
+    return True
