@@ -80,15 +80,27 @@ def kept_from(turn: Turn, offer: Offer) -> Refusal | None:
 
 
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:
-    """The result that it stays refused; with FAILED where it broke a service that is mended by now. None where it is
-    the first certificate and broke the service once: it is tried once more, because systemd may have mended that."""
+    """The result that it stays refused; with FAILED where it broke a service that is mended by now, and with what is
+    not served any more that was. None where it is the first certificate and broke the service once: it is tried once
+    more, because systemd may have mended that."""
     result = still_refused(turn, refusal)
-    mended = _mended(turn, was, digests) if refusal.outcome is Outcome.BROKEN else ""
+    if refusal.outcome is not Outcome.BROKEN:
+        lost = _lost(turn, was, digests)
+        return replace(result, detail=f"{result.detail}; by now {lost}") if lost else result
+    mended = _mended(turn, was, digests)
     if not mended:
         return result
     if was is None and refusal.attempts == 1:
         return None
     return replace(result, outcome=Outcome.FAILED, detail=f"{result.detail}; by now {mended}", hint="")
+
+
+def _lost(turn: Turn, was: Installed | None, digests: Mapping[str, str]) -> str:
+    """How the sockets do not show the certificate that is in place; "" if they do, or cannot be asked."""
+    if was is None or was.files != digests:
+        return ""
+    evidence = judge(first_look(turn), was.sha256, by_hand=turn.certificate.by_hand)
+    return evidence.detail if evidence.proof in {Proof.WRONG, Proof.DOWN} else ""
 
 
 def _mended(turn: Turn, was: Installed | None, digests: Mapping[str, str]) -> str:

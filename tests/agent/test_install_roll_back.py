@@ -68,7 +68,7 @@ def test_live_files_spoilt_meanwhile(host: Host, served: Nginx, tmp_path: Path) 
 
 
 def test_a_failed_certificate_is_not_tried_again_before_its_time(host: Host, served: Nginx, tmp_path: Path) -> None:
-    """The second run leaves service and files alone, and is still not well."""
+    """The second run leaves service and files alone, and is still not well; it says so where the service is gone."""
     told = tmp_path / "told"
     activate = ["sh", "-c", f"echo >> {told}"]
     host.served_by(served, activate=activate, probe_timeout="1s")
@@ -77,7 +77,10 @@ def test_a_failed_certificate_is_not_tried_again_before_its_time(host: Host, ser
     times = told.read_text().count("\n")
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed")
+    assert done.certificate["detail"].endswith("rolled back, all is as it was")
     assert told.read_text().count("\n") == times
+    served.stop()
+    assert f"; by now nothing answers at https://127.0.0.1:{served.port}" in host.run().certificate["detail"]
 
 
 def test_mending_the_settings_is_worth_another_try(host: Host, served: Nginx) -> None:
