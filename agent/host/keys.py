@@ -51,7 +51,8 @@ def load(file: Path) -> HostKey:
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError as error:  # the library says so when a password would be needed
-        raise RefusedError(f"the key {file} is encrypted", hint="a service cannot start with it unattended") from error
+        hint = f"name a copy without the passphrase, mode 0600, as `key`: `openssl pkey -in {file} -out COPY` makes one"
+        raise RefusedError(f"the key {file} is encrypted, and nobody is there to type", hint=hint) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         hint = "a PEM file with one private key is expected"
         raise RefusedError(f"the key {file} cannot be read", why="it is not a private key in PEM", hint=hint) from error

@@ -151,7 +151,7 @@ def _at_first(turn: Turn, sights: Sequence[Sight]) -> Iterator[Line]:
     shown = sorted({sight.target for sight in answering})
     silent = [sight for sight in sights if sight.target not in shown]
     for sight in silent:
-        hint = _SILENT.get(sight.seen, _FIRST).format(files=turn.certificate.paths)
+        hint = _SILENT.get(sight.seen, _FIRST).format(files=turn.certificate.paths, to_read=turn.certificate.to_read)
         yield Line(WARN, name, f"{sight.target} ({sight.address}) shows no certificate: {sight.problem}", hint)
     hint = _FIRST.format(files=turn.certificate.paths)
     for sight in strangers:

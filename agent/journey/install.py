@@ -19,7 +19,7 @@ from agent.journey.leave_out import leave_out
 from agent.journey.member import Life, Member, is_to_start, judge_of, left_alone, life, look_before, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.proving import Failures, faults, listen, named_first, prove, verify
-from agent.journey.readers import kept_from_all, with_doubt
+from agent.journey.readers import kept_from_all, with_cure
 from agent.journey.roll_back import Returning, enter, enter_if_written, note_roll_back, roll_back, tell
 from agent.model.certificate import Service
 from agent.model.errors import InstallError, Stopped
@@ -227,7 +227,7 @@ def take_back(
     staying = [member for member in members if member.name not in failures]
     leaving = [one for one in members if one.name in failures]
     stays = tuple(member.due.sha256 for member in staying)
-    why = {one.name: with_doubt(failures[one.name], one.doubt) for one in leaving}
+    why = {one.name: with_cure(failures[one.name], one) for one in leaving}
     returning = [Returning(one.turn, one.part, why[one.name], one.beside, stays) for one in leaving]
     earlier = [one for one in under_way.returned if under_way.results[one.part.name].outcome is Outcome.BROKEN]
     for one in returning:

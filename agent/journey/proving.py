@@ -96,15 +96,17 @@ def named_first(failures: Failures, members: Sequence[Member], told: Told, befor
     lines += [str(error) for service in now for error in told.get(service, ())]
     lines += dict.fromkeys(map(str, failures.values()))
     found = named_in(lines, {member.name: member.texts for member in failed})
-    named = {name: _in_its_words(failures[name], words) for name, words in found.items()}
+    read = {member.name: member.certificate.to_read for member in failed}
+    named = {name: _in_its_words(failures[name], words, read[name]) for name, words in found.items()}
     return named or failures
 
 
-def _in_its_words(failure: CertfleetError, words: str) -> CertfleetError:
+def _in_its_words(failure: CertfleetError, words: str, to_read: str) -> CertfleetError:
     if words in str(failure) or str(failure) in words:
         return failure
     step = failure.step if isinstance(failure, InstallError) else "prove"
-    return InstallError(step, failure.what, why=f"{failure.why}; its log says: {words}", hint=failure.hint)
+    why, hint = f"{failure.why}; its log says: {words}", f"mend what its log says{to_read}"
+    return InstallError(step, failure.what, why=why, hint=hint)
 
 
 def _where_it_says_why(member: Member) -> str:

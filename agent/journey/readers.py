@@ -8,7 +8,7 @@ from agent.journey.member import Member
 from agent.journey.ports import Tools
 from agent.journey.proving import Failures
 from agent.model.certificate import Certificate
-from agent.model.errors import BrokenBefore, InstallError
+from agent.model.errors import InstallError
 from common.errors import CertfleetError
 
 RIGHTS_HINT = (
@@ -42,11 +42,13 @@ def unreadable(certificate: Certificate, files: Sequence[Path], tools: Tools) ->
     return next((f"{readers}, who may not read {file}" for file in closed), "")
 
 
-def with_doubt(failure: CertfleetError, doubt: str) -> CertfleetError:
-    """The *failure*, with what may be its cause."""
-    if not doubt or doubt in str(failure) or not isinstance(failure, InstallError) or isinstance(failure, BrokenBefore):
+def with_cure(failure: CertfleetError, member: Member) -> CertfleetError:
+    """The *failure* of *member*, with what may be its cause, and what to do where it does not say that."""
+    if type(failure) is not InstallError:
         return failure
-    return InstallError(failure.step, failure.what, why="; ".join(filter(None, [failure.why, doubt])), hint=RIGHTS_HINT)
+    doubt = member.doubt if member.doubt not in str(failure) else ""
+    hint = RIGHTS_HINT if doubt else failure.hint or f"mend what it says{member.certificate.to_read}"
+    return InstallError(failure.step, failure.what, why="; ".join(filter(None, [failure.why, doubt])), hint=hint)
 
 
 def _reads(may_read: Sequence[str], file: Path, tools: Tools) -> bool:

@@ -151,6 +151,12 @@ class Certificate:
         return tuple(use.service for use in self.uses)
 
     @property
+    def to_read(self) -> str:
+        """The end of a hint: where the traps of its services are told; "" where agent.toml has all commands."""
+        commands = some([f"`certfleet-agent presets {one.name}`" for one in self.services if one.name])
+        return f"; see the traps that {commands} tells" if commands else ""
+
+    @property
     def probes(self) -> tuple[ProbeTarget, ...]:
         """Every socket that must show it."""
         return tuple(dict.fromkeys(probe for use in self.uses for probe in use.probes))

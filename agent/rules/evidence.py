@@ -227,14 +227,16 @@ def _differs(old: Sight, new: Sight | None, own: str, stays: Collection[str]) ->
 
 REACHABLE = "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name"
 _ELSEWHERE = (
-    "see that the service's configuration names {files}; if that address is a balancer's or another host's, name this "
-    "host's own socket: ?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone "
-    "stays the old one, and so does the other name of a hard link"
+    "see that the service's configuration names {files}; where a reload does not reach that socket, say "
+    "activate = \"restart\"; if that address is a balancer's or another host's, name this host's own socket: "
+    "?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone stays the old one, "
+    "and so does the other name of a hard link{to_read}"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
 AT_WORK = (
     "start or reload the service, whose configuration must name {files} for that socket; where it listens on another "
-    "address, or wants a balancer's header, say so in `probe`: ?connect=127.0.0.1, ?proxy=v2; the next run looks again"
+    "address, or wants a balancer's header, say so in `probe`: ?connect=127.0.0.1, ?proxy=v2; [] where it has none for "
+    "TLS; the next run looks again{to_read}"
 )
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
@@ -251,7 +253,8 @@ def conclusion(evidence: Evidence, certificate: Certificate) -> tuple[Outcome, s
     """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
     outcome, hint = _CONCLUSIONS[evidence.proof]
     place = "the files are in place, but" if outcome is Outcome.INCOMPLETE else "the files are in place, not proven:"
-    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint.format(files=certificate.paths)
+    hint = hint.format(files=certificate.paths, to_read=certificate.to_read)
+    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
 
 
 def served_any(before: Sequence[Sight]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.deploy.machine import Machine
 from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon
+from tests.drill.database import POSTGRESQL
 from tests.drill.directory import OPENLDAP
 from tests.drill.drill import AGENT, Drill
 from tests.servers.network import Network
@@ -69,3 +70,20 @@ def test_the_keys_own_file_is_closed_to_the_service(one: Drill) -> None:
     one.machine.run("chmod", "0640", KEY)
     one.run()
     assert one.reported()[0] == "installed", NAME
+
+
+@on(POSTGRESQL)
+def test_what_its_log_says_of_a_key(one: Drill) -> None:
+    """PostgreSQL refuses a key of its own that its group reads, goes on with the old one, and only its log says why."""
+    rights = 'owner = "postgres"\ngroup = "postgres"\nmode = "0640"\n'
+    one.configure(
+        f'[certificate.files]\nfullchain = "{FULLCHAIN}"\n[[certificate.combined]]\n'
+        f'path = "/etc/ssl/{NAME}.postgresql.key"\nparts = ["key"]\n{rights}',
+        "3s",
+    )
+    one.offer()
+    done = one.run(well=False)
+    assert done.certificate["state"] == "failed"
+    assert f'private key file "/etc/ssl/{NAME}.postgresql.key" has group or world access' in done.certificate["detail"]
+    assert done.certificate["hint"].startswith("mend what its log says; see the traps that `certfleet-agent presets po")
+    assert one.shows(one.present)
