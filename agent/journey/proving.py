@@ -40,7 +40,9 @@ def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: To
         if found.proof is Proof.WRONG:
             what = "the service does not serve the new certificate"
             hint = (found.is_lost and _where_it_says_why(member)) or hint
-            told_wrong = InstallError("prove", what, why=with_names(found), hint=hint)
+            was = member.turn.before.installed
+            why = with_names(found, was.sha256 if was is not None else "")
+            told_wrong = InstallError("prove", what, why=why, hint=hint)
             failures[member.name] = commands[0] if commands else told_wrong
         elif found.proof is Proof.INCOMPLETE and _was_whole(member):
             what = "the service does not serve the new certificate whole, as it did the one before"

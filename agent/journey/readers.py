@@ -12,7 +12,7 @@ from agent.model.errors import InstallError
 from common.errors import CertfleetError
 
 RIGHTS_HINT = (
-    "give it a group that the service is in: `group` and `mode` of that file in agent.toml, or `chgrp` and `chmod`; "
+    "let it read that: `owner`, or `group` and `mode`, of that file in agent.toml, or `chown`, `chgrp` and `chmod`; "
     "where another user may read it for the service, say so: `key_readable_by` in a preset of your own"
 )
 
@@ -27,7 +27,8 @@ def kept_from_all(members: Sequence[Member], tools: Tools) -> Failures:
         problem = unreadable(certificate, with_key or [certificate.key], tools)
         if problem and with_key:
             failures[member.name] = InstallError("check", problem, hint=RIGHTS_HINT)
-        member.doubt = problem
+        else:
+            member.doubt = problem
     return failures
 
 
@@ -43,12 +44,13 @@ def unreadable(certificate: Certificate, files: Sequence[Path], tools: Tools) ->
 
 
 def with_cure(failure: CertfleetError, member: Member) -> CertfleetError:
-    """The *failure* of *member*, with what may be its cause, and what to do where it does not say that."""
-    if type(failure) is not InstallError:
+    """The *failure* of *member*; where nothing says more, with what may be its cause, and what to do."""
+    if type(failure) is not InstallError or failure.hint:
         return failure
-    doubt = member.doubt if member.doubt not in str(failure) else ""
-    hint = RIGHTS_HINT if doubt else failure.hint or f"mend what it says{member.certificate.to_read}"
-    return InstallError(failure.step, failure.what, why="; ".join(filter(None, [failure.why, doubt])), hint=hint)
+    why, hint = failure.why, f"mend what it says{member.certificate.to_read}"
+    if member.doubt:
+        why, hint = f"{why}; {member.doubt}, which its configuration may name", RIGHTS_HINT
+    return InstallError(failure.step, failure.what, why=why, hint=hint)
 
 
 def _reads(may_read: Sequence[str], file: Path, tools: Tools) -> bool:

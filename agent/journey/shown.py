@@ -18,7 +18,12 @@ def whose(leaf: bytes) -> str:
     return f"for {some(sorted(names_in(leaf))) or 'no name'}"
 
 
-def with_names(evidence: Evidence) -> str:
-    """The detail of *evidence*, and whose certificate each socket shows that shows another one."""
-    leaves = {sight.target: sight.leaf for sight in evidence.others if sight.leaf}
-    return "; ".join([evidence.detail, *(f"the one at {target} is {whose(leaf)}" for target, leaf in leaves.items())])
+def with_names(evidence: Evidence, before: str = "") -> str:
+    """The detail of *evidence*, and whose certificate each socket shows that shows another one: it may be the one
+    *before*, by its SHA-256."""
+    others = {sight.target: sight for sight in evidence.others if sight.leaf}
+    told = (
+        f"the one at {target} is {'the one before' if sight.sha256 == before else whose(sight.leaf)}"
+        for target, sight in others.items()
+    )
+    return "; ".join([evidence.detail, *told])

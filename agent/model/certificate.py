@@ -154,7 +154,7 @@ class Certificate:
     def to_read(self) -> str:
         """The end of a hint: where the traps of its services are told; "" where agent.toml has all commands."""
         commands = some([f"`certfleet-agent presets {one.name}`" for one in self.services if one.name])
-        return f"; see the traps that {commands} tells" if commands else ""
+        return f"; for its traps see {commands}" if commands else ""
 
     @property
     def probes(self) -> tuple[ProbeTarget, ...]:

@@ -40,7 +40,7 @@ def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> Non
     assert done.code == 1
     assert done.certificate["state"] == "failed"
     assert "the service does not serve the new certificate" in done.err
-    assert "rolled back, all is as it was" in done.err
+    assert "is the one before; rolled back, all is as it was" in done.err
     assert "?connect=127.0.0.1" in done.err
     assert_as_before(host, served)
     assert host.reported()["state"] == "failed"

@@ -85,5 +85,5 @@ def test_what_its_log_says_of_a_key(one: Drill) -> None:
     done = one.run(well=False)
     assert done.certificate["state"] == "failed"
     assert f'private key file "/etc/ssl/{NAME}.postgresql.key" has group or world access' in done.certificate["detail"]
-    assert done.certificate["hint"].startswith("mend what its log says; see the traps that `certfleet-agent presets po")
+    assert done.certificate["hint"].startswith("mend what its log says; for its traps see `certfleet-agent presets po")
     assert one.shows(one.present)
