@@ -138,10 +138,16 @@ def _broken(users: Sequence[Member], complaint: str, without: str, tools: Tools)
     elif awaited:
         refused = Awaits(awaited, why=complaint)
     else:
-        both = complaint if complaint == without else f"{complaint}; without the new files: {without}"
+        is_same = _words(complaint) == _words(without)
+        both = complaint if is_same else f"{complaint}; without the new files: {without}"
         refused = BrokenBefore("the service's configuration was broken before", why=both)
     own = "the service's check fails with its first certificate, and misses that without"
     return {user.name: BrokenBefore(own, why=complaint) if user.name in named else refused for user in users}
+
+
+def _words(said: str) -> list[str]:
+    """The words of a complaint without dates and process ids, which differ each time."""
+    return [word for word in said.split() if any(map(str.isalpha, word))]
 
 
 def _awaited(users: Sequence[Member], complaint: str, tools: Tools) -> list[str]:
