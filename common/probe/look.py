@@ -98,7 +98,8 @@ def look(target: ProbeTarget, address: Address, server_name: str, seconds: float
     """One look, which ends after *seconds* at the latest. Never raises an OSError.
 
     A service may have a certificate for each type of key, and clients get the one that it prefers. Where that is not
-    of *key_type*, the other is asked for by a choice of ciphers. TLS 1.3 has no such ciphers, so up to TLS 1.2.
+    of *key_type*, the other is asked for by a choice of ciphers. TLS 1.3 has no such ciphers, so up to TLS 1.2; where
+    that is not spoken, by a handshake of our own, which is left when the certificate is seen.
     """
     deadline = Deadline(seconds)
     view = _viewed(target, address, server_name, deadline)
@@ -109,12 +110,25 @@ def look(target: ProbeTarget, address: Address, server_name: str, seconds: float
     except _Failed as failed:
         if failed.tls_alert != "TLSV1_ALERT_PROTOCOL_VERSION":
             return view  # it has no other
-        problem = (
-            f"it speaks TLS 1.3 alone and shows no {key_type.upper()} certificate; it cannot be asked for one there"
-        )
-        return View(Seen.UNKNOWN, problem, listens=True)
     except OSError:
         return view
+    return _in_tls_1_3(target, address, server_name, deadline, key_type)
+
+
+def _in_tls_1_3(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline, key_type: KeyType) -> View:
+    """UNKNOWN where the service does not show a certificate with that type of key."""
+    from common.probe.staple import NotSeen, stapled  # noqa: PLC0415 - 0.1 s, for few; and it imports Address
+
+    try:
+        answered = stapled(target, address, server_name, deadline.left(), key_type)
+    except (NotSeen, TimeoutError) as error:
+        why_not = str(error)
+    else:
+        if answered.shown and key_type_of(answered.shown[0]) == key_type:
+            return View(Seen.SERVED, "", answered.shown, "TLSv1.3")
+        why_not = "it shows another one"
+    problem = f"it speaks TLS 1.3 alone and shows no {key_type.upper()} certificate ({why_not})"
+    return View(Seen.UNKNOWN, problem, listens=True)
 
 
 def _viewed(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline) -> View:

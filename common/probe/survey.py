@@ -101,19 +101,9 @@ def _views(target: ProbeTarget, address: Address, name: str) -> Iterator[View]:
     leaves = {*first.shown[:1]}
     for key_type in _TYPES if first.seen is Seen.SERVED else ():
         view = look(target, address, name, SECONDS, key_type)
-        if view.seen is Seen.UNKNOWN:  # it speaks TLS 1.3 alone
-            view = _in_tls_1_3(target, address, name, key_type)
         if view.seen is Seen.SERVED and view.shown[0] not in leaves:
             leaves.add(view.shown[0])
             yield view
-
-
-def _in_tls_1_3(target: ProbeTarget, address: Address, name: str, key_type: KeyType) -> View:
-    try:
-        answered = stapled(target, address, name, SECONDS, key_type)
-    except NotSeen as error:
-        return View(Seen.UNKNOWN, str(error))
-    return View(Seen.SERVED if answered.shown else Seen.NO_TLS, "", answered.shown, "TLSv1.3")
 
 
 def _staple(one: Shown, address: Address, now: float) -> Staple:
