@@ -39,7 +39,7 @@ def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: To
         commands = [error for service in member.certificate.services for error in told.get(service, ())]
         if found.proof is Proof.WRONG:
             what = "the service does not serve the new certificate"
-            hint = (found.is_lost and _where_it_says_why(member)) or hint
+            hint = (found.is_lost and member.certificate.why_in_logs) or hint
             was = member.turn.before.installed
             why = with_names(found, was.sha256 if was is not None else "")
             told_wrong = InstallError("prove", what, why=why, hint=hint)
@@ -109,12 +109,6 @@ def _in_its_words(failure: CertfleetError, words: str, to_read: str) -> Certflee
     step = failure.step if isinstance(failure, InstallError) else "prove"
     why, hint = f"{failure.why}; its log says: {words}", f"mend what its log says{to_read}"
     return InstallError(step, failure.what, why=why, hint=hint)
-
-
-def _where_it_says_why(member: Member) -> str:
-    """A hint that names its logs; "" where none is known."""
-    commands = [" ".join(command) for service in member.certificate.services for command in service.logs]
-    return f"see why in its log: {'; '.join(commands)}" if commands else ""
 
 
 def _was_whole(member: Member) -> bool:

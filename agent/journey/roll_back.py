@@ -131,7 +131,8 @@ def _result(one: Returning, problems: list[str], evidence: Evidence, *, stood: b
         problems = []  # the sockets know better than an exit code; a service that was down is as it was
     if problems:
         detail = f"{failure}; ROLLED BACK, but the service is not as before: {'; '.join(problems)}"
-        result = turn.result(Outcome.BROKEN, detail, "look at the service now: its old files are in place")
+        now, why = "look at the service now: its old files are in place", turn.certificate.why_in_logs
+        result = turn.result(Outcome.BROKEN, detail, "; ".join(filter(None, [now, why])))
     else:
         result = turn.result(Outcome.FAILED, f"{failure}; rolled back, all is as it was", failure.hint)
     return replace(result, at_fault=_is_at_fault(failure), ended=True)

@@ -157,6 +157,12 @@ class Certificate:
         return f"; for its traps see {commands}" if commands else ""
 
     @property
+    def why_in_logs(self) -> str:
+        """A hint that names the logs of its services; "" where none is known."""
+        commands = [" ".join(command) for service in self.services for command in service.logs]
+        return f"see why in its log: {'; '.join(commands)}" if commands else ""
+
+    @property
     def probes(self) -> tuple[ProbeTarget, ...]:
         """Every socket that must show it."""
         return tuple(dict.fromkeys(probe for use in self.uses for probe in use.probes))

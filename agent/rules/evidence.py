@@ -226,8 +226,8 @@ def _differs(old: Sight, new: Sight | None, own: str, stays: Collection[str]) ->
 
 
 REACHABLE = (
-    "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name; where one "
-    "answers, see that the service's configuration names {files}"
+    "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name; where "
+    "one answers, see that the service's configuration names {files}"
 )
 _ELSEWHERE = (
     "see that the service's configuration names {files}; where a reload does not reach that socket, say "
