@@ -52,7 +52,7 @@ url = {url}
 _BLOCK = """
 [[certificate]]
 name = "{name}"
-key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {name}` makes it
+key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {word}` makes it
 service = "{service}"{others}
 {probe}   # where the new certificate must show; ?connect=127.0.0.1 looks here under that name
 {files}"""
@@ -125,7 +125,7 @@ def _extend(arguments: argparse.Namespace, names: Sequence[str], *, append: bool
         say(*entries.splitlines())
         complain(
             f"{config} is kept as it is: append this entry to it, and edit it there",
-            f"  `certfleet-agent init --system {' '.join(missing)}` appends it, and makes key and CSR",
+            f"  `certfleet-agent init --system {shlex.join(missing)}` appends it, and makes key and CSR",
         )
     elif missing:
         _append(config, entries.encode())
@@ -292,16 +292,16 @@ def _block(name: str, services: Sequence[str], preset: Preset | None) -> str:
         files += f"# [[certificate.combined]]\n# path = {path}\n# parts = {json.dumps(one.parts)}\n"
     if files:
         files = f"# The preset's files: let the service's configuration name them.\n{files}"
-    return _BLOCK.format(
-        name=name, stem=stem, service=services[0], others=others, probe=_probe(name, preset), files=files
-    )
+    names = {"name": name, "word": shlex.quote(name), "stem": stem, "service": services[0]}
+    return _BLOCK.format(**names, others=others, probe=_probe(name, preset), files=files)
 
 
 def _probe(name: str, preset: Preset | None) -> str:
-    """The line about sockets: a comment where the preset says it all."""
+    """The line about sockets: a comment where the preset says it all. For a wildcard name it cannot."""
     usual = ("https://{name}",) if preset is None or preset.probe is None else preset.probe
-    line = f"probe = {json.dumps([one.replace('{name}', in_url(name)) for one in usual])}"
-    return f"# {line}" if preset is None or preset.probe is not None else line
+    host = in_url(name.replace("*", "www", 1))
+    line = f"probe = {json.dumps([one.replace('{name}', host) for one in usual])}"
+    return f"# {line}" if host == in_url(name) and (preset is None or preset.probe is not None) else line
 
 
 def _quoted(value: str) -> str:

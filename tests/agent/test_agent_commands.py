@@ -149,13 +149,14 @@ def test_init_prints_the_entry_of_a_further_name(bare: Host) -> None:
     words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", f"sqlite:///{bare.database}"]
     assert bare.agent("init", NAME, *words).code == 0
     written = bare.config.read_bytes()
-    done = bare.agent("init", NAME, "b.example.test", *words)
+    done = bare.agent("init", NAME, "b.example.test", "*.example.test", *words)
     assert (done.code, bare.config.read_bytes()) == (0, written), done.err
     assert "append this entry" in done.err
-    assert "`certfleet-agent init --system b.example.test` appends it" in done.err
+    assert "`certfleet-agent init --system b.example.test '*.example.test'` appends it" in done.err
     bare.config.write_bytes(written + done.out.encode())
     _, certificates = load_settings(bare.config)
-    assert [one.name for one in certificates] == [NAME, "b.example.test"]
+    assert [one.name for one in certificates] == [NAME, "b.example.test", "*.example.test"]
+    assert [one.host for one in certificates[2].probes] == ["www.example.test"]  # a wildcard name has no socket
 
 
 def test_init_obeys_no_option_that_agent_toml_contradicts(bare: Host) -> None:
