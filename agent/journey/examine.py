@@ -57,13 +57,16 @@ def _key(turn: Turn) -> Iterator[Line]:
 
 
 def _readers(turn: Turn) -> Iterator[Line]:
-    """The users of its services, who have to read the files with the key; or the key's own, where there are none."""
-    certificate = turn.certificate
-    with_key = [file.path for file in certificate.files if file.holds_key]
-    there = [file for file in with_key if turn.tools.files.read(file) is not None]
-    if problem := unreadable(certificate, there if with_key else [certificate.key], turn.tools):
-        level, where = (BAD, "") if with_key else (WARN, ", if its configuration names that file")
-        yield Line(level, certificate.name, f"{problem}: its next start or reload fails{where}", RIGHTS_HINT)
+    """The users of its services, who have to read its files; and the key's own, where none of these holds it."""
+    certificate, files = turn.certificate, turn.tools.files
+    there = [file.path for file in certificate.files if files.read(file.path) is not None]
+    if problem := unreadable(certificate, there, turn.tools):
+        yield Line(BAD, certificate.name, f"{problem}: its next start or reload fails", RIGHTS_HINT)
+    elif any(file.holds_key for file in certificate.files):
+        return
+    elif problem := unreadable(certificate, [certificate.key], turn.tools):
+        where = "its next start or reload fails, if its configuration names that file"
+        yield Line(WARN, certificate.name, f"{problem}: {where}", RIGHTS_HINT)
 
 
 def _next_key(turn: Turn, file: Path) -> Line:

@@ -1,5 +1,5 @@
-"""Files with a private key that the services of their certificate run and may not read: they would take no new files,
-and end at their next start."""
+"""Files that the services of their certificate run and may not read: they would take no new files, and end at their
+next start."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +18,15 @@ RIGHTS_HINT = (
 
 
 def kept_from_all(members: Sequence[Member], tools: Tools) -> Failures:
-    """The members with a new file that holds a key and that none of its services may read. Where none has a key, its
-    services may have the key's own file, or one that a person made: it is a doubt, to be told if they fail."""
+    """The members with a new file that none of its services may read. Where none of the files holds a key, they may
+    have the key's own file, or one that a person made: it is a doubt, to be told if they fail."""
     failures: Failures = {}
     for member in members:
         certificate = member.certificate
-        with_key = [file.path for file in certificate.files if file.holds_key]
-        problem = unreadable(certificate, with_key or [certificate.key], tools)
-        if problem and with_key:
+        if problem := unreadable(certificate, [file.path for file in certificate.files], tools):
             failures[member.name] = InstallError("check", problem, hint=RIGHTS_HINT)
-        else:
-            member.doubt = problem
+        elif not any(file.holds_key for file in certificate.files):
+            member.doubt = unreadable(certificate, [certificate.key], tools)
     return failures
 
 

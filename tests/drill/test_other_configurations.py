@@ -46,6 +46,9 @@ def test_a_key_that_the_service_may_not_read(one: Drill) -> None:
     assert f"openldap runs as openldap, who may not read {COPY}; rolled back" in done.certificate["detail"]
     assert (one.told(), one.live()) == (told, before)
     assert one.shows(serves)
+    one.configure(f'mode = "0600"\n{files}')
+    assert f"who may not read {FULLCHAIN}; rolled back" in one.run(well=False).certificate["detail"]
+    assert one.shows(serves)
     one.configure(files)
     one.machine.run("chown", "root:root", COPY)
     assert f"may not read {COPY}: its next start or reload fails;" in one.machine.run(AGENT, "check", code=1)
