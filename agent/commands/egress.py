@@ -14,7 +14,7 @@ from common.egress.needs import Found, Need, merged, of_database, of_mail, plain
 from common.egress.reach import Resolved, reach, resolve
 from common.egress.show import show
 from common.files import read_regular
-from common.probe.look import is_of_this_host
+from common.probe.addresses import is_of_this_host
 from common.resolv_conf import nameservers
 
 _RESOLVING_SECONDS, _REACHING_SECONDS = 10.0, 5.0

@@ -18,7 +18,8 @@ from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 from common.files import read_secret
 from common.pem import private_key
-from common.probe.look import Address, address_text, addresses, is_of_this_host, listens, look, own_addresses, why
+from common.probe.addresses import Address, address_text, addresses, is_of_this_host, listens, own_addresses
+from common.probe.look import look, why
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_in
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from common.deadline import Deadline
 from common.probe import hello
+from common.probe.addresses import Address
 from common.probe.hello import Answered, Reader
 from common.probe.key_exchange import Opener, OwnKeys
-from common.probe.look import Address
 from common.probe.starttls import Refused, start_tls
 from common.probe.target import ProbeTarget
 from common.probe.view import KeyType

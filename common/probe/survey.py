@@ -14,7 +14,8 @@ from typing import TypeVar
 from common.certificate import PARSE_ERRORS, fingerprint
 from common.dataclasses import replace
 from common.errors import CertfleetError, Finding
-from common.probe.look import Address, address_text, addresses, is_of_this_host, look, why
+from common.probe.addresses import Address, address_text, addresses, is_of_this_host
+from common.probe.look import look, why
 from common.probe.shown import Place, Shown, Staple, shown_at
 from common.probe.staple import NotSeen, stapled
 from common.probe.target import ProbeTarget

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.probe.look import addresses, look
+from common.probe.addresses import addresses
+from common.probe.look import look
 from common.probe.target import parse_target
 from common.probe.view import Seen
 from tests.agent.host import NAME, Host, sha256

@@ -11,7 +11,7 @@ import pytest
 
 from agent.host.sockets import Prober
 from agent.host.waits import Waits
-from common.probe.look import Address, is_of_this_host
+from common.probe.addresses import Address, is_of_this_host
 from common.probe.target import parse_target
 from common.probe.view import Seen
 from tests.servers.authority import Authority

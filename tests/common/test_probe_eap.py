@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from common.probe import eap
-from common.probe.look import addresses, look
+from common.probe.addresses import addresses
+from common.probe.look import look
 from common.probe.target import EAP_TYPES, parse_target
 from common.probe.view import Seen, View
 from tests.servers.authority import Authority, Issued

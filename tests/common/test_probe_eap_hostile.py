@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.probe import eap
-from common.probe.look import addresses, look
+from common.probe.addresses import addresses
+from common.probe.look import look
 from common.probe.radius import Answer, access_request, answer_to
 from common.probe.target import parse_target
 from common.probe.view import Seen, View

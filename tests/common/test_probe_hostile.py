@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.probe.look import addresses, look
+from common.probe.addresses import addresses
+from common.probe.look import look
 from common.probe.staple import NotSeen, stapled
 from common.probe.target import STARTTLS_PORTS, parse_target
 from common.probe.view import Seen, View

@@ -15,8 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from common.probe.addresses import addresses
 from common.probe.document import facts
-from common.probe.look import addresses, look
+from common.probe.look import look
 from common.probe.survey import survey
 from common.probe.target import parse_target
 from common.probe.view import KeyType, Seen, View, key_type_in, key_type_of

@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from common.probe.addresses import addresses
 from common.probe.conclude import conclusions
-from common.probe.look import addresses
 from common.probe.shown import Shown
 from common.probe.staple import NotSeen, stapled
 from common.probe.survey import survey
