@@ -95,6 +95,7 @@ def _filled_in(own: CertificateSettings, words: Mapping[str, str]) -> Certificat
 
 def _overruled(service: Service, own: CertificateSettings, acting: Callable[[str], tuple[Command, ...]]) -> Service:
     activate = acting(own.activate) if isinstance(own.activate, str) else own.activate
+    elsewhere = isinstance(own.activate, tuple)  # as in a container: the process here may be of another one
     return Service(
         service.name,
         check=service.check if own.check is None else own.check,
@@ -109,7 +110,7 @@ def _overruled(service: Service, own: CertificateSettings, acting: Callable[[str
         logs=service.logs,
         settle=service.settle if own.settle is None else own.settle,
         reader=service.reader,
-        may_read=service.may_read,
+        may_read=() if elsewhere else service.may_read,
     )
 
 

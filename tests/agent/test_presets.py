@@ -237,6 +237,15 @@ def test_the_operator_says_reload_or_restart() -> None:
     assert service(text + '["a", "b"]', nginx=unit).activate == words("a b")
 
 
+def test_who_reads_the_key_of_a_service() -> None:
+    """Its preset's user, unless that is root; nobody knows of one that is told by commands of agent.toml."""
+    assert certificate('service = "openldap"').services[0].may_read[3:] == ("openldap", "slapd")
+    assert certificate('service = "nginx"').services[0].may_read == ()
+    assert (
+        certificate('service = "openldap"\nactivate = ["docker", "exec", "ldap", "reload"]').services[0].may_read == ()
+    )
+
+
 def test_where_a_service_says_what_it_does_not_take() -> None:
     """The journal of its unit, where it has one, and its own files; one of agent.toml takes the place of these."""
     unit = Presence("nginx", "nginx", "nginx")
