@@ -46,7 +46,7 @@ drill:
 	@.ci/packages drill
 	@.ci/venv
 	@CERTFLEET_DRILL=1 MINUTES=180 .ci/pytest -m '' tests/drill/test_drill.py tests/drill/test_esxi.py tests/drill/test_honest.py \
-		tests/common/test_probe_nntp.py
+		tests/drill/test_other_configurations.py tests/common/test_probe_nntp.py
 	@.venv/bin/python -m tests.drill.page
 	@.ci/pytest tests/drill/test_services_page.py
 

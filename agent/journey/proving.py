@@ -38,12 +38,7 @@ def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: To
         hint = conclusion(found, member.certificate)[2]
         commands = [error for service in member.certificate.services for error in told.get(service, ())]
         if found.proof is Proof.WRONG:
-            what = "the service does not serve the new certificate"
-            hint = (found.is_lost and member.certificate.why_in_logs) or hint
-            was = member.turn.before.installed
-            why = with_names(found, was.sha256 if was is not None else "")
-            told_wrong = InstallError("prove", what, why=why, hint=hint)
-            failures[member.name] = commands[0] if commands else told_wrong
+            failures[member.name] = commands[0] if commands else _wrong(member, found, hint)
         elif found.proof is Proof.INCOMPLETE and _was_whole(member):
             what = "the service does not serve the new certificate whole, as it did the one before"
             failures[member.name] = InstallError("prove", what, why=found.detail, hint=hint)
@@ -52,6 +47,18 @@ def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: To
         elif failed := failed_unseen(member, told):
             failures[member.name] = failed[0]
     return _with_unseen(failures, members, evidence)
+
+
+def _wrong(member: Member, found: Evidence, hint: str) -> InstallError:
+    """The failure where a socket shows something else; *hint* is for one of another certificate than the one before."""
+    was, why = member.turn.before.installed, member.certificate.why_in_logs
+    before = was.sha256 if was is not None else ""
+    if found.is_lost:
+        hint = why or hint
+    elif all(sight.sha256 == before for sight in found.others):
+        hint = "; or ".join(filter(None, [why, hint]))
+    what = "the service does not serve the new certificate"
+    return InstallError("prove", what, why=with_names(found, before), hint=hint)
 
 
 def _with_unseen(failures: Failures, members: Sequence[Member], evidence: Mapping[str, Evidence]) -> Failures:

@@ -34,14 +34,20 @@ def assert_as_before(host: Host, server: Nginx | Apache) -> None:
 
 def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> None:
     """An activate command that succeeds and does nothing: the socket tells, and the files go back."""
-    host.served_by(served, activate=["true"], probe_timeout="1s")
+    log = served.folder / "error.log"
+    files = f'logs = "{log}"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    host.served_by(served, activate=["true"], probe_timeout="1s", files=files)
     host.offer_new()
     done = host.run()
     assert done.code == 1
     assert done.certificate["state"] == "failed"
     assert "the service does not serve the new certificate" in done.err
     assert "is the one before; rolled back, all is as it was" in done.err
-    assert "?connect=127.0.0.1" in done.err
+    hint = done.certificate["hint"]
+    assert hint.startswith(
+        f"see why in its log: tail --bytes=262144 -- {log}; or see that the service's configuration "
+    )
+    assert "?connect=127.0.0.1" in hint
     assert_as_before(host, served)
     assert host.reported()["state"] == "failed"
     assert host.reported()["sha256"] == sha256(host.first.certificate)

@@ -54,6 +54,7 @@ def test_a_key_that_the_service_may_not_read(one: Drill) -> None:
     assert f"may not read {COPY}: its next start or reload fails;" in one.machine.run(AGENT, "check", code=1)
 
 
+@pytest.mark.drill
 @on(OPENLDAP)
 def test_the_keys_own_file_is_closed_to_the_service(one: Drill) -> None:
     """Where the service has the key's own file, only its restart shows that it cannot read that: then it is said."""
@@ -75,6 +76,7 @@ def test_the_keys_own_file_is_closed_to_the_service(one: Drill) -> None:
     assert one.reported()[0] == "installed", NAME
 
 
+@pytest.mark.drill
 @on(POSTGRESQL)
 def test_what_its_log_says_of_a_key(one: Drill) -> None:
     """PostgreSQL refuses a key of its own that its group reads, goes on with the old one, and only its log says why."""
