@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.commands.request import request
+from agent.commands.run import roots_own
 from agent.commands.sandbox import fit_unit
 from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
@@ -169,8 +170,7 @@ def _append(config: Path, entries: bytes) -> None:
 def _require_roots_own(config: Path) -> None:
     """Raises RefusedError where somebody besides root can edit *config*."""
     if director := who_directs_root(config):
-        words = f"{director} could make root run any command by {config.name}"
-        raise RefusedError(words, hint=f"keep it in a folder of root's own: {ROOTS_FILE} is found without --config")
+        raise RefusedError(f"{director} could make root run any command by {config.name}", hint=roots_own())
 
 
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 import resource
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from agent.commands.show import Reasons, is_well, run_document, tell
 from agent.commands.wiring import LocalTools, selected_of
@@ -72,9 +73,15 @@ def refuse_directors(arguments: argparse.Namespace) -> None:
     if director and not arguments.obey_owner:
         raise UsageError(
             f"{director} can make root run any command by {arguments.config}",
-            hint="make it and its folder root's alone (chown root, chmod go-w), or move it to"
-            f" {ROOTS_FILE}, which is found without --config; --obey-owner runs it as it is",
+            hint=f"{roots_own()}; --obey-owner runs it as it is",
         )
+
+
+def roots_own() -> str:
+    """What to do about an agent.toml that is not root's alone."""
+    elsewhere = f", or use {ROOTS_FILE}, which is found without --config"
+    safe = "" if who_directs_root(Path(ROOTS_FILE)) else elsewhere
+    return f"make it and its folder root's alone (chown root, chmod go-w){safe}"
 
 
 def _allow_many_files() -> None:

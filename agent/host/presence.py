@@ -54,9 +54,9 @@ def _kind(place: str, root: Path | str) -> Kind:
         return "program" if found_programs([place]) else ""
     file = f"{root}{place}"
     try:
-        mode = os.stat(file).st_mode
+        status = os.stat(file)
     except OSError:
         return ""
-    if stat.S_ISREG(mode):
+    if stat.S_ISREG(status.st_mode) and status.st_size:
         return "program" if os.access(file, os.X_OK) else "file"
-    return "folder" if stat.S_ISDIR(mode) else "other"
+    return "folder" if stat.S_ISDIR(status.st_mode) else "other"

@@ -6,7 +6,8 @@ from typing import Literal
 from common.dataclasses import dataclass
 
 Kind = Literal["", "folder", "file", "program", "other"]
-"""The kind of entry at a path, behind links: a *program* is a file that may be run; "" is nothing."""
+"""The kind of entry at a path, behind links: a *program* is a file that may be run; "" is nothing, and *other* a file
+without content too."""
 
 
 @dataclass(frozen=True, slots=True)

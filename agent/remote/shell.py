@@ -20,7 +20,7 @@ _KINDS = (
     + """
 for at in {0}; do
     case $at in */*) ;; *) at=$(command -v "$at") ;; esac
-    if [ -d "$at" ]; then echo d; elif [ ! -e "$at" ]; then echo; elif [ ! -f "$at" ]; then echo o
+    if [ -d "$at" ]; then echo d; elif [ ! -e "$at" ]; then echo; elif [ ! -f "$at" ] || [ ! -s "$at" ]; then echo o
     elif [ -x "$at" ]; then echo x; else echo f; fi
 done"""
 )

@@ -36,7 +36,7 @@ def presence_in(units: Sequence[str], programs: Sequence[str], there: Mapping[st
 
 
 def _is_unit(unit: str, kind: str, there: Mapping[str, Kind]) -> bool:
-    """Is there such a unit? One that is masked, by a link to /dev/null, cannot be started."""
+    """Is there such a unit? One that is masked, by a link to /dev/null or a file without content, cannot be started."""
     kinds = {there[file] for file in _unit_files(unit, kind)}
     return not kinds.isdisjoint(_FILES) and "other" not in kinds
 

@@ -243,6 +243,23 @@ def test_each_command_imports_only_what_it_needs(host: Host, nginx: Nginx) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's commands are worth a stranger's words")
+@pytest.mark.parametrize("is_his", [False, True])
+def test_another_place_is_recommended_where_that_one_is_safe(bare: Host, is_his: bool) -> None:
+    """And not where the place of root's own is somebody else's too, such as the one that was just refused."""
+    folder = bare.folder / "shared"
+    folder.mkdir()
+    os.chown(folder, 65534, -1)
+    config, safe = folder / "agent.toml", (folder if is_his else bare.folder) / "other.toml"
+    program = f"import agent.commands.run as module\nmodule.ROOTS_FILE = {str(safe)!r}\n{AGENT}"
+    for command, code in (("init", 1), ("run", 2)):
+        done = bare.agent("--config", str(config), command, program=program)
+        assert (done.code, is_his) == (code, f"or use {safe}, which is found without --config" not in done.err)
+        assert f"nobody, to whom {folder} belongs, c" in done.err
+        assert "make it and its folder root's alone (chown root, chmod go-w)" in done.err
+        config.write_text(f'state_dir = "{bare.folder}/state"\n[source]\nurl = "sqlite:///{bare.folder}/none.db"\n')
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's commands are worth a stranger's words")
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_configuration_of_somebody_else_is_refused(bare: Host, deep: bool) -> None:
     """As where issuer and agent share a folder that belongs to the issuer's user: who owns it commands root. So does

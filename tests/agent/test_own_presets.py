@@ -86,7 +86,7 @@ def test_only_names_of_presets_choose_a_file(own: Path) -> None:
 def tree(root: Path, *files: str) -> Path:
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).touch()
+        (root / file).write_text("#")
     return root
 
 
@@ -115,9 +115,11 @@ def test_an_init_script_needs_the_program_that_runs_it() -> None:
     assert presence_in(("a",), ("b",), {**there, "service": "program"}) == Presence(script="a", program="b")
 
 
-def test_a_masked_unit_is_none(tmp_path: Path) -> None:
-    """Nobody can start it."""
+@pytest.mark.parametrize("target", ["/dev/null", "/empty"])
+def test_a_masked_unit_is_none(tmp_path: Path, target: str) -> None:
+    """Nobody can start it. So systemd.unit(5) has it for a link to /dev/null, and for a file without content."""
     root = tree(tmp_path, "run/systemd/system/x", "lib/systemd/system/a.service", "lib/systemd/system/b.service")
+    (tmp_path / "empty").touch()
     (root / "etc/systemd/system").mkdir(parents=True)
-    (root / "etc/systemd/system/a.service").symlink_to("/dev/null")
+    (root / "etc/systemd/system/a.service").symlink_to(target.replace("/empty", f"{tmp_path}/empty"))
     assert presence(("a", "b"), (), root).unit == "b"

@@ -43,6 +43,16 @@ def test_a_service_is_found_as_an_agent_there_finds_it(session: Session, tmp_pat
     assert any(one.program for one in found)
 
 
+@BOTH
+def test_the_kinds_of_places(session: Session, tmp_path: Path) -> None:
+    """A file without content is none, as systemd has it: it masks a unit."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "file").write_text("x")
+    places = [str(tmp_path), f"{tmp_path}/file", f"{tmp_path}/empty", f"{tmp_path}/none", "/dev/null", "/bin/sh", "sh"]
+    found = session.files(lambda access: access.kinds(places))
+    assert found == ["folder", "file", "other", "", "other", "program", "program"]
+
+
 @pytest.mark.parametrize("always", [False, True])
 def test_a_connection_that_breaks_meanwhile(host: Host, tmp_path: Path, always: bool) -> None:
     """The host is asked once more, on a new one."""
