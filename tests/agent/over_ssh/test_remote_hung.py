@@ -1,7 +1,6 @@
 """Services of many hosts without an agent that answer nobody: how long a run looks at them."""
 
 import shutil
-import time
 from contextlib import ExitStack
 
 from agent.host import keys
@@ -12,6 +11,7 @@ from tests.agent.test_install_hung import LOOK, QUICK
 from tests.servers.nginx import Nginx
 from tests.servers.ports import free_port
 from tests.servers.silent import Silent
+from tests.servers.stopwatch import Stopwatch
 
 HOSTS = 8
 AWAY = "away.example.test"
@@ -43,9 +43,9 @@ def test_they_are_looked_at_together(host: Host, site: RemoteSite, nginx: Nginx,
         gone = site.url.replace(f":{site.port}", f":{free_port()}")
         config, _, last = host.config.read_text().rpartition(site.url)
         host.config.write_text(f"{config}{gone}{last}")
-        began = time.monotonic()
+        watch = Stopwatch()
         done = host.run(program=QUICK)
-        assert time.monotonic() - began < HOSTS * LOOK / 2
+        assert watch.seconds() < HOSTS * LOOK * 3 / 4
         assert away.calls == 0
     found = {one["name"]: one for one in done.json["certificates"]}
     assert found.pop(NAME)["state"] == "installed"
