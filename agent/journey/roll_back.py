@@ -264,11 +264,11 @@ def _look_until_as_before(
     """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
     NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. For those that have *stood* in, by
     their names, PROVEN when anything answers. Then the evidence on the staying."""
-    in_place = frozenset(_in_place(tools))
+    stays = {*_in_place(tools), *(leaf for one in restored for leaf in one.stays)}
     back: list[tuple[Turn, Judge]] = [
         (one.turn, _answers)
         if one.part.name in stood
-        else (one.turn, partial(with_neighbours, judged=_as_before_of(one, in_place), neighbours=one.beside))
+        else (one.turn, partial(with_neighbours, judged=_as_before_of(one, stays), neighbours=one.beside))
         for one in restored
     ]
     return watch_all([*back, *staying], tools, patient=True)
@@ -279,7 +279,7 @@ def _answers(sights: Sequence[Sight]) -> Evidence:
 
 
 def _in_place(tools: Tools) -> Iterator[str]:
-    """The leaves of all certificates of this host by their records."""
+    """The leaves of all certificates by their records."""
     for certificate in tools.certificates:
         with suppress(FileError):
             installed = tools.state.record(certificate.name).installed
@@ -287,7 +287,7 @@ def _in_place(tools: Tools) -> Iterator[str]:
                 yield installed.sha256
 
 
-def _as_before_of(one: Returning, in_place: Collection[str]) -> Callable[[Sequence[Sight]], Evidence]:
+def _as_before_of(one: Returning, stays: Collection[str]) -> Callable[[Sequence[Sight]], Evidence]:
     before, installed = one.part.before if one.turn.certificate.probes else (), one.turn.before.installed
     own = installed.sha256 if installed is not None else ""
-    return partial(is_as_before, before=before, own=own, stays={*one.stays, *in_place})
+    return partial(is_as_before, before=before, own=own, stays=stays)

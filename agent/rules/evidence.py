@@ -219,8 +219,8 @@ def _differs(old: Sight, new: Sight | None, own: str, stays: Collection[str]) ->
     if new is None or _rank(new) < _rank(old):
         gone = _GONE.get(new.seen, _NO_MORE) if new is not None else _NO_MORE
         return f"{_place(old)} {gone}: {new.problem if new is not None else 'its address is gone'}"
-    wanted = {old.sha256, *(stays if old.sha256 != own else ())}
-    if old.seen is Seen.SERVED and new.sha256 not in wanted:
+    is_as_good = new.sha256 == old.sha256 or (old.sha256 != own and new.sha256 in stays)
+    if old.seen is Seen.SERVED and not is_as_good:
         return f"{_place(old)} shows {new.sha256[:16]}…, not {old.sha256[:16]}… as before"
     return ""
 
