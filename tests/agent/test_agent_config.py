@@ -52,7 +52,9 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     (service,) = one.services
     start = (("nginx",),)
     logs = (("tail", "--bytes=262144", "--", "/var/log/nginx/error.log"),)
-    told = Service("nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start, logs=logs)
+    told = Service(
+        "nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start, logs=logs, reader="root"
+    )
     assert service == dataclasses.replace(told, has_ended=service.has_ended)
     assert [probe.text for probe in one.probes] == ["https://www.example.com"]
     assert one.names == frozenset({"www.example.com"})
@@ -95,7 +97,8 @@ def test_what_the_user_says_replaces_the_preset() -> None:
         + '[certificate.files]\nchain = "/c"'
     )
     start = (("nginx",),)
-    assert one.uses == (Use(Service("nginx", (), (("a", "b"), ("c",)), start=start, restart=start)),)
+    told = Service("nginx", (), (("a", "b"), ("c",)), start=start, restart=start, reader="root")
+    assert one.uses == (Use(told),)
     assert [(str(file.path), file.parts) for file in one.files] == [("/c", ("chain",))]
 
 
