@@ -111,6 +111,11 @@ def targets(rrsets: Sequence[dns.rrset.RRset]) -> list[str]:
     return [record.to_text().removesuffix(".").lower() for rrset in rrsets for record in rrset]
 
 
+def addresses_in(section: Sequence[dns.rrset.RRset], name: str = "") -> list[str]:
+    """The addresses in a section's A and AAAA records; only in those at *name* if it is not ""."""
+    return [address for kind in ("A", "AAAA") for address in targets(rrset_in(section, kind, name))]
+
+
 def negative_times(rrsets: Sequence[dns.rrset.RRset]) -> list[tuple[int, int]]:
     """(minimum, TTL) of each SOA record, in seconds: they limit the caching of "no such record" (RFC 2308 §5)."""
     return [(record.minimum, rrset.ttl) for rrset in rrsets for record in _soa_in(rrset)]

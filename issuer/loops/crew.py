@@ -156,9 +156,8 @@ class Crew:
             moment = int(self._clock()) + _FAULT_PAUSE
             failure = Failure("a fault in certfleet itself")
             self._results.put((attempt, Ended(attempt.name, Ending.FAILED, "", moment, failure)))
-            log.error(
-                "attempt.fault", certificate=attempt.name, exc_info=fault
-            )  # last: a failing log call must not keep the result back
+            # last: a failing log call must not keep the result back
+            log.error("attempt.fault", certificate=attempt.name, exc_info=fault)
 
         return deliver
 

@@ -210,9 +210,8 @@ class Daemon:
             detail = str(ended.failure or ended.detail)
             log.info(word, certificate=ended.name, detail=detail, seconds=round(returned.seconds, 1))
         event = of_ending(ended)
-        if (
-            event is not None and ended.reference != StoreError.reference
-        ):  # a database that is away is no failure of the certificate
+        # a database that is away is no failure of the certificate
+        if event is not None and ended.reference != StoreError.reference:
             self._generation.outbox.tell(event)
 
     def _let_go(self, ended: Ended) -> None:

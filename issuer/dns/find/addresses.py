@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import dns.message
 
 from issuer.dns.asking import NoAnswer, Question, ask_all
-from issuer.dns.servers import Server, question, rrset_in, targets
+from issuer.dns.servers import Server, addresses_in, question
 from issuer.model.errors import DnsError
 
 _MOST = 64  # addresses of one host: whoever answers for a name can give it thousands
@@ -33,5 +33,5 @@ def addresses_and_ttls(resolvers: Sequence[Server], hosts: Iterable[str]) -> Map
 
 def _add(found: dict[str, int], answer: dns.message.Message) -> None:
     ttl = min((rrset.ttl for rrset in answer.answer), default=0)
-    for address in [address for kind in ("A", "AAAA") for address in targets(rrset_in(answer.answer, kind))][:_MOST]:
+    for address in addresses_in(answer.answer)[:_MOST]:
         found[address] = max(ttl, found.get(address, 0))

@@ -22,6 +22,7 @@ from issuer.dns.servers import (
     DNS_PORT,
     ROOT,
     Server,
+    addresses_in,
     denies,
     is_authoritative,
     plain,
@@ -151,10 +152,7 @@ class Delegations:
 
     def _glue(self, answer: dns.message.Message, names: Sequence[str]) -> list[Server]:
         return [
-            Server(address, self._port, name)
-            for name in names
-            for kind in ("A", "AAAA")
-            for address in targets(rrset_in(answer.additional, kind, name))
+            Server(address, self._port, name) for name in names for address in addresses_in(answer.additional, name)
         ]
 
     def _parent_servers(self, parent: str) -> list[Server]:

@@ -18,6 +18,7 @@ from issuer.dns.servers import (
     DNS_PORT,
     ROOT,
     Server,
+    addresses_in,
     configured_servers,
     is_authoritative,
     plain,
@@ -232,8 +233,7 @@ def _referral(name: str, answers: Collection[dns.message.Message]) -> tuple[list
         some = targets(rrset_in(answer.authority, "NS", name))[:_MOST_SERVERS]
         hosts |= dict.fromkeys(some)
         for host in some:
-            found = [each for kind in ("A", "AAAA") for each in targets(rrset_in(answer.additional, kind, host))]
-            if found:
+            if found := addresses_in(answer.additional, host):
                 glue[host] = list(dict.fromkeys([*glue.get(host, ()), *found]))
     return list(hosts)[:_MOST_SERVERS], glue
 
