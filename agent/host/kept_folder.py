@@ -12,39 +12,37 @@ _SIDE_BY_SIDE = 100  # folders that are open at once
 
 
 class KeptFolder:
-    """Each method raises FileError when it cannot."""
+    """The part of the StateStore of ``agent.journey.ports`` that is about kept certificates. *folder*: theirs."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path):
+        self._kept = folder
 
-    def serials(self, name: str) -> list[str]:
-        """The serials of *name*; the certificate that was put in place last comes first."""
-        folder = self.folder / file_stem(name)
+    def kept_serials(self, name: str) -> list[str]:
+        folder = self._kept / file_stem(name)
         try:
             files = [(file.stat().st_mtime_ns, file.stem) for file in folder.glob("[!.]*.pem")]
         except OSError as error:
             raise FileError(f"cannot look into {folder}", why=error.strerror or str(error)) from error
         return [serial for _, serial in sorted(files, reverse=True)]
 
-    def save(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
-        """Each by name and serial. After an error some may be kept."""
+    def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
         files = [(self._file(name, serial), fullchain) for name, serial, fullchain in certificates]
-        for folder in (self.folder, *(file.parent for file, _ in files)):
+        for folder in (self._kept, *(file.parent for file, _ in files)):
             make_private_folder(folder)
         for first in range(0, len(files), _SIDE_BY_SIDE):
             write_together(dict(files[first : first + _SIDE_BY_SIDE]), mode=0o600)
 
-    def read(self, name: str, serial: str) -> bytes:
+    def read_kept(self, name: str, serial: str) -> bytes:
         file = self._file(name, serial)
         try:
             return read_regular(file)
         except OSError as error:
             raise FileError(f"cannot read {file}", why=error.strerror or str(error)) from error
 
-    def drop(self, name: str, serial: str) -> None:
+    def drop_kept(self, name: str, serial: str) -> None:
         file = self._file(name, serial)
         with file_errors(file, "remove"):
             file.unlink(missing_ok=True)
 
     def _file(self, name: str, serial: str) -> Path:
-        return self.folder / file_stem(name) / f"{serial}.pem"
+        return self._kept / file_stem(name) / f"{serial}.pem"

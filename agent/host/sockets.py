@@ -145,7 +145,6 @@ class Prober:
         return time.monotonic() + _STEADY_SECONDS
 
     def wait(self, deadline: float) -> bool:
-        """Pause before another look; False once *deadline* has passed."""
         if time.monotonic() >= deadline:
             return False
         time.sleep(self.pause)

@@ -45,17 +45,17 @@ class DamagedError(FileError):
     reference = "damaged-state"
 
 
-class StateFolder:
+class StateFolder(KeptFolder):
     """The StateStore of ``agent.journey.ports``, whose words say what each method promises."""
 
     def __init__(self, folder: Path):
+        super().__init__(folder / "kept")
         self.folder = folder
         self._records = folder / "records"
         self._journals = folder / "journal"
         self._work = folder / "work"
         self._issuer = folder / "issuer.json"
         self._pauses = folder / "holds"
-        self._kept = KeptFolder(folder / "kept")
 
     @property
     def lock_file(self) -> Path:
@@ -105,18 +105,6 @@ class StateFolder:
         with file_errors(file):
             file.touch(mode=0o600)
             os.utime(file, (moment, moment))
-
-    def kept_serials(self, name: str) -> list[str]:
-        return self._kept.serials(name)
-
-    def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
-        self._kept.save(certificates)
-
-    def read_kept(self, name: str, serial: str) -> bytes:
-        return self._kept.read(name, serial)
-
-    def drop_kept(self, name: str, serial: str) -> None:
-        self._kept.drop(name, serial)
 
     def pause(self, name: str) -> Pause | None:
         return _read(self._pauses / f"{file_stem(name)}.json", record.pause_of)
