@@ -43,4 +43,4 @@ def unapproved_line(work: Work, bundle: Bundle, until: int, ca: CertificateAutho
         early=is_early(work.record, work.row.present),
         asks=ca.offers_renewal_info,
     )
-    return tools.seals.of_unapproved(content)
+    return tools.seals.seal(content)

@@ -169,7 +169,7 @@ class Seals(Protocol):
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
         """Remember that the certificate in *bundle* became that of *name*."""
 
-    def of_unapproved(self, content: Unapproved) -> str:
+    def seal(self, content: Unapproved) -> str:
         """The line about a certificate that waits for approval, for its row."""
 
     def unapproved(self, row: Enrolment) -> Unapproved | None:

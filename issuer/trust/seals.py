@@ -75,8 +75,8 @@ class Seals:
         made with it: once the change is taken, what it replaced is older."""
         return max(now, 1 + max(map(self.memory.newest, (name, change_scope(name))))) + change
 
-    def seal(self, content: Sealed) -> str:
-        """The seal of *content*. Call :meth:`remember` once the database has it."""
+    def seal(self, content: Sealed | Unapproved) -> str:
+        """The seal of *content*. Call :meth:`remember` with that of a row once the database has it."""
         return f"{self.key_id} {self._mac(content.text)} {content.text}"
 
     def remember(self, seals: Mapping[str, str]) -> None:
@@ -130,15 +130,11 @@ class Seals:
         except ConfigError:  # raised by who asks whether the row of certs is sealed
             return False
 
-    def of_unapproved(self, content: Unapproved) -> str:
-        """A line "KEY MAC CONTENT"."""
-        return f"{self.key_id} {self._mac(content.text)} {content.text}"
-
     def unapproved(self, row: Enrolment) -> Unapproved | None:
         content = row.waiting
         if content is None or content.name != row.name:
             return None
-        genuine = hmac.compare_digest(self.of_unapproved(content).encode(), row.unapproved.encode())
+        genuine = hmac.compare_digest(self.seal(content).encode(), row.unapproved.encode())
         return content if genuine else None
 
     def tombstone(self, name: str, now: int) -> str:

@@ -14,7 +14,6 @@ import paramiko
 from issuer.model.errors import WebrootError
 from issuer.webroot.layout import FILE_MODE, FOLDER_MODE, EntryKind, kind_of, temporary_name
 
-READ_LIMIT = 4096
 _TRIAL = f".certfleet-check-{socket.gethostname()}"  # one name for each issuer, so that a left-over is found
 
 
@@ -91,7 +90,7 @@ class RemoteFolder:
         if self.kind(name) is not EntryKind.FILE:
             return None
         with self._client.open(self._at(name), "r") as file:
-            return file.read(min(limit, READ_LIMIT))
+            return file.read(limit)
 
     def delete(self, name: str) -> None:
         with suppress(FileNotFoundError):

@@ -90,7 +90,7 @@ def test_a_change_takes_the_place_of_its_row(ground: Ground) -> None:
 def test_a_certificate_that_waits_for_approval(ground: Ground) -> None:
     """The line about it counts as an issuer wrote it, for its own name."""
     content = Unapproved(NAME, "ab" * 32, NOW, "https://ca.test/dir", "account", "", False, True)
-    line = ground.seals.of_unapproved(content)
+    line = ground.seals.seal(content)
     row = dataclasses.replace(ROW, unapproved=line)
     assert ground.seals.unapproved(row) == row.waiting == content
     later = line.replace(str(NOW), str(NOW + 1))

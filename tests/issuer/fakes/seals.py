@@ -28,7 +28,7 @@ class MemorySeals:
         if fingerprint(bundle.leaf) not in past.stored:
             self.pasts[name] = Past(past.stored | {fingerprint(bundle.leaf)}, past.revoked, (*past.issued, starts))
 
-    def of_unapproved(self, content: Unapproved) -> str:
+    def seal(self, content: Unapproved) -> str:
         return f"key mac {content.text}"
 
     def unapproved(self, row: Enrolment) -> Unapproved | None:
