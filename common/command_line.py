@@ -34,6 +34,7 @@ class CommandLine:
         self.parser = _Parser(prog=program, description=description)
         self.parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
         _common_options(self.parser)
+        self.parser.set_defaults(quiet=False, verbose=0, plain_log=False)
         self._commands = self.parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
@@ -83,8 +84,7 @@ class CommandLine:
         except SystemExit as stop:  # argparse has printed its own message
             return int(stop.code or 0)
         parsed.config = Path(getattr(parsed, "config", os.environ.get("CERTFLEET_CONFIG")) or self._default_config)
-        verbosity = -1 if getattr(parsed, "quiet", False) else getattr(parsed, "verbose", 0)
-        parsed.plain_log = getattr(parsed, "plain_log", False)
+        verbosity = -1 if parsed.quiet else parsed.verbose
         configure_later(verbosity, "plain" if parsed.plain_log else "")
         PROGRESS.is_wanted = verbosity >= 0
         try:

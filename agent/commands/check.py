@@ -86,7 +86,7 @@ def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:
     well = all(one.level != BAD for one in lines)
     if arguments.json:
         report({"well": well, "findings": [_document(one) for one in lines]})
-    elif not getattr(arguments, "quiet", False):
+    elif not arguments.quiet:
         for one in lines:
             say(str(one))
     return 0 if well else 1

@@ -28,7 +28,7 @@ def dry_run(arguments: argparse.Namespace) -> int:
         tools.close()
     if arguments.json:
         report(_document(found, tools.now))
-    _show(found, tools.now, silent=arguments.json or getattr(arguments, "quiet", False))
+    _show(found, tools.now, silent=arguments.json or arguments.quiet)
     return 0 if not found.interrupted and all(is_well(one, tools.now) for one in found.results) else 1
 
 

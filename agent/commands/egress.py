@@ -38,8 +38,8 @@ def egress(arguments: argparse.Namespace) -> int:
         for one in merged([*needs, *certified.needs, *elsewhere])
     ]
     found = with_reached(found, reach(spots_of(found), _REACHING_SECONDS))
-    quiet = getattr(arguments, "quiet", False)
-    return show(found, [], notes=[_INWARDS], form=arguments.format, as_json=arguments.json, quiet=quiet)
+    form, quiet = arguments.format, arguments.quiet
+    return show(found, [], notes=[_INWARDS], form=form, as_json=arguments.json, quiet=quiet)
 
 
 def _live_certificates(certificates: Sequence[Certificate]) -> Iterator[bytes]:

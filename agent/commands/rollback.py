@@ -43,5 +43,5 @@ def rollback(arguments: argparse.Namespace) -> int:
         report({"certificates": [run_document(one, tools.now) for one in results], "stopped": not results})
     reasons: Reasons = {}
     for one in results:
-        tell(one, tools.now, reasons, silent=arguments.json or getattr(arguments, "quiet", False))
+        tell(one, tools.now, reasons, silent=arguments.json or arguments.quiet)
     return 0 if results and is_well(results[0], tools.now) else 1

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings, certificates, selected = begun(arguments)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
     tools.folder.create()
-    silent = arguments.json or getattr(arguments, "quiet", False)
+    silent = arguments.json or arguments.quiet
     found: dict[str, Result] = {}
     reasons: Reasons = {}
     PROGRESS.tell(f"0 of {len(selected)} certificates")

@@ -92,7 +92,7 @@ def _show(arguments: argparse.Namespace, look: "_Look") -> None:
         return
     if found:
         say(*table(["SEVERITY", "FINDING", "CERTIFICATE", "WHAT, AND WHAT TO DO"], table_rows(found)))
-    if getattr(arguments, "verbose", 0):
+    if arguments.verbose:
         say(*(f"{name}: nothing was found" for name in well))
         say(*(f"{name}: revocation: {answer.sentence}" for name, answer in sorted(said.items())))
     say(summary(found, len(said), len(coming), now=arguments.fix))

@@ -46,7 +46,7 @@ def check(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
     settings = load(Settings, arguments.config)
-    tell = _Report(silent=arguments.json or getattr(arguments, "quiet", False))
+    tell = _Report(silent=arguments.json or arguments.quiet)
     tell([ok("configuration", f"{arguments.config} is well formed")])
     subjects, orders = _subjects(settings, arguments.name, tell)
     authorities = _authorities(settings, tell)

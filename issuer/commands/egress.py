@@ -66,7 +66,7 @@ def _look(settings: Settings, database: Database, arguments: argparse.Namespace)
     found = _found(settings, Egress(database), needs.outwards, watch=arguments.watch)
     every = settings.egress.firewall_resolves_every
     warnings = [*needs.warnings, *short_lived(found, every, duration_text(every))]
-    form, quiet = arguments.format, getattr(arguments, "quiet", False)
+    form, quiet = arguments.format, arguments.quiet
     return show(found, merged(needs.inwards), warnings=warnings, form=form, as_json=arguments.json, quiet=quiet)
 
 

@@ -164,7 +164,7 @@ class _Issuing:
     def __init__(self, arguments: argparse.Namespace):
         self.arguments = arguments
         self.settings = load(Settings, arguments.config)
-        self._silent = getattr(arguments, "quiet", False)
+        self._silent = arguments.quiet
         self._quiet = arguments.json or self._silent
 
     @cached_property

@@ -58,7 +58,7 @@ def report(arguments: argparse.Namespace) -> None:
     count = write_pages(overview, folder)
     bad = sum(not entry.well for entry in overview.entries)
     files = "1 file" if count == 1 else f"{count} files"
-    if not getattr(arguments, "quiet", False):
+    if not arguments.quiet:
         say(f"{folder / INDEX}: {len(overview.entries)} certificates, {bad} not well; {files}")
 
 

@@ -189,8 +189,7 @@ def _show(arguments: argparse.Namespace, foreign: Sequence[Sighting], troubles: 
         found = {"foreign": [_facts(one) for one in foreign], "unread": unread, "accepted": accepted}
         report({"well": not (foreign or troubles)} | found)
         return
-    quiet = getattr(arguments, "quiet", False)
-    if not quiet:
+    if not arguments.quiet:
         say(*(f"the key {key} is kept as one of ours: no certificate with it is told from now on" for key in accepted))
     if foreign:
         rows = [
@@ -199,7 +198,7 @@ def _show(arguments: argparse.Namespace, foreign: Sequence[Sighting], troubles: 
         ]
         say(*table(["NAME", "ISSUER", "SERIAL", "FROM", "SEEN AT", "KEY"], rows))
         say("others have certificates for our names, with keys that are not ours: see docs/transparency.md")
-    elif not (troubles or quiet):
+    elif not (troubles or arguments.quiet):
         say("no certificate for our names has a key that we do not know")
     for error in troubles:
         complain(*render(error))

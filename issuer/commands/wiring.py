@@ -122,7 +122,7 @@ def build_authority(settings: Settings, directory: str) -> AcmeCa:
 
 def configure_log(settings: Settings, arguments: argparse.Namespace, *, least: int = 0) -> None:
     """Set up the log as configured. *least*: the verbosity without -v."""
-    verbosity = -1 if getattr(arguments, "quiet", False) else max(least, getattr(arguments, "verbose", 0))
+    verbosity = -1 if arguments.quiet else max(least, arguments.verbose)
     configure(
         verbosity,
         form="plain" if arguments.plain_log else settings.log.form,
