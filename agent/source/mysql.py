@@ -49,8 +49,8 @@ _HINTS = {
         " (`certfleet-issuer db tls` makes one). It is never ignored"
     ),
     About.LOGIN: "check the user in [source] url, password_file, and the grants (`certfleet-issuer db grants`)",
-    About.RIGHTS: ("print the grants this account needs with `certfleet-issuer db grants`, and let them be applied"),
-    About.DUPLICATE: ("this host's row was written by another account: let `certfleet-issuer hosts forget` delete it"),
+    About.RIGHTS: "print the grants this account needs with `certfleet-issuer db grants`, and let them be applied",
+    About.DUPLICATE: "this host's row was written by another account: let `certfleet-issuer hosts forget` delete it",
     About.CROWDED: f"raise max_connections of the server, or {_SPREAD}",
     About.FULL: (
         "let `certfleet-issuer hosts forget` delete the rows of hosts that are no more, or give each host an account"
@@ -227,10 +227,7 @@ class MysqlSource:
                 self._connection = self._connect()
             with self._connection.cursor() as cursor:
                 yield cursor
-        except pymysql.MySQLError as error:
-            self.close()
-            raise self._explained(error) from error
-        except OSError as error:  # ssl.SSLError is one
+        except (pymysql.MySQLError, OSError) as error:  # ssl.SSLError is an OSError
             self.close()
             raise self._explained(error) from error
 
