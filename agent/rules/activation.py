@@ -7,6 +7,7 @@ from agent.model.certificate import ASK, Action, Command
 from agent.model.presence import Presence
 
 _SIGNAL = "SIG"
+_TELLING = frozenset({"reload", "restart", "try-restart", "reload-or-restart", "try-reload-or-restart"})  # of systemctl
 _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
 # Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead.
@@ -49,6 +50,13 @@ def activating(
     if presence.script and not action.startswith(_SIGNAL):
         return (("service", presence.script, action),)
     return own or tuple(("service", unit, action) for unit in units[:1])
+
+
+def unit_told(activate: Action | tuple[Command, ...] | None) -> str:
+    """The unit that commands of agent.toml reload or restart by systemctl, without `.service`; "" unless it is one."""
+    commands = activate if isinstance(activate, tuple) else ()
+    told = {words[2] for words in commands if len(words) == 3 and words[0] == "systemctl" and words[1] in _TELLING}
+    return told.pop().removesuffix(".service") if len(told) == 1 else ""
 
 
 def starting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...]:

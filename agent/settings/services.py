@@ -17,6 +17,7 @@ from agent.rules.activation import (
     reading,
     restarting,
     starting,
+    unit_told,
 )
 from agent.settings.certificate import CertificateSettings
 from agent.settings.preset import Preset
@@ -29,16 +30,26 @@ _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 def uses(
     own: CertificateSettings, presets: Mapping[str, Preset], files: Sequence[TargetFile], find: Finder
 ) -> tuple[Use, ...]:
-    """One use for each preset; one alone where agent.toml has commands for several, or for none."""
+    """One use for each preset; one alone where agent.toml has commands for several, or for none. Where it tells one
+    unit by systemctl, that is the service: the unit of the preset may be of another one, which somebody has stopped."""
+    own_unit = unit_told(own.activate)
+    told = find((own_unit,), ()) if own_unit else Presence()
+
+    def present(preset: Preset) -> Presence:
+        found = find(preset.units, preset.programs)
+        return replace(told, program=found.program) if told.unit else found
+
     services = [
-        service_of(name, preset, find(preset.units, preset.programs), places(own.name, own.key, files), own)
+        service_of(name, preset, present(preset), places(own.name, own.key, files), own)
         for name, preset in presets.items()
     ]
     default = {name: preset_probes(own.name, preset) for name, preset in presets.items()}
     commands = (own.check, own.activate if not isinstance(own.activate, str) else None, own.verify, own.start)
     if not presets:
         words = places(own.name, own.key, files)
-        alone = Service("", logs=_filled(listening(Presence(), own.logs or ()), words))
+        there = told if told.unit else Presence()
+        logs = _filled(listening(there, own.logs or ()), words)
+        alone = Service("", start=starting(there, ()), restart=restarting(there, ()), logs=logs)
         services = [_overruled(alone, _filled_in(own, words), lambda _: ())]
     if not presets or (len(presets) > 1 and any(one is not None for one in commands)):
         probes = own.probe if own.probe is not None else tuple(chain.from_iterable(default.values()))

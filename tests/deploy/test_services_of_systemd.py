@@ -24,7 +24,7 @@ class Site:
         self._authority = self._root.intermediate("Test Intermediate")
         machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME}\n")
         machine.write("/etc/certfleet/roots.pem", self._root.pem.decode())
-        self._service = service
+        self._service = f'service = "{service}"\n' if service else ""
         self.configure(more)
         machine.run("install", "-d", "-m", "0700", "/var/lib/test")
         machine.run(AGENT, "request", NAME, "--key", KEY, "--csr", "/root/csr")
@@ -35,7 +35,7 @@ class Site:
         self.machine.write(
             "/etc/certfleet/agent.toml",
             f'{head}[source]\nurl = "sqlite:///{DATABASE}"\n[trust]\nroots = "/etc/certfleet/roots.pem"\n'
-            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\nservice = "{self._service}"\n{more}',
+            f'[[certificate]]\nname = "{NAME}"\nkey = "{KEY}"\n{self._service}{more}',
         )
 
     def offer(self) -> None:
@@ -132,6 +132,30 @@ def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     site.offer()
     machine.run(AGENT, "run", code=1)
     assert machine.show("nginx", "ActiveState") == ("active",)
+    assert site.reported() == "failed"
+
+
+@pytest.mark.parametrize("service", ["nginx", ""])
+def test_the_unit_that_agent_toml_tells_is_started_again(machine: Machine, service: str) -> None:
+    """Another nginx than Debian's, with a unit of its own, dies at its reload. It is started again, and Debian's stays
+    stopped."""
+    live = f"/etc/ssl/certs/{NAME}.fullchain.crt"
+    pair = f"ssl_certificate {live}; ssl_certificate_key {KEY};"
+    machine.write("/root/web.conf", f"pid /run/web.pid; events {{}} http {{ server {{ listen 443 ssl; {pair} }} }}\n")
+    reload = f"/bin/sh -c 'cmp {live} /root/old || kill -KILL $MAINPID'"
+    unit = f"[Service]\nExecStart=/usr/sbin/nginx -c /root/web.conf -g 'daemon off;'\nExecReload={reload}\n"
+    machine.write("/etc/systemd/system/web.service", unit)
+    machine.run("systemctl", "daemon-reload")
+    more = f'check = []\nprobe = "https://{NAME}"\nactivate = ["systemctl", "reload", "web"]\n'
+    site = Site(machine, service, f'{more}[certificate.files]\nfullchain = "{live}"\n')
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    machine.run("cp", live, "/root/old")
+    machine.run("systemctl", "start", "web")
+    machine.run(AGENT, "run")
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    assert (machine.show("web", "ActiveState"), machine.show("nginx", "ActiveState")) == (("active",), ("inactive",))
     assert site.reported() == "failed"
 
 
