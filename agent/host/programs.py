@@ -58,19 +58,19 @@ class LocalPrograms:
                 )
             except OSError as error:
                 hint = "name a program that is installed here, as a list of words"
-                raise InstallError(step, f"cannot run {_shown(command)}", why=str(error), hint=hint) from error
+                raise InstallError(step, f"cannot run {shown(step, command)}", why=str(error), hint=hint) from error
             try:
                 self.waits.until(Deadline(timeout), partial(_has_ended, process))
             except TimeoutError as error:
                 why = _with_tail(f"it had not ended after {timeout:g} s", output)
-                raise InstallError(step, f"{_shown(command)} was ended", why=why) from error
+                raise InstallError(step, f"{shown(step, command)} was ended", why=why) from error
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
             if process.returncode != 0:
                 why = _with_tail(_ending(process.returncode), output)
-                raise InstallError(step, f"{_shown(command)} failed", why=why)
+                raise InstallError(step, f"{shown(step, command)} failed", why=why)
             output.seek(max(0, output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT))
             return output.read()
 
@@ -91,8 +91,10 @@ def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     return True
 
 
-def _shown(command: Command) -> str:
-    return f"`{' '.join(command)}`"
+def shown(step: str, command: Command) -> str:
+    """The command for people. Of a proof the program alone: a login may have a password among its words, and what
+    failed is told in mails and the database."""
+    return f"`{command[0]} …` of `verify`" if step == "verify" else f"`{' '.join(command)}`"
 
 
 def _ending(code: int) -> str:

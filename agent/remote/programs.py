@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from agent.host.programs import LISTENING
+from agent.host.programs import LISTENING, shown
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
 from agent.remote.access import Ended
@@ -50,15 +50,15 @@ class RemotePrograms:
     def _run(self, step: str, command: Command, limit: int = sys.maxsize) -> bytes:
         """Its output. It gets *limit* seconds if that is less than the timeout."""
         timeout = min(limit, self.timeout)
-        shown = f"`{' '.join(command)}` on {self.session.name}"
+        told = f"{shown(step, command)} on {self.session.name}"
         begin = time.monotonic()
         ended = self.session.execute(_SCRIPT.format(seconds=timeout, command=shlex.join(command)), timeout)
         if ended.code == -1 and time.monotonic() - begin >= timeout:
             why = _with_tail(f"it had not ended after {timeout} s", ended)
-            raise InstallError(step, f"{shown} was ended", why=why)
+            raise InstallError(step, f"{told} was ended", why=why)
         if ended.code != 0:
             ending = f"exit code {ended.code}" if ended.code > 0 else "ended by a signal"
-            raise InstallError(step, f"{shown} failed", why=_with_tail(ending, ended))
+            raise InstallError(step, f"{told} failed", why=_with_tail(ending, ended))
         return ended.out
 
 

@@ -119,11 +119,12 @@ def test_nginx_runs_on_and_its_log_names_the_one(nginx_hosts: Vhosts, host: Host
 
 
 def test_those_that_stay_are_verified_without_the_one(host: Host, nginx: Nginx) -> None:
-    """nginx reads another file for one name, which goes back; then the proof of the service fails, and so do they."""
+    """nginx reads another file for one name, which goes back; then the proof of the service fails, and so do they. A
+    password among its words is told to nobody."""
     vhosts = with_first_ones(Vhosts(host, nginx, 2))
     one, elsewhere = vhosts.names[1], host.live / "elsewhere.pem"
     elsewhere.write_bytes(vhosts.file(one).read_bytes())
-    verify = f"verify = {json.dumps(vhosts.counted('verify', ['false']))}\n"
+    verify = f"verify = {json.dumps(vhosts.counted('verify', ['false', 'sesame']))}\n"
     for name in vhosts.names:
         file = elsewhere if name == one else vhosts.file(name)
         vhosts.configure(name, files=f'{verify}[certificate.files]\nfullchain = "{file}"')
@@ -131,5 +132,7 @@ def test_those_that_stay_are_verified_without_the_one(host: Host, nginx: Nginx) 
     was, _ = vhosts.served(), vhosts.offer()
     done = host.run()
     assert set(states(done).values()) == {"failed"}, done.err
+    assert " …` of `verify` failed: exit code 1" in done.err
+    assert "sesame" not in done.out + done.err
     assert vhosts.commands()[:5] == ["check", "activate", "activate", "verify", "activate"]
     assert vhosts.served() == was
