@@ -12,7 +12,7 @@ from agent.model.line import WARN, Line
 from agent.rules.evidence import sights_of
 from common.errors import CertfleetError
 
-_MEND = "mend what it names before the service is started; `presets SERVICE` tells its traps"
+_MEND = "mend what it names before the service is started"
 
 
 def refusals(turns: Sequence[Turn]) -> Iterator[Line]:

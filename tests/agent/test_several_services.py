@@ -78,7 +78,7 @@ def test_what_no_socket_shows(host: Host, nginx: Nginx) -> None:
     host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
-    assert "exit 7` failed: exit code 7; rolled back" in done.certificate["detail"]
+    assert "`sh …` of `verify` failed: exit code 7; rolled back" in done.certificate["detail"]
     assert told(host) == ["verified"]
     assert nginx.served() == first.certificate
     assert host.fullchain.read_bytes() == first.fullchain_pem
