@@ -1,8 +1,8 @@
 """A service's own check, on all that is new together; where it fails, the certificates at fault are found and left out.
 
 Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
-Beside the check of all there is one for each bad one that the check names, and at most ⌈log2 (n + 1)⌉ + 1 for another
-of n: halving finds it, and the rest is checked before the service is told.
+Beside the check of all there is one for each bad one that the check names, and at most ⌈log2 n⌉ + 1 for another of n:
+halving finds it, and the rest is checked before the service is told.
 """
 
 from collections.abc import Collection, Sequence
@@ -38,17 +38,21 @@ def _at_fault(service: Service, users: Sequence[Member], trial: "_Trial", tools:
     """The same, without a look at other services."""
     left: dict[str, InstallError] = {}
     remaining = list(users)
-    passing: set[str] | None = None  # the names of users that pass together, as any part of them does
+    passing: set[str] = set()  # the names of users that pass together, as any part of them does
     while remaining and (complaint := trial.complaint(remaining)) is not None:
         ordered, first = suspects_last(remaining, lambda one: one.texts, str(complaint))
         if first == len(ordered) - 1 > 0 and _went_with(ordered[-1], trial.complaint(ordered[:-1])):
             left[ordered[-1].name] = complaint
             remaining.remove(ordered[-1])
             continue
-        good = -1 if passing is None else _leading(ordered, passing)
-        bad = first_failing(len(ordered), lambda count: trial.complaint(ordered[:count]) is None, first, good)  # noqa: B023 - called at once
-        if bad == 0:
-            without = trial.complaint([])
+        bad = first_failing(
+            len(ordered),
+            lambda count: trial.complaint(ordered[:count]) is None,  # noqa: B023 - called at once
+            first,
+            _leading(ordered, passing),
+        )
+        fails_alone = bad == 1 and not passing and trial.complaint(ordered[1:]) is not None
+        if fails_alone and (without := trial.complaint([])) is not None:
             if life(service, users, tools) is Life.STOPPED:
                 _go_in(service, remaining, complaint)
                 trial.put(remaining)

@@ -21,13 +21,13 @@ def suspects_last(items: Sequence[T], texts: Callable[[T], Iterable[str]], compl
     return ordered, named.count(False)
 
 
-def first_failing(count: int, passes: Callable[[int], bool], first: int, good: int = -1) -> int:
+def first_failing(count: int, passes: Callable[[int], bool], first: int, good: int = 0) -> int:
     """The smallest number of items that fails, of *count* in a row that fail together: the last of these is at fault,
-    beside those before it; 0 if it fails without any of them. *passes* tries so many, the number *first* at first. So
-    many as *good* pass, -1 where that is not known. At most ⌈log2 (count - good)⌉ tries if *first* is no number between
-    those two."""
+    beside those before it, if any fails at all. *passes* tries so many, the number *first* at first. So many as *good*
+    pass, as none of them is taken to do. At most ⌈log2 (count - good)⌉ tries if *first* is no number between those
+    two."""
     bad = count
-    middle = first if max(good, 0) < first < count else (good + bad + 1) // 2
+    middle = first if good < first < count else (good + bad + 1) // 2
     while bad - good > 1:
         if passes(middle):
             good = middle

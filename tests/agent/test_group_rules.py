@@ -42,10 +42,10 @@ def test_what_goes_together(services: Sequence[Sequence[Service]], alone: str, e
     assert ["".join(one.name for one in group) for group in found] == expected
 
 
-@pytest.mark.parametrize("good", [-1, 0, 7])
+@pytest.mark.parametrize("good", [0, 7])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 16, 40, 500])
 def test_the_first_bad_one_is_found(count: int, good: int) -> None:
-    """Wherever it is, or that it fails without any: by as many tries as halving takes, and none of them with all."""
+    """Wherever it is: by as many tries as halving takes, and none of them with all."""
     good = min(good, count - 1)
     for bad in range(good + 1, count + 1):
         tried: list[int] = []

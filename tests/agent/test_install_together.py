@@ -82,7 +82,7 @@ def test_one_that_cannot_be_kept(five: Vhosts, host: Host) -> None:
 @pytest.mark.parametrize(
     ("many", "bad", "part", "most"),
     [
-        (8, [0], "chain", math.ceil(math.log2(8)) + 3),
+        (8, [0], "chain", math.ceil(math.log2(8)) + 2),
         (8, [7], "chain", math.ceil(math.log2(8)) + 1),
         (8, [1, 4, 6], "key", 4),
         (40, [0], "chain", math.ceil(math.log2(40)) + 2),
