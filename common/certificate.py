@@ -27,6 +27,7 @@ _LEAST_RSA, _LEAST_EC = 2048, 256  # bits (Baseline Requirements §6.1.5)
 PARSE_ERRORS = (
     *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
     *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    KeyError,  # of a name with a text of an unknown type, before cryptography 49
 )
 """Errors of the library for bytes that are no sound certificate or request, at once or at the first look."""
 
