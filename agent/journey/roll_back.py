@@ -207,16 +207,24 @@ def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[Certfleet
 
 def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tools: Tools) -> Failed:
     """Tell each service that its files are the old ones; start it if it cannot be told, restart it if it cannot be
-    started. One that was told although nobody could say whether it ran is never started. Returns the failures."""
+    started. One that was told although nobody could say whether it ran is never started; nor is one that goes on
+    answering: its unit may stand for others, which a person has stopped. Returns the failures."""
     failed = {}
     for service in services:
         failures = tell("activate the old one", service.activate, tools)
         may_start = service.starts_stopped or service.is_up or any(_sights(service, one) for one in restored)
         for step, commands in (("start it again", service.start), ("restart it", service.restart)):
-            if failures and commands and may_start:
+            if failures and commands and may_start and not _goes_on(service, restored, tools):
                 failures = tell(step, commands, tools)
         failed[service] = failures
     return failed
+
+
+def _goes_on(service: Service, restored: Sequence[Returning], tools: Tools) -> bool:
+    """Does the service answer at a socket of each certificate at which it answered before?"""
+    before = [one.turn for one in restored if runs(_sights(service, one))]
+    now = zip(before, look_at_all(before, tools), strict=True)
+    return bool(before) and not any(is_silent(of_service(service, turn, sights)) for turn, sights in now)
 
 
 def _that_ran(returning: Sequence[Returning], tools: Tools) -> set[Service]:

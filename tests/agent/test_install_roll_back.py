@@ -153,6 +153,21 @@ def test_a_service_that_dies_comes_back_with_the_old_certificate(host: Host, apa
     assert_as_before(host, apache)
 
 
+def test_what_goes_on_is_not_started(host: Host, nginx: Nginx) -> None:
+    """The command cannot tell the one that answers, as `systemctl reload stunnel4` cannot tell a stunnel@mail: its
+    start might bring up what a person has stopped."""
+    host.offer_new()
+    assert host.run().code == 0
+    started = host.folder / "started"
+    more = f'start = ["touch", "{started}"]\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    host.served_by(nginx, activate=["false"], files=more, probe_timeout="1s")
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert "rolled back, all is as it was" in done.err
+    assert not started.exists()
+
+
 KILL_GROUP = """
 import contextlib, os, sys
 with contextlib.suppress(ProcessLookupError):
