@@ -63,6 +63,8 @@ def _init(line: CommandLine) -> None:
     init.add_argument("--tls-ca", metavar="FILE", help="the CA of the source (default: the system's)")
     text = "the key whose statements count, as `certfleet-issuer key show` prints it"
     init.add_argument("--issuer-key", metavar="KEY", help=text)
+    text = "a preset for the entries (default: the first that runs here); again for a certificate of several services"
+    init.add_argument("--service", action="append", default=[], metavar="PRESET", help=text)
     text = "as root: systemd's units and a link too, and key and CSR of every NAME; once more after a change of files"
     init.add_argument("--system", action="store_true", help=text)
 

@@ -2,20 +2,19 @@
 here; later it makes the block of each further name."""
 
 import argparse
-import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from agent.commands.entry import entries, quoted
 from agent.commands.request import request
 from agent.commands.run import roots_own
 from agent.commands.sandbox import fit_unit
 from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
 from agent.host.presence import presence, running
-from agent.model.certificate import file_stem
 from agent.settings.config import AgentSettings, SourceSettings, TrustSettings, load_settings, settings_in
 from agent.settings.places import DEFAULT_FILE, ROOTS_FILE
 from agent.settings.preset import Preset, Presets
@@ -23,10 +22,9 @@ from agent.settings.values import issuer_key
 from agent.source.open import open_source
 from common.command_line import complain, say
 from common.config import nonempty, path
-from common.dataclasses import replace
+from common.dataclasses import dataclass, replace
 from common.errors import FileError, RefusedError, UsageError
 from common.files import create_new, make_folder, make_private_folder
-from common.names import in_url
 from common.owners import who_directs_root
 from common.system import enable, install_units, link, program, require_root
 
@@ -49,14 +47,6 @@ url = {url}
 {issuer_key}   # `certfleet-issuer key show` prints it; without it the database is believed
 # roots = "/etc/ssl/our-ca.pem"   # for a CA of your own; without it, a chain must lead to the system's trust store
 """
-
-_BLOCK = """
-[[certificate]]
-name = "{name}"
-key = "/etc/ssl/private/{stem}.key"   # `certfleet-agent request {word}` makes it
-service = "{service}"{others}
-{probe}   # where the new certificate must show; ?connect=127.0.0.1 looks here under that name
-{files}"""
 
 
 def init(arguments: argparse.Namespace) -> int:
@@ -99,14 +89,12 @@ def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     )
     trust = TrustSettings(_option("--issuer-key", issuer_key, arguments.issuer_key or ""))
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
-    presets = Presets(arguments.config)
-    found = _services_found(presets)
-    services: Mapping[str, Preset | None] = found or {presets.names[0]: None}
+    services = _services(arguments)
     _require_roots_own(arguments.config)
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
     create_new(arguments.config, _text(state_dir, source, trust, names, services).encode(), mode=0o644)
-    say(f"wrote {arguments.config}; services found here: {', '.join(found) or 'none'}")
+    say(f"wrote {arguments.config}; services found here: {', '.join(services.found) or 'none'}")
     say(f"state folder {state_dir}")
 
 
@@ -120,16 +108,15 @@ def _extend(arguments: argparse.Namespace, names: Sequence[str], *, append: bool
     missing = [name for name in dict.fromkeys(names) if name not in {one.name for one in certificates}]
     if not append and not missing:
         raise FileError(f"{config} exists already", hint="edit it; `init NAME` prints the entry of a further name")
-    presets = Presets(config)
-    entries = _entries(missing, _services_found(presets) or {presets.names[0]: None})
+    text = _entries(missing, _services(arguments))
     if not append:
-        say(*entries.splitlines())
+        say(*text.splitlines())
         complain(
             f"{config} is kept as it is: append this entry to it, and edit it there",
             f"  `certfleet-agent init --system {shlex.join(missing)}` appends it, and makes key and CSR",
         )
     elif missing:
-        _append(config, entries.encode())
+        _append(config, text.encode())
         say(f"appended {', '.join(missing)} to {config}")
     else:
         say(f"kept     {config}")
@@ -190,7 +177,7 @@ def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) 
         request(argparse.Namespace(**vars(arguments) | {"name": [name]} | plain))
     _tell_what_the_source_lacks(arguments.config)
     if names:
-        _tell_what_to_name(arguments.config, names)
+        _tell_what_to_name(arguments, names)
 
 
 def _tell_what_the_source_lacks(config: Path) -> None:
@@ -206,8 +193,10 @@ def _tell_what_the_source_lacks(config: Path) -> None:
             say(f"next: bring {file}, the {what}, from the issuer")
 
 
-def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
-    """The files that the services' configuration must name for *names*, and what comes next."""
+def _tell_what_to_name(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """The files that the services' configuration must name for *names*, which other services run here, and what comes
+    next: Postfix and Dovecot often share a certificate."""
+    config: Path = arguments.config
     certificates = [one for one in load_settings(config)[1] if one.name in names]
     services = dict.fromkeys(service.name for one in certificates for service in one.services if service.name)
     for file in (file for one in certificates for file in one.files):
@@ -218,6 +207,13 @@ def _tell_what_to_name(config: Path, names: Sequence[str]) -> None:
         if preset is not None:
             blind = "" if preset.probe else " Nothing is proven unless `probe` in agent.toml names a socket."
             say(f"note {preset.note}{blind} More: `certfleet-agent presets {name}`")
+    others = [name for name in _services(arguments).runs if name not in services]
+    if len(services) == 1 and others and not arguments.service:
+        words = f'service = ["{next(iter(services))}", "{others[0]}"] in {config}'
+        say(
+            f"note only {next(iter(services))} gets it; running here too: {', '.join(others)}. For several: {words}, "
+            "then the same command again"
+        )
     say(
         "next: take each CSR to the issuer",
         f"next: let the service's configuration name these files{key}, and do not reload it: the first run does",
@@ -237,12 +233,38 @@ def _file_option(option: str, value: str | None) -> Path | None:
     return None if value is None else _option(option, path, value)
 
 
-def _services_found(presets: Presets) -> dict[str, Preset]:
-    """The presets of which a program is installed here; those whose service runs come first."""
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """The presets that were *found* here, those whose service *runs* first; those that are *taken* into an entry, with
+    None for one that was not found."""
+
+    found: Mapping[str, Preset]
+    runs: Sequence[str]
+    taken: Mapping[str, Preset | None]
+
+    @property
+    def others(self) -> list[str]:
+        return [name for name in self.found if name not in self.taken]
+
+
+def _services(arguments: argparse.Namespace) -> _Services:
+    """The services of this host; the operator's choice is taken, else the first. UsageError for an unknown one."""
+    presets = Presets(arguments.config)
     every = {name: preset for name in presets.names if (preset := presets.load(name))}
-    found = [(name, preset) for name, preset in every.items() if presence((), preset.programs).program]
     now = running()
-    return dict(sorted(found, key=lambda each: now.isdisjoint(each[1].processes)))
+    found = [(name, preset) for name, preset in every.items() if presence((), preset.programs).program]
+    found = sorted(found, key=lambda each: now.isdisjoint(each[1].processes))
+    for name in arguments.service:
+        if name not in every:
+            raise UsageError(f"--service: there is no preset {name!r}", hint="`certfleet-agent presets` lists them")
+    first: dict[str, Preset | None] = {**dict(found[:1])} or {presets.names[0]: None}
+    taken = {name: every[name] for name in arguments.service} or first
+    runs = [name for name, preset in found if not now.isdisjoint(preset.processes)]
+    return _Services(dict(found), runs, taken)
+
+
+def _entries(names: Sequence[str], services: _Services) -> str:
+    return entries(names, services.taken, services.others)
 
 
 def _text(
@@ -250,59 +272,24 @@ def _text(
     source: SourceSettings,
     trust: TrustSettings,
     names: Sequence[str],
-    services: Mapping[str, Preset | None],
+    services: _Services,
 ) -> str:
-    """The text of agent.toml. Without *names* its entries are comments, one for each of the *services*, with None for a
-    service that was not found here."""
+    """The text of agent.toml. Without *names* its entries are comments, one for each of the services found here."""
     text = _HEAD.format(
-        state_dir=_quoted(str(state_dir)),
-        url=_quoted(source.url),
+        state_dir=quoted(str(state_dir)),
+        url=quoted(source.url),
         password_file=_file("password_file", source.password_file, "/etc/certfleet/db.password"),
         tls_ca=_file("tls_ca", source.tls_ca, "/etc/certfleet/db-ca.pem"),
-        issuer_key=f"issuer_key = {_quoted(trust.issuer_key)}" if trust.issuer_key else '# issuer_key = "…"',
+        issuer_key=f"issuer_key = {quoted(trust.issuer_key)}" if trust.issuer_key else '# issuer_key = "…"',
     )
-    found = {name: preset for name, preset in services.items() if preset is not None}
+    found = services.found
     text += "".join(f"\n# found on this host: {service}. {preset.note}\n" for service, preset in found.items())
     if names:
         return text + _entries(names, services)
-    blocks = "".join(_block("www.example.com", [service], preset) for service, preset in services.items())
+    each: list[Mapping[str, Preset | None]] = [{name: found[name]} for name in found] or [services.taken]
+    blocks = "".join(entries(["www.example.com"], one, []) for one in each)
     return text + "".join(f"# {line}\n" if line else "\n" for line in blocks.splitlines())
 
 
-def _entries(names: Sequence[str], services: Mapping[str, Preset | None]) -> str:
-    """The entry of each of the *names*, for the first of the *services*."""
-    return "".join(_block(name, list(services), services[next(iter(services))]) for name in names)
-
-
 def _file(key: str, file: Path | None, example: str) -> str:
-    return f"{key} = {_quoted(str(file))}" if file else f'# {key} = "{example}"'
-
-
-def _block(name: str, services: Sequence[str], preset: Preset | None) -> str:
-    stem, others = file_stem(name), ""
-    if preset is None:
-        others = "   # none was found here: `certfleet-agent presets` shows them"
-    elif services[1:]:
-        others = f"   # also found here: {', '.join(map(_quoted, services[1:]))}"
-    plain = {"fullchain": f"/etc/ssl/certs/{stem}.fullchain.crt"} if preset is None else preset.files.named()
-    lines = [f"# {kind} = {_quoted(str(file).replace('{name}', stem))}" for kind, file in plain.items()]
-    files = "".join(f"{line}\n" for line in ["# [certificate.files]", *lines]) if lines else ""
-    for one in () if preset is None else preset.combined:
-        path = _quoted(str(one.path).replace("{name}", stem))
-        files += f"# [[certificate.combined]]\n# path = {path}\n# parts = {json.dumps(one.parts)}\n"
-    if files:
-        files = f"# The preset's files: let the service's configuration name them.\n{files}"
-    names = {"name": name, "word": shlex.quote(name), "stem": stem, "service": services[0]}
-    return _BLOCK.format(**names, others=others, probe=_probe(name, preset), files=files)
-
-
-def _probe(name: str, preset: Preset | None) -> str:
-    """The line about sockets: a comment where the preset says it all. For a wildcard name it cannot."""
-    usual = ("https://{name}",) if preset is None or preset.probe is None else preset.probe
-    host = in_url(name.replace("*", "www", 1))
-    line = f"probe = {json.dumps([one.replace('{name}', host) for one in usual])}"
-    return f"# {line}" if host == in_url(name) and (preset is None or preset.probe is not None) else line
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)  # JSON's spelling of a text is TOML's too
+    return f"{key} = {quoted(str(file))}" if file else f'# {key} = "{example}"'

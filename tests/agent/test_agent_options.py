@@ -34,6 +34,7 @@ WRONG = {
     "init --source": URLS,
     "init --password-file": PATHS,
     "init --tls-ca": PATHS,
+    "init --service": ["", "..", "../nginx", "NGINX", "nginx,apache", "\x1b[2J", "\udce9"],
     "init --issuer-key": [
         "",
         "x",

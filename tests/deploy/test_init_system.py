@@ -90,6 +90,27 @@ def test_a_host_in_one_command(fresh: Machine) -> None:
     assert "next: bring" not in fresh.run("/opt/certfleet/bin/certfleet-agent", "init", "--system")
 
 
+def test_a_mail_host_in_one_command(fresh: Machine) -> None:
+    """The operator says which services share the certificate: files of both; without that the others that run here are
+    told."""
+    fresh.run("ln", "-s", "/lib/systemd/system/postfix@.service", "/etc/systemd/system/")
+    fresh.run("systemctl", "start", "nginx")
+    init = ("/opt/certfleet/bin/certfleet-agent", "init", "--system", "--source", "sqlite:////srv/certfleet.db")
+    said = fresh.run(*init, "--service", "postfix", "--service", "dovecot", NAME)
+    text = fresh.path("/etc/certfleet/agent.toml").read_text(encoding="utf-8")
+    assert f'\nname = "{NAME}"\n' in text
+    assert '\nservice = ["postfix", "dovecot"]' in text
+    assert f'# probe = ["smtp://{NAME}", "imaps://{NAME}"]' in text
+    assert f"file /etc/ssl/private/{NAME}.postfix.pem = key, certificate, chain" in said
+    assert f"file /etc/ssl/certs/{NAME}.fullchain.crt = certificate, chain" in said
+    assert "running here too" not in said
+    fresh.run("systemctl", "start", "postfix@-")
+    said = fresh.run(*init, "www2.example.test")
+    assert "note only nginx gets it; running here too: postfix." in said
+    done = fresh.execute(*init, "--service", "exchange", "www3.example.test")
+    assert (done.returncode, "there is no preset 'exchange'" in done.stderr) == (2, True)
+
+
 def test_a_host_without_its_source(fresh: Machine) -> None:
     """The option was forgotten: agent.toml names an example, which is said until somebody has changed it."""
     for _ in range(2):
