@@ -9,6 +9,7 @@ from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon
 from tests.drill.database import POSTGRESQL
 from tests.drill.directory import OPENLDAP
 from tests.drill.drill import AGENT, Drill
+from tests.drill.proxies import HITCH, UNBOUND
 from tests.servers.network import Network
 from tests.servers.systemd import why_not
 
@@ -92,3 +93,21 @@ def test_what_its_log_says_of_a_key(one: Drill) -> None:
     assert f'private key file "/etc/ssl/{NAME}.postgresql.key" has group or world access' in done.certificate["detail"]
     assert done.certificate["hint"].startswith("mend what its log says; for its traps see `certfleet-agent presets po")
     assert one.shows(one.present)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("one", [pytest.param(one, id=one.name) for one in (HITCH, UNBOUND)], indirect=True)
+def test_a_key_that_root_reads_for_its_service(one: Drill) -> None:
+    """Hitch reads its files as root at each reload, Unbound when it starts, although others of their processes run as
+    users of their own: a file for root alone is no fault."""
+    key = 'parts = ["key"]\n' if one.daemon.live == FULLCHAIN else 'parts = ["key", "certificate", "chain"]\n'
+    path = f"/etc/ssl/{NAME}.{one.daemon.preset}.{'key' if one.daemon.live == FULLCHAIN else 'pem'}"
+    files = f'[certificate.files]\nfullchain = "{FULLCHAIN}"\n' if one.daemon.live == FULLCHAIN else ""
+    one.configure(
+        f'{files}[[certificate.combined]]\npath = "{path}"\n{key}owner = "root"\ngroup = "root"\nmode = "0600"\n'
+    )
+    new = one.offer()
+    one.run()
+    assert one.machine.run("stat", "-c", "%a %U %G", path).strip() == "600 root root"
+    assert one.shows(new)
+    assert "may not read" not in one.machine.execute(AGENT, "check").stdout
