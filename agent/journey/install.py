@@ -109,7 +109,7 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
     tries, accused = itertools.count(), set[str]()
     while failures := faults(members, evidence, under_way.told) or verify(members, under_way.told, tools):
         if next(tries) < _MOST_NAMED:
-            named = named_first(failures, members, under_way.told, before, tools)
+            named = named_first(failures, group, under_way.told, before, tools)
             accused |= named.keys() if len(named) < len(failures) else set()
             failures = named
         members, evidence = take_back(members, failures, under_way)

@@ -6,7 +6,7 @@ from agent.journey.member import Member, failed_unseen, judge_of, services_of
 from agent.journey.ports import Tools
 from agent.journey.shown import with_names
 from agent.journey.watch import watch_all
-from agent.model.certificate import Service
+from agent.model.certificate import Certificate, Service
 from agent.model.errors import HostLost, InstallError
 from agent.rules.blame_in_logs import named_in, new_lines
 from agent.rules.evidence import Evidence, Proof, conclusion, judge
@@ -93,10 +93,11 @@ def listen(members: Sequence[Member], tools: Tools) -> Said:
     }
 
 
-def named_first(failures: Failures, members: Sequence[Member], told: Told, before: Said, tools: Tools) -> Failures:
+def named_first(failures: Failures, group: Sequence[Member], told: Told, before: Said, tools: Tools) -> Failures:
     """Those of the *failures* whose files a service names in its log, since that was as *before*, or in what a command
-    said of it; with its words. All of them where it names none: any may be at fault."""
-    failed = [member for member in members if member.name in failures]
+    said of it; with its words. All of them where it names none: any may be at fault; with its words on the files of
+    another certificate for the service, outside the *group* of the install, which may be why."""
+    failed = [member for member in group if member.name in failures]
     try:
         now = listen(failed, tools)
     except HostLost:
@@ -106,12 +107,22 @@ def named_first(failures: Failures, members: Sequence[Member], told: Told, befor
     lines += dict.fromkeys(map(str, failures.values()))
     found = named_in(lines, {member.name: member.texts for member in failed})
     read = {member.name: member.certificate.to_read for member in failed}
-    named = {name: _in_its_words(failures[name], words, read[name]) for name, words in found.items()}
-    return named or failures
+    if not found:
+        inside = {member.name for member in group}
+        others = [
+            one for one in tools.certificates if one.name not in inside and not now.keys().isdisjoint(one.services)
+        ]
+        words = next(filter(None, named_in(lines, {one.name: _texts(one) for one in others}).values()), "")
+        found = dict.fromkeys(failures, words)
+    return {name: _in_its_words(failures[name], words, read[name]) for name, words in found.items()}
+
+
+def _texts(certificate: Certificate) -> tuple[str, ...]:
+    return (*(str(file.path) for file in certificate.files), str(certificate.key))
 
 
 def _in_its_words(failure: CertfleetError, words: str, to_read: str) -> CertfleetError:
-    if words in str(failure) or str(failure) in words:
+    if not words or words in str(failure) or str(failure) in words:
         return failure
     step = failure.step if isinstance(failure, InstallError) else "prove"
     why, hint = f"{failure.why}; its log says: {words}", f"mend what its log says{to_read}"

@@ -1,6 +1,7 @@
 """A certificate as agent.toml asks for it: frozen, and built only from the operator's own configuration."""
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -158,9 +159,13 @@ class Certificate:
 
     @property
     def why_in_logs(self) -> str:
-        """A hint that names the logs of its services; "" where none is known."""
-        commands = [" ".join(command) for service in self.services for command in service.logs]
-        return f"see why in its log: {'; '.join(commands)}" if commands else ""
+        """A hint that names the logs of its services, for people and also days later; "" where none is known."""
+        commands = [command for service in self.services for command in service.logs]
+        units = [word for command in commands for word in command if word.startswith("--unit=")]
+        files = [" ".join(command).rpartition(" -- ")[2] for command in commands if command[0] != "journalctl"]
+        journal = [shlex.join(["journalctl", "--pager-end", *units])] if units else []
+        logs = dict.fromkeys([*journal, *files])
+        return f"see why in its log: {'; '.join(logs)}" if logs else ""
 
     @property
     def probes(self) -> tuple[ProbeTarget, ...]:

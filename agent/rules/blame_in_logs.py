@@ -1,11 +1,15 @@
 """Which of several new certificates the log of a service names, where the service takes none of them. Pure."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
 from agent.rules.blame import is_named
 
 _LONGEST = 400  # characters that are quoted
+_TROUBLE = re.compile(
+    r"err|fail|fatal|can ?not|can't|could ?n[o']t|unable|unusable|invalid|denied|no such|match|bad", re.I
+)
 
 
 def new_lines(before: Collection[str], now: Sequence[str]) -> list[str]:
@@ -17,10 +21,18 @@ def new_lines(before: Collection[str], now: Sequence[str]) -> list[str]:
 
 def named_in(lines: Sequence[str], texts: Mapping[str, Collection[str]]) -> dict[str, str]:
     """The names of those of which a line has one of the *texts*, as the path of a file; where several share that text,
-    as one key, those of which it has the most. Each with its first line, and OpenSSL's errors right behind that: other
+    as one key, those of which it has the most. Those of which a line tells trouble, if there are any: it may also have
+    said which files it has found. Each with its first such line, and OpenSSL's errors right behind that, or "": other
     lines may be about clients, and are not quoted."""
+    found = _named_in(lines, texts, _TROUBLE)
+    return found or dict.fromkeys(_named_in(lines, texts, re.compile("")), "")
+
+
+def _named_in(lines: Sequence[str], texts: Mapping[str, Collection[str]], telling: re.Pattern[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for place, line in enumerate(lines):
+        if not telling.search(line):
+            continue
         counts = {name: sum(is_named(text, line) for text in set(own)) for name, own in texts.items()}
         most = max(counts.values(), default=0)
         for name in (name for name, count in counts.items() if 0 < count == most):

@@ -1,7 +1,10 @@
 """The lines that a service adds to its log at a reload, and whose certificate they name."""
 
+from pathlib import Path
+
 import pytest
 
+from agent.model.certificate import Certificate, Service, Use
 from agent.rules.blame_in_logs import named_in, new_lines
 
 APACHE = [
@@ -42,5 +45,25 @@ def test_who_is_named(lines: list[str], named: set[str]) -> None:
     assert set(named_in(lines, TEXTS)) == named
 
 
+def test_what_it_has_found_is_no_trouble() -> None:
+    """coturn says both of each file. Where it tells no trouble of any, nothing is quoted."""
+    found = ["Certificate file found: /tls/a.pem", "Certificate file found: /tls/b.pem"]
+    assert named_in(found, TEXTS) == {"a": "", "b": ""}
+    trouble = "ERROR: cannot use /tls/b.pem"
+    assert named_in([*found, trouble], TEXTS) == {"b": trouble}
+
+
+def test_the_logs_for_people() -> None:
+    """One line to type for all units, and the files; right days later too."""
+    journal = ("journalctl", "--quiet", "--since=-1h")
+    tail = ("tail", "--bytes=9", "--", "/log")
+    first = Service("a", logs=((*journal, "--unit=a", "--unit=a@*"), tail))
+    second = Service("b", logs=((*journal, "--unit=b"), tail, ("sh", "-c", "tail --quiet -- /var/*.log")))
+    certificate = Certificate("n", frozenset("n"), Path("/k"), uses=(Use(first), Use(second)))
+    typed = "journalctl --pager-end --unit=a '--unit=a@*' --unit=b"
+    assert certificate.why_in_logs == f"see why in its log: {typed}; /log; /var/*.log"
+    assert Certificate("n", frozenset("n"), Path("/k")).why_in_logs == ""
+
+
 def test_a_quotation_is_bounded() -> None:
-    assert len(named_in([f"check /tls/a.pem {'x' * 10_000}"], TEXTS)["a"]) == 400
+    assert len(named_in([f"cannot load /tls/a.pem {'x' * 10_000}"], TEXTS)["a"]) == 400

@@ -1,6 +1,7 @@
 """One bad certificate among many that no check finds, only the reload: the others are installed in the same run."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,3 +137,22 @@ def test_those_that_stay_are_verified_without_the_one(host: Host, nginx: Nginx) 
     assert "sesame" not in done.out + done.err
     assert vhosts.commands()[:5] == ["check", "activate", "activate", "verify", "activate"]
     assert vhosts.served() == was
+
+
+def test_the_key_of_another_one_is_gone(host: Host, nginx: Nginx) -> None:
+    """nginx keeps the old ones of all, and says why. That is told of those that were to come."""
+    nginx.check, nginx.activate = ["true"], ["sh", "-c", f"kill -HUP $(cat {nginx.folder}/pid)"]
+    vhosts = Vhosts(host, nginx, 2, own_keys=True)
+    coming, other = vhosts.names
+    subprocess.run(nginx.activate, check=True)
+    with_first_ones(vhosts)
+    vhosts.logs = [str(nginx.folder / "error.log")]
+    vhosts.write("1s")
+    vhosts.key(other).unlink()
+    vhosts.offer(coming)
+    done = host.run()
+    assert states(done) == {coming: "failed", other: "refused"}, done.err
+    (found,) = (one for one in done.json["certificates"] if one["name"] == coming)
+    assert "is the one before; its log says: " in found["detail"]
+    assert f"{other}.key" in found["detail"]
+    assert found["hint"] == "mend what its log says"
