@@ -29,7 +29,9 @@ _FIRST = "let the service's configuration name {files}, and leave the reload to 
 _SILENT = {Seen.DOWN: AT_WORK, Seen.UNKNOWN: REACHABLE}
 _BLIND = "name one in `probe`; `certfleet-agent presets SERVICE` tells which the service has"
 _CHAIN_FIRST = "most services take the first certificate of a file for their own: see that this one does not"
-_DRIFT = "see who changed it; the next run puts it right"
+_CHANGED = (BAD, "is not what was installed", "see who changed it; the next run puts it right")
+_GONE = (BAD, "was installed, and is gone", "see who removed it; the next run writes it again")
+_NEW = (WARN, "is no file of the last install", "the next run writes it")
 
 
 def examine(turn: Turn) -> Iterator[Line]:
@@ -96,9 +98,11 @@ def _files(turn: Turn) -> Iterator[Line]:
         for target in targets:
             if target.begins_with_chain:
                 yield Line(WARN, name, f"{target.path} holds the chain before the certificate", _CHAIN_FIRST)
-    changed = [path for path, digest in digests.items() if installed and installed.files.get(path) != digest]
+    was = installed.files if installed else digests
+    changed = [path for path, digest in digests.items() if was.get(path) != digest]
     for path in changed:
-        yield Line(BAD, name, f"{path} is not what was installed", _DRIFT, "changed-file")
+        level, what, hint = _NEW if path not in was else _CHANGED if digests[path] else _GONE
+        yield Line(level, name, f"{path} {what}", hint, "changed-file")
     if not changed:
         state = "hold what was installed" if installed else "can be written"
         yield Line(OK, name, f"its files {state}: {', '.join(digests)}")

@@ -112,7 +112,7 @@ FAULTS: dict[str, tuple[Callable[[Host], object], str]] = {
     "key open": (lambda host: host.key.chmod(0o644), "key.pem"),
     "no key": (lambda host: host.key.unlink(), "key.pem"),
     "changed file": (lambda host: host.fullchain.write_bytes(host.self_signed()), "is not what was installed"),
-    "no file": (lambda host: host.fullchain.unlink(), "is not what was installed"),
+    "no file": (lambda host: host.fullchain.unlink(), "was installed, and is gone"),
     "no program": (lambda host: configured_anew(host, "check = [", 'check = ["nginxx", '), "no program nginxx"),
     "no folder": (lambda host: configured_anew(host, "live/full", "gone/full"), "gone does not exist"),
     "no owner": (lambda host: configured_anew(host, "[certificate.files]", '[certificate.files]\nowner = "nobodyx"'),
@@ -149,6 +149,14 @@ def test_a_fault(installed: Host, fault: str) -> None:
     found = bad(installed)
     assert len(found) == 1, found
     assert says in found[0]
+
+
+def test_another_file_than_last_time(installed: Host) -> None:
+    """agent.toml names a file that no install has written yet: nobody has changed it."""
+    configured_anew(installed, "live/full", "live/new")
+    found = installed.agent("check").out
+    assert "live/newchain.pem is no file of the last install; the next run writes it" in found
+    assert "who changed it" not in found
 
 
 def test_the_service_shows_something_else(installed: Host, nginx: Nginx) -> None:

@@ -81,6 +81,24 @@ def test_a_service_that_systemd_starts_is_not_the_agents(issued: Machine) -> Non
     assert issued.show("nginx", "ActiveState") == ("active",)
 
 
+def test_a_service_that_systemd_did_not_start(issued: Machine) -> None:
+    """Somebody typed `nginx`. `check` warns that the unit's reload does not reach it; the run fails and says so, starts
+    nothing, and installs once nginx runs by its unit."""
+    web = WebServer(issued)
+    issued.run("nginx")
+    agent = "/opt/certfleet/bin/certfleet-agent"
+    words = "`systemctl reload nginx` does not reach what answers"
+    assert words in issued.run(agent, "check")
+    assert "nginx.service is not active, cannot reload" in issued.execute(agent, "run").stderr
+    assert issued.show("nginx", "ActiveState") == ("inactive",)
+    issued.run("nginx", "-s", "quit")
+    wait_until(lambda: not issued.path("/run/nginx.pid").exists(), "it has ended")
+    issued.run("systemctl", "start", "nginx")
+    assert words not in issued.execute(agent, "check").stdout
+    issued.run(agent, "run", "--retry")
+    assert web.up_to_date()
+
+
 def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine) -> None:
     """A file in a folder that the unit does not name is left as it is, with what to do; `check` says it too. `init
     --system` lets the unit write there, also where a link leads."""
