@@ -16,7 +16,7 @@ from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
 from agent.rules.audit import audit
-from agent.rules.evidence import AT_WORK, REACHABLE, Proof, Sight, judge
+from agent.rules.evidence import OTHER_SOCKET, REACHABLE, Proof, Sight, judge
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
 from agent.rules.verify import installed_in
@@ -26,7 +26,7 @@ from common.names import uncovered
 from common.probe.view import Seen
 
 _FIRST = "let the service's configuration name {files}, and leave the reload to `run`, which looks there afterwards"
-_SILENT = {Seen.DOWN: AT_WORK, Seen.UNKNOWN: REACHABLE}
+_SILENT = {Seen.DOWN: f"{_FIRST}; {OTHER_SOCKET}", Seen.UNKNOWN: REACHABLE}
 _BLIND = "name one in `probe`; `certfleet-agent presets SERVICE` tells which the service has"
 _CHAIN_FIRST = "most services take the first certificate of a file for their own: see that this one does not"
 _CHANGED = (BAD, "is not what was installed", "see who changed it; the next run puts it right")

@@ -262,7 +262,7 @@ def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way:
 def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
     """Do the sockets of *users* of one service show that it runs, and none of them less than before?"""
     found = [evidence[user.name] for user in users if user.name in evidence]
-    return any(one.proof in _ANSWER for one in found) and not any(one.is_lost for one in found)
+    return any(one.proof in _ANSWER for one in found) and not any(one.lost for one in found)
 
 
 def commit(entry: JournalEntry, tools: Tools) -> None:

@@ -9,7 +9,7 @@ from agent.journey.watch import watch_all
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import HostLost, InstallError
 from agent.rules.blame_in_logs import named_in, new_lines
-from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from agent.rules.evidence import Evidence, Proof, conclusion, judge, why_here
 from common.errors import CertfleetError
 
 Failures = dict[str, CertfleetError]  # by the name of the certificate
@@ -51,9 +51,9 @@ def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: To
 
 def _wrong(member: Member, found: Evidence, hint: str) -> InstallError:
     """The failure where a socket shows something else; *hint* is for one of another certificate than the one before."""
-    was, why = member.turn.before.installed, member.certificate.why_in_logs
+    was, why = member.turn.before.installed, why_here(member.certificate, (*found.others, *found.lost))
     before = was.sha256 if was is not None else ""
-    if found.is_lost:
+    if found.lost:
         hint = why or hint
     elif all(sight.sha256 == before for sight in found.others):
         hint = "; or ".join(filter(None, [why, hint]))

@@ -23,6 +23,7 @@ from agent.rules.evidence import (
     runs,
     sights_of,
     was_down,
+    why_here,
     with_neighbours,
 )
 from agent.rules.install_states import InstallState
@@ -131,7 +132,7 @@ def _result(one: Returning, problems: list[str], evidence: Evidence, *, stood: b
         problems = []  # the sockets know better than an exit code; a service that was down is as it was
     if problems:
         detail = f"{failure}; ROLLED BACK, but the service is not as before: {'; '.join(problems)}"
-        now, why = "look at the service now: its old files are in place", turn.certificate.why_in_logs
+        now, why = "look at the service now: its old files are in place", why_here(turn.certificate, evidence.lost)
         result = turn.result(Outcome.BROKEN, detail, "; ".join(filter(None, [now, why])))
     else:
         result = turn.result(Outcome.FAILED, f"{failure}; rolled back, all is as it was", failure.hint)

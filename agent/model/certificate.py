@@ -154,18 +154,9 @@ class Certificate:
     @property
     def to_read(self) -> str:
         """The end of a hint: where the traps of its services are told; "" where agent.toml has all commands."""
-        commands = some([f"`certfleet-agent presets {one.name}`" for one in self.services if one.name])
-        return f"; for its traps see {commands}" if commands else ""
-
-    @property
-    def why_in_logs(self) -> str:
-        """A hint that names the logs of its services, for people and also days later; "" where none is known."""
-        commands = [command for service in self.services for command in service.logs]
-        units = [word for command in commands for word in command if word.startswith("--unit=")]
-        files = [" ".join(command).rpartition(" -- ")[2] for command in commands if command[0] != "journalctl"]
-        journal = [shlex.join(["journalctl", "--pager-end", *units])] if units else []
-        logs = dict.fromkeys([*journal, *files])
-        return f"see why in its log: {'; '.join(logs)}" if logs else ""
+        first, *others = [one.name for one in self.services if one.name] or [""]
+        more = "".join(f", `… {name}`" for name in others)
+        return f"; for its traps see `certfleet-agent presets {first}`{more}" if first else ""
 
     @property
     def probes(self) -> tuple[ProbeTarget, ...]:
@@ -209,6 +200,16 @@ class Certificate:
         facts += (self.roots, *filter(None, (self.issuer_key, self.host)))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
         return hashlib.sha256(" ".join((settings, *stamps)).encode()).hexdigest()
+
+
+def why_in_logs(services: Sequence[Service]) -> str:
+    """A hint that names the logs of *services*, for people and also days later; "" where none is known."""
+    commands = [command for service in services for command in service.logs]
+    units = [word for command in commands for word in command if word.startswith("--unit=")]
+    files = [" ".join(command).rpartition(" -- ")[2] for command in commands if command[0] != "journalctl"]
+    journal = [shlex.join(["journalctl", "--pager-end", *units])] if units else []
+    logs = dict.fromkeys([*journal, *files])
+    return f"see why in its log: {'; '.join(logs)}" if logs else ""
 
 
 def file_stem(name: str) -> str:

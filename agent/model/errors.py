@@ -46,11 +46,15 @@ class InstallError(CertfleetError):
         self.step = step
 
 
+# Some, as Postfix, say what is wrong to a terminal alone
+_TYPE_IT = "type that command yourself, and mend the service's configuration until it passes; the next run goes on"
+
+
 class BrokenBefore(InstallError):
     """A service's own check fails whatever this host does: no certificate is at fault."""
 
     def __init__(self, what: str, *, why: str = "") -> None:
-        super().__init__("check", what, why=why, hint="mend the service's configuration; the next run goes on")
+        super().__init__("check", what, why=why, hint=_TYPE_IT)
 
 
 class Awaits(BrokenBefore):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, IntEnum
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Service
+from agent.model.certificate import Certificate, Service, why_in_logs
 from agent.model.remote_host import RemoteHost
 from agent.model.result import Outcome
 from common.dataclasses import dataclass, field, replace
@@ -47,13 +47,13 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A proof and the sentence that goes with it; *others*: the sights that show another certificate; *is_lost*: a
-    socket shows less than before."""
+    """A proof and the sentence that goes with it; *others*: the sights that show another certificate; *lost*: those
+    that show less than before."""
 
     proof: Proof
     detail: str = ""
     others: tuple[Sight, ...] = ()
-    is_lost: bool = False
+    lost: tuple[Sight, ...] = ()
 
 
 def judge(
@@ -91,7 +91,7 @@ def judge(
     found |= {Proof.DOWN: down, Proof.UNKNOWN: unknown}
     for proof, problems in found.items():
         if problems:
-            return Evidence(proof, "; ".join(problems), tuple(strangers), is_lost=bool(gone))
+            return Evidence(proof, "; ".join(problems), tuple(strangers), tuple(gone))
     return Evidence(Proof.PROVEN)
 
 
@@ -102,14 +102,16 @@ def with_neighbours(
     service, shows nothing where there was something before. A neighbour may show any certificate."""
     targets = dict.fromkeys(sight.target for sight in neighbours)
     found, problems = judged([sight for sight in sights if sight.target not in targets]), list[str]()
+    gone = list[Sight]()
     for target in targets:
         now, was = ([_roughly(one) for one in some if one.target == target] for some in (sights, neighbours))
-        told = (f"{_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in _lost(now, was))
+        gone += (lost := _lost(now, was))
+        told = (f"{_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in lost)
         problems += [f"{target}, where the same service has another certificate, {one}" for one in told]
     if not problems:
         return found
     own = [found.detail] if found.proof is Proof.WRONG else []
-    return Evidence(Proof.WRONG, "; ".join([*own, *problems]), found.others, is_lost=True)
+    return Evidence(Proof.WRONG, "; ".join([*own, *problems]), found.others, (*found.lost, *gone))
 
 
 def foreseen(
@@ -198,7 +200,7 @@ def is_as_before(
     much again at the others? Of those that are shared, one is enough. Where it was not its *own* one, that of another
     may have been renewed in the same install, or wait for a reload since an earlier one: leaves that *stay* are as
     good. UNKNOWN where there was something, but no certificate; NOTHING_TO_ASK where nothing was."""
-    problems = []
+    found = []
     for target in dict.fromkeys(sight.target for sight in before if _rank(sight)):
         was = {sight.address: sight for sight in before if sight.target == target and _rank(sight)}
         now = {sight.address: sight for sight in sights if sight.target == target}
@@ -206,9 +208,9 @@ def is_as_before(
         best = [sight for sight in was.values() if _rank(sight) == most]
         if any(sight.shared and not _differs(old, sight, own, stays) for old in best for sight in now.values()):
             continue
-        problems += [_differs(old, now.get(old.address), own, stays) for old in was.values()]
-    if told := "; ".join(filter(None, problems)):
-        return Evidence(Proof.WRONG, told)
+        found += [(old, _differs(old, now.get(old.address), own, stays)) for old in was.values()]
+    if told := "; ".join(problem for _, problem in found if problem):
+        return Evidence(Proof.WRONG, told, lost=tuple(old for old, problem in found if problem))
     if served_any(before):
         return Evidence(Proof.PROVEN)
     return Evidence(Proof.UNKNOWN if runs(before) else Proof.NOTHING_TO_ASK)
@@ -231,15 +233,17 @@ REACHABLE = (
 )
 _ELSEWHERE = (
     "see that the service's configuration names {files}; where a reload does not reach that socket, say "
-    "activate = \"restart\"; if that address is a balancer's or another host's, name this host's own socket: "
-    "?connect=127.0.0.1; a container must mount the folder, because a file that is mounted alone stays the old one, "
-    "and so does the other name of a hard link{to_read}"
+    "activate = \"restart\"; if that address is another host's, name this host's own: ?connect=127.0.0.1; let a "
+    "container mount the folder: a file mounted alone stays the old one, as a hard link does{to_read}"
 )
 _WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
-AT_WORK = (
-    "start or reload the service, whose configuration must name {files} for that socket; where it listens on another "
-    "address, or wants a balancer's header, say so in `probe`: ?connect=127.0.0.1, ?proxy=v2; [] where it has none for "
-    "TLS; the next run looks again{to_read}"
+OTHER_SOCKET = (
+    "say in `probe` if it listens elsewhere (?connect=127.0.0.1), wants a balancer's header (?proxy=v2), or has no TLS "
+    "([]){to_read}"
+)
+_AT_WORK = (
+    "start or reload the service, whose configuration must name {files} for that socket; the next run looks again; "
+    + OTHER_SOCKET
 )
 _CONCLUSIONS = {
     Proof.PROVEN: (Outcome.INSTALLED, ""),
@@ -247,7 +251,7 @@ _CONCLUSIONS = {
     Proof.PENDING: (Outcome.PENDING, 'restart the service by hand: agent.toml says "ask"'),
     Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
     Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
-    Proof.DOWN: (Outcome.UNPROVEN, AT_WORK),
+    Proof.DOWN: (Outcome.UNPROVEN, _AT_WORK),
     Proof.UNKNOWN: (Outcome.UNPROVEN, REACHABLE),
 }
 
@@ -269,6 +273,13 @@ def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight
     """The *sights* of *certificate* that show sockets of *service*."""
     texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
     return [sight for sight in sights if sight.target in texts]
+
+
+def why_here(certificate: Certificate, sights: Sequence[Sight]) -> str:
+    """A hint that names the logs of the services whose sockets *sights* are, where that is known, else of all of them;
+    "" where there is none."""
+    at_fault = [one for one in certificate.services if sights_of(one, certificate, sights)]
+    return why_in_logs(at_fault or certificate.services)
 
 
 def was_down(before: Sequence[Sight]) -> bool:

@@ -1,10 +1,8 @@
 """The lines that a service adds to its log at a reload, and whose certificate they name."""
 
-from pathlib import Path
-
 import pytest
 
-from agent.model.certificate import Certificate, Service, Use
+from agent.model.certificate import Service, why_in_logs
 from agent.rules.blame_in_logs import named_in, new_lines
 
 APACHE = [
@@ -59,10 +57,9 @@ def test_the_logs_for_people() -> None:
     tail = ("tail", "--bytes=9", "--", "/log")
     first = Service("a", logs=((*journal, "--unit=a", "--unit=a@*"), tail))
     second = Service("b", logs=((*journal, "--unit=b"), tail, ("sh", "-c", "tail --quiet -- /var/*.log")))
-    certificate = Certificate("n", frozenset("n"), Path("/k"), uses=(Use(first), Use(second)))
     typed = "journalctl --pager-end --unit=a '--unit=a@*' --unit=b"
-    assert certificate.why_in_logs == f"see why in its log: {typed}; /log; /var/*.log"
-    assert Certificate("n", frozenset("n"), Path("/k")).why_in_logs == ""
+    assert why_in_logs([first, second]) == f"see why in its log: {typed}; /log; /var/*.log"
+    assert why_in_logs(()) == ""
 
 
 def test_a_quotation_is_bounded() -> None:

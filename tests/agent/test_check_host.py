@@ -74,8 +74,8 @@ def test_a_socket_elsewhere(host: Host, nginx: Nginx) -> None:
     host.configure(check=nginx.check, activate=nginx.activate, probe=[elsewhere, "https://nowhere.invalid"])
     host.offer_new()
     down, unknown = sorted(line for line in host.agent("check").out.splitlines() if "shows no certificate" in line)
-    listens = "where it listens on another address, or wants a balancer's header, say so in `probe`: ?connect=127.0.0.1"
-    assert f"must name {host.fullchain}" in down
+    listens = "say in `probe` if it listens elsewhere (?connect=127.0.0.1), wants a balancer's header (?proxy=v2)"
+    assert f"let the service's configuration name {host.fullchain}, and leave the reload to `run`" in down
     assert listens in down
     assert "name a socket that this host can reach in `probe`" in unknown
     host.configure(check=nginx.check, activate=nginx.activate, probe=[elsewhere])

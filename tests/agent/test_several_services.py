@@ -69,6 +69,22 @@ def test_one_without_a_socket_fails(host: Host, nginx: Nginx) -> None:
     assert host.fullchain.read_bytes() == first.fullchain_pem
 
 
+def test_one_of_them_goes_down(host: Host, nginx: Nginx, tmp_path: Path) -> None:
+    """What to do names the log of that one, and leaves out those of the others."""
+    host.offer_new()
+    with_log = 'logs = "/var/log/web.log"\n'
+    with Nginx(tmp_path / "mail", host.fullchain, host.key, name=host.name) as server:
+        dies = (
+            f'activate = ["sh", "-c", "kill $(cat {server.folder}/pid)"]\nprobe = "https://127.0.0.1:{server.port}"\n'
+        )
+        configure(host, {"web": of_nginx(host, "web", nginx) + with_log, "mail": f'{dies}logs = "/var/log/mail.log"\n'})
+        done = host.run()
+    assert done.code == 1
+    assert "answers no more" in done.certificate["detail"]
+    assert "see why in its log: /var/log/mail.log" in done.certificate["hint"]
+    assert "web.log" not in done.certificate["hint"]
+
+
 def test_what_no_socket_shows(host: Host, nginx: Nginx) -> None:
     """`verify` runs once after the proof; where it fails, the certificate goes back."""
     first = host.offer_new()
@@ -96,7 +112,7 @@ def test_the_other_name_of_a_hard_link(host: Host, tmp_path: Path) -> None:
         host.offer_new()
         done = host.run()
         assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
-        assert "the other name of a hard link" in done.err
+        assert "as a hard link does" in done.err
         assert server.served() == first.certificate
     assert host.fullchain.read_bytes() == other.read_bytes() == first.fullchain_pem
 
