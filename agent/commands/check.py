@@ -39,6 +39,7 @@ from common.probe.survey import looks
 from common.terminal import PROGRESS
 
 T = TypeVar("T")
+_ENROL = "look at how agent.toml spells it; `certfleet-issuer populate` enrols it"
 _RETRY = "`certfleet-agent status` says what to do; once that is done, `certfleet-agent run --retry` tries it at once"
 MOST_APART = 300  # seconds
 
@@ -227,7 +228,7 @@ def _offered(certificate: Certificate, tools: LocalTools, away: SourceError | No
     elif offer is not None:
         yield Line(OK, certificate.name, "enrolled, waiting for its first certificate")
     elif away is None:
-        yield Line(BAD, certificate.name, "the source does not know it", "`certfleet-issuer populate` enrols it")
+        yield Line(BAD, certificate.name, "the source does not know it", _ENROL)
 
 
 def _judged(turn: Turn, offer: Offer) -> Iterator[Line]:

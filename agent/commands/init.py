@@ -199,9 +199,11 @@ def _tell_what_to_name(arguments: argparse.Namespace, names: Sequence[str]) -> N
     config: Path = arguments.config
     certificates = [one for one in load_settings(config)[1] if one.name in names]
     services = dict.fromkeys(service.name for one in certificates for service in one.services if service.name)
-    for file in (file for one in certificates for file in one.files):
+    files = [file for one in certificates for file in one.files]
+    for file in files:
         say(f"file {file.path} = {', '.join(file.parts)}; the first run writes it")
-    key = "" if all(any(file.holds_key for file in one.files) for one in certificates) else " and the key"
+    with_key = {file.holds_key for file in files}
+    apart = "" if with_key == {True} else ", and the key where its note says so" if True in with_key else " and the key"
     presets = Presets(config)
     for name, preset in ((name, presets.load(name)) for name in services):
         if preset is not None:
@@ -216,7 +218,7 @@ def _tell_what_to_name(arguments: argparse.Namespace, names: Sequence[str]) -> N
         )
     say(
         "next: take each CSR to the issuer",
-        f"next: let the service's configuration name these files{key}, and do not reload it: the first run does",
+        f"next: let the service's configuration name these files{apart}, and do not reload it: the first run does",
         "next: `certfleet-agent run`",
     )
 

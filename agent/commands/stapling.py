@@ -52,7 +52,8 @@ def stapling_lines(settings: AgentSettings, config: Path) -> Iterator[Line]:
         except TooMuch as error:
             found, why = None, f": {error}"
         if found is None:
-            shows = "".join(f"see what `{' '.join(one)}` says; " for one in _shows(service)[:1])
+            says = "says: before the first run a file may be missing"
+            shows = "".join(f"see what `{' '.join(one)}` {says}; " for one in _shows(service)[:1])
             hint = f"{shows}run `check` as root; where the service has other files, name its own test in `check`"
             sentence = f"stapling: its configuration could not be read{why}"
             yield Line(WARN, service.name, sentence, hint, kind="stapling-unreadable")

@@ -10,10 +10,6 @@ _SIGNAL = "SIG"
 _TELLING = frozenset({"reload", "restart", "try-restart", "reload-or-restart", "try-reload-or-restart"})  # of systemctl
 _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
-# Without --since a journal of gigabytes is searched to its beginning for the lines of one unit.
-_JOURNAL = ("journalctl", "--quiet", "--no-pager", "--since=-1h", "--lines=1000", "--output=short-precise")
-_TAIL = ("tail", "--bytes=262144", "--")
-
 # Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead.
 # One that systemd made of an init script is active (exited) when no process is left in it: systemd-sysv-generator(8)
 _UNIT_IS_OVER = """states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")
@@ -93,8 +89,10 @@ def listening(presence: Presence, files: Sequence[str]) -> tuple[Command, ...]:
     """The commands that print the last lines of its logs: of the journal of its unit, and of those for which that
     stands, as postfix.service does for postfix@-.service; and of its own *files*, in whose paths a star stands for any
     text."""
-    unit = ((*_JOURNAL, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
-    return (*unit, *(_matching(file) if "*" in file else (*_TAIL, file) for file in files))
+    # without --since a journal of gigabytes is searched to its beginning for the lines of one unit
+    journal = ("journalctl", "--quiet", "--no-pager", "--since=-1h", "--lines=1000", "--output=short-precise")
+    unit = ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
+    return (*unit, *(_matching(file) if "*" in file else ("tail", "--bytes=262144", "--", file) for file in files))
 
 
 def _matching(pattern: str) -> Command:

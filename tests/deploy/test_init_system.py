@@ -103,6 +103,7 @@ def test_a_mail_host_in_one_command(fresh: Machine) -> None:
     assert f'# probe = ["smtp://{NAME}", "imaps://{NAME}"]' in text
     assert f"file /etc/ssl/private/{NAME}.postfix.pem = key, certificate, chain" in said
     assert f"file /etc/ssl/certs/{NAME}.fullchain.crt = certificate, chain" in said
+    assert "name these files, and the key where its note says so, and do not reload it" in said  # Dovecot
     assert "running here too" not in said
     fresh.run("systemctl", "start", "postfix@-")
     said = fresh.run(*init, "www2.example.test")
