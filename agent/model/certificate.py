@@ -153,10 +153,8 @@ class Certificate:
 
     @property
     def to_read(self) -> str:
-        """The end of a hint: where the traps of its services are told; "" where agent.toml has all commands."""
-        first, *others = [one.name for one in self.services if one.name] or [""]
-        more = "".join(f", `… {name}`" for name in others)
-        return f"; for its traps see `certfleet-agent presets {first}`{more}" if first else ""
+        """`to_read` for all of its services."""
+        return to_read(self.services)
 
     @property
     def probes(self) -> tuple[ProbeTarget, ...]:
@@ -210,6 +208,13 @@ def why_in_logs(services: Sequence[Service]) -> str:
     journal = [shlex.join(["journalctl", "--pager-end", *units])] if units else []
     logs = dict.fromkeys([*journal, *files])
     return f"see why in its log: {'; '.join(logs)}" if logs else ""
+
+
+def to_read(services: Sequence[Service]) -> str:
+    """The end of a hint: where the traps of *services* are told; "" where agent.toml has all commands."""
+    first, *others = [one.name for one in services if one.name] or [""]
+    more = "".join(f", `… {name}`" for name in others)
+    return f"; for its traps see `certfleet-agent presets {first}`{more}" if first else ""
 
 
 def file_stem(name: str) -> str:

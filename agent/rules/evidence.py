@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, IntEnum
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Service, why_in_logs
+from agent.model.certificate import Certificate, Service, to_read, why_in_logs
 from agent.model.remote_host import RemoteHost
 from agent.model.result import Outcome
 from common.dataclasses import dataclass, field, replace
@@ -48,12 +48,13 @@ class Proof(Enum):
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A proof and the sentence that goes with it; *others*: the sights that show another certificate; *lost*: those
-    that show less than before."""
+    that show less than before; *silent*: those that show none, and there was none."""
 
     proof: Proof
     detail: str = ""
     others: tuple[Sight, ...] = ()
     lost: tuple[Sight, ...] = ()
+    silent: tuple[Sight, ...] = ()
 
 
 def judge(
@@ -69,7 +70,7 @@ def judge(
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
     wrong, pending, incomplete, down, unknown = [], [], [], [], []
-    strangers, gone = list[Sight](), list[Sight]()
+    strangers, gone, quiet = list[Sight](), list[Sight](), list[Sight]()
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = _ours([sight for sight in sights if sight.target == target], {sha256})
         if target in by_hand and any(sight.sha256 != sha256 for sight in looks):
@@ -85,13 +86,14 @@ def judge(
         if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
             continue
         silent = [sight for sight in looks if sight.seen in _ASKED]
+        quiet += silent
         down += [f"{_ASKED[sight.seen]} {_place(sight)}: {sight.problem}" for sight in silent]
         unknown += [f"{target} cannot be asked: {sight.problem}" for sight in looks if not silent]
     found = {Proof.WRONG: wrong, Proof.PENDING: pending, Proof.INCOMPLETE: incomplete}
     found |= {Proof.DOWN: down, Proof.UNKNOWN: unknown}
     for proof, problems in found.items():
         if problems:
-            return Evidence(proof, "; ".join(problems), tuple(strangers), tuple(gone))
+            return Evidence(proof, "; ".join(problems), tuple(strangers), tuple(gone), tuple(quiet))
     return Evidence(Proof.PROVEN)
 
 
@@ -242,7 +244,7 @@ OTHER_SOCKET = (
     "([]){to_read}"
 )
 _AT_WORK = (
-    "start or reload the service, whose configuration must name {files} for that socket; the next run looks again; "
+    "start or reload {service}, whose configuration must name {files} for that socket; the next run looks again; "
     + OTHER_SOCKET
 )
 _CONCLUSIONS = {
@@ -260,7 +262,9 @@ def conclusion(evidence: Evidence, certificate: Certificate) -> tuple[Outcome, s
     """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
     outcome, hint = _CONCLUSIONS[evidence.proof]
     place = "the files are in place, but" if outcome is Outcome.INCOMPLETE else "the files are in place, not proven:"
-    hint = hint.format(files=certificate.paths, to_read=certificate.to_read)
+    services = _of(certificate, (*evidence.others, *evidence.lost, *evidence.silent))
+    label = services[0].label if len(services) == 1 else "the service"
+    hint = hint.format(files=certificate.paths, service=label, to_read=to_read(services))
     return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
 
 
@@ -275,11 +279,14 @@ def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight
     return [sight for sight in sights if sight.target in texts]
 
 
+def _of(certificate: Certificate, sights: Sequence[Sight]) -> Sequence[Service]:
+    """The services whose sockets *sights* are; all of the certificate where that is not known."""
+    return [one for one in certificate.services if sights_of(one, certificate, sights)] or certificate.services
+
+
 def why_here(certificate: Certificate, sights: Sequence[Sight]) -> str:
-    """A hint that names the logs of the services whose sockets *sights* are, where that is known, else of all of them;
-    "" where there is none."""
-    at_fault = [one for one in certificate.services if sights_of(one, certificate, sights)]
-    return why_in_logs(at_fault or certificate.services)
+    """A hint that names the logs of the services whose sockets *sights* are; "" where there is none."""
+    return why_in_logs(_of(certificate, sights))
 
 
 def was_down(before: Sequence[Sight]) -> bool:

@@ -45,6 +45,8 @@ def test_one_of_them_is_stopped(host: Host, nginx: Nginx, tmp_path: Path) -> Non
     new = host.offer_new()
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "unproven"), done.err
+    assert done.certificate["hint"].startswith("start or reload mail, whose configuration must name ")
+    assert done.certificate["hint"].endswith("; for its traps see `certfleet-agent presets mail`")
     assert nginx.served() == new.certificate
     assert told(host) == ["web"]
     with stopped:
