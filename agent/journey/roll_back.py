@@ -132,7 +132,8 @@ def _result(one: Returning, problems: list[str], evidence: Evidence, *, stood: b
         problems = []  # the sockets know better than an exit code; a service that was down is as it was
     if problems:
         detail = f"{failure}; ROLLED BACK, but the service is not as before: {'; '.join(problems)}"
-        now, why = "look at the service now: its old files are in place", why_here(turn.certificate, evidence.lost)
+        files, why = turn.certificate.paths, why_here(turn.certificate, evidence.lost)
+        now = f"look at the service now: its old files are in place, and its configuration must name {files}"
         result = turn.result(Outcome.BROKEN, detail, "; ".join(filter(None, [now, why])))
     else:
         result = turn.result(Outcome.FAILED, f"{failure}; rolled back, all is as it was", failure.hint)

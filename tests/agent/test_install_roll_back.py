@@ -206,6 +206,7 @@ def test_a_roll_back_that_cannot_be_proven_is_broken(host: Host, apache: Apache)
     done = host.run()
     assert (done.code, done.certificate["state"]) == (1, "broken"), done.err
     assert "ROLLED BACK, but the service is not as before" in done.err
+    assert f"its old files are in place, and its configuration must name {host.fullchain}" in done.certificate["hint"]
     assert host.fullchain.read_bytes() == host.first.fullchain_pem
     assert host.reported()["state"] == "broken"
     status = host.agent("status")
