@@ -313,4 +313,6 @@ def test_nginx_that_does_not_show_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "presets" / "nginx.toml").write_text(f'programs = "{program}"\n')
     (line,) = found(tmp_path, "nginx", [str(program), "-t"])
     assert (line.level, line.kind) == (WARN, "stapling-unreadable")
-    assert f"see what `{program} -t -T` says; run `check` as root" in line.hint
+    assert (
+        f"see what `{program} -t -T` says: before the first run a file may be missing; run `check` as root" in line.hint
+    )
