@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from shlex import quote
 
 from agent.commands.request import document, only_name, tell
 from agent.commands.run import refuse_directors
@@ -71,7 +72,7 @@ def _refuse_shared(turn: Turn, certificates: Sequence[Certificate]) -> None:
     for other in others:
         if real_key(other.key, turn.tools.files) == real:
             why = f"{other.name} has the same key, {certificate.key}, and would not fit any more"
-            hint = f"{_HINT.format(name=certificate.name)}; or for both, each with --key NEW"
+            hint = f"{_HINT.format(name=quote(certificate.name))}; or for both, each with --key NEW"
             raise RefusedError(f"no next key is made for {certificate.name}", why=why, hint=hint)
 
 
@@ -86,7 +87,7 @@ def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request,
     live = keys.load(certificate.key)
     if is_open(turn):
         why = f"others than root can put files of their own into {certificate.key.parent}"
-        hint = _HINT.format(name=certificate.name)
+        hint = _HINT.format(name=quote(certificate.name))
         raise RefusedError(f"no next key is made for {certificate.name}", why=why, hint=hint)
     drop_spent(turn, live)
     in_place = found_in_files(turn, live)

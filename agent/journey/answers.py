@@ -1,6 +1,8 @@
 """The answers about one certificate that need no look at its live files: the source's offer, the result without an
 offer or after a refusal, and the circumstances under which an answer is remembered."""
 
+from shlex import quote
+
 from agent.journey.ports import Turn
 from agent.model.offer import Offer
 from agent.model.result import Outcome, Refusal, Result
@@ -20,7 +22,7 @@ def not_enrolled(turn: Turn) -> Result:
     name = turn.certificate.name
     detail = f"the source does not know {name}"
     hint = (
-        f"look at how agent.toml spells it; `certfleet-issuer populate {name}` on the issuer enrols it; "
+        f"look at how agent.toml spells it; `certfleet-issuer populate {quote(name)}` on the issuer enrols it; "
         "if it was removed on purpose, take it out of agent.toml"
     )
     return turn.result(Outcome.NOT_ENROLLED, detail, hint)

@@ -4,6 +4,7 @@ It stays: what was left is not taken again, however often the source offers it. 
 """
 
 from collections.abc import Sequence
+from shlex import quote
 
 from agent.journey.answers import circumstances_of
 from agent.journey.due import Due, found_in_files, unless_in_place
@@ -60,7 +61,7 @@ def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:
 
     Raises FileError.
     """
-    hint = f"`certfleet-agent release {turn.certificate.name}` takes what the source offers"
+    hint = f"`certfleet-agent release {quote(turn.certificate.name)}` takes what the source offers"
     try:
         for one in kept(turn.certificate.name, turn.tools):
             if fingerprint(one.leaf) == gone_back.to:

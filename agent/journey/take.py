@@ -4,6 +4,7 @@ The only part of a run that parses certificates and keys, and so loads the libra
 """
 
 from collections.abc import Sequence
+from shlex import quote
 
 from agent.journey.answers import not_enrolled, offered, waiting
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
@@ -143,7 +144,7 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
 def _hint(turn: Turn, findings: Sequence[Finding]) -> str:
     """The cure of *findings*; that of a kind that every other certificate would have too goes first."""
     kinds = {finding.path for finding in findings}
-    name = turn.certificate.name
+    name = quote(turn.certificate.name)
     hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
     if "key" in kinds:
         hint = f"put its key in place; or make a CSR here with `certfleet-agent request {name}`, then on the issuer "

@@ -1,5 +1,7 @@
 """How a certificate that is in place stands at a moment: the life left, and the reason to trust it. Pure."""
 
+from shlex import quote
+
 from agent.model.result import Installed, Outcome, Result
 from common.clock import utc_text
 from common.dataclasses import replace
@@ -32,7 +34,7 @@ def standing(result: Result, now: float) -> Result:
     else:
         return result
     doubt = f"; {result.detail}" if result.outcome in _IN_DOUBT else ""
-    hint = (_RELEASE if is_kept_from else _ENABLE if result.disabled else _NEWER).format(name=result.name)
+    hint = (_RELEASE if is_kept_from else _ENABLE if result.disabled else _NEWER).format(name=quote(result.name))
     return replace(result, outcome=outcome, detail=problem + doubt, hint=hint)
 
 
@@ -43,7 +45,7 @@ def before_the_first(result: Result, life: tuple[int, int] | None, now: float) -
         return result
     outcome, when = (Outcome.EXPIRED, "expired") if life[1] <= now else (Outcome.ENDING, "ends")
     detail = f"the certificate in the live files {when} at {utc_text(life[1])}, and nothing newer is taken"
-    return replace(result, outcome=outcome, detail=detail, hint=_RELEASE.format(name=result.name))
+    return replace(result, outcome=outcome, detail=detail, hint=_RELEASE.format(name=quote(result.name)))
 
 
 def has_little_left(installed: Installed, now: float) -> bool:
