@@ -108,7 +108,7 @@ class Drill:
         service += f'settle = "{daemon.settle}"\n' if daemon.settle else ""
         entries = "".join(
             f'[[certificate]]\nname = "{name}"\nkey = "{KEY}"\nservice = "{daemon.preset}"\nprobe = []\n{service}'
-            f'[certificate.files]\nfullchain = "/var/lib/drill/{name}.pem"\n'
+            f'[certificate.files]\nfullchain = "/etc/ssl/certs/{name}.pem"\n'
             for name in OTHERS
         )
         self.machine.write(

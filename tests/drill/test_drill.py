@@ -169,7 +169,7 @@ def test_one_that_its_daemon_refuses(drill: Drill) -> None:
     assert_back(drill, before, done, "failed", ROLLED_BACK)
     assert_at_rest(drill, before, "failed")
     unchecked, untold = drill.daemon.unchecked, drill.daemon.untold
-    detail = str(done.certificate["detail"])
+    detail, _, _doubt = str(done.certificate["detail"]).partition(f"; {drill.daemon.preset} runs as ")
     assert (times > 0) == (unchecked and not untold), detail
     named = "the file" if drill.daemon.live in detail else "its key" if KEY in detail else "no file"
     drill.saw(f"failed: {told_words(times)}" if unchecked else f"failed at its check, which names {named}: not told")
