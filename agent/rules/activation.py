@@ -26,7 +26,7 @@ while read -r name first second more; do
         CapEff:) case $first in *[!0189]) exit 0 ;; esac ;;
     esac
 done <"/proc/$pid/status" || exit 0
-as="setpriv --reuid=$0 --regid=$gid --groups=${groups:-$gid}"
+as="setpriv --regid=$gid --groups=${groups:-$gid} --reuid=$0"
 $as true || exit 0
 $as test -r "$2"
 """
