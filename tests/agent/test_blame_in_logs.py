@@ -49,6 +49,8 @@ def test_what_it_has_found_is_no_trouble() -> None:
     assert named_in(found, TEXTS) == {"a": "", "b": ""}
     trouble = "ERROR: cannot use /tls/b.pem"
     assert named_in([*found, trouble], TEXTS) == {"b": trouble}
+    words = 'LOG:  private key file "/tls/b.pem" has group or world access'  # PostgreSQL; no word for trouble is there
+    assert named_in([*found, words], TEXTS) == {"b": words}
 
 
 def test_the_logs_for_people() -> None:
