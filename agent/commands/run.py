@@ -78,7 +78,7 @@ def refuse_directors(arguments: argparse.Namespace) -> None:
 
 
 def roots_own() -> str:
-    """What to do about an agent.toml that is not root's alone."""
+    """The cure for an agent.toml that is not root's alone."""
     elsewhere = f", or use {ROOTS_FILE}, which is found without --config"
     safe = "" if who_directs_root(Path(ROOTS_FILE)) else elsewhere
     return f"make it and its folder root's alone (chown root, chmod go-w){safe}"

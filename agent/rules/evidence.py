@@ -12,7 +12,7 @@ from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, Seen
 
 LookAt = tuple[Iterable[ProbeTarget], str, Path, RemoteHost | None]
-"""What is looked at for a certificate: its targets; the name for those that name none; the file of its key, for a
+"""A question about a certificate: its targets; the name for those that name none; the file of its key, for a
 service that has a certificate for each type; and the host of both, None for this machine."""
 
 

@@ -140,7 +140,7 @@ def test_another_one_of_the_service_is_told(host: Host, nginx: Nginx) -> None:
 
 def test_one_that_fails_beside_a_pending_one(host: Host, nginx: Nginx) -> None:
     """It has no virtual host of its own, so that its socket shows the first one, which is pending: by the reload that
-    one's new certificate. What failed is as it was, and not broken."""
+    one's new certificate. The one that failed is as it was, and not broken."""
     vhosts = Vhosts(host, nginx, 2)
     asking, other = vhosts.names
     vhosts.serve([asking])

@@ -72,7 +72,7 @@ def test_one_without_a_socket_fails(host: Host, nginx: Nginx) -> None:
 
 
 def test_one_of_them_goes_down(host: Host, nginx: Nginx, tmp_path: Path) -> None:
-    """What to do names the log of that one, and leaves out those of the others."""
+    """The hint names the log of that one, and leaves out those of the others."""
     host.offer_new()
     with_log = 'logs = "/var/log/web.log"\n'
     with Nginx(tmp_path / "mail", host.fullchain, host.key, name=host.name) as server:

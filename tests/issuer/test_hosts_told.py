@@ -1,4 +1,4 @@
-"""What people and a daemon hear of the hosts: the mail of a run, /metrics; and that nobody can flood it."""
+"""The hosts as people and a daemon hear of them: the mail of a run, /metrics; and that nobody can flood it."""
 
 import time
 from collections.abc import Iterator

@@ -29,7 +29,7 @@ def test_hosts_that_are_silent(host: Host, site: RemoteSite, nginx: Nginx) -> No
 
 
 def test_a_service_that_is_stopped_there(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """What its check says, is told; a host that is down by then is no fault of `check` itself."""
+    """The words of its check are told; a host that is down by then is no fault of `check` itself."""
     probe = [f"https://127.0.0.1:{nginx.port}"]
     site.configure(check=["sh", "-c", "echo amiss; exit 3"], activate=nginx.activate, probe=probe)
     line = "does not run, and its check fails: "
