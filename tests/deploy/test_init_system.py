@@ -8,6 +8,7 @@ import pytest
 
 from tests.deploy.machine import Machine
 from tests.servers.network import Network
+from tests.servers.process import wait_until
 
 NAME = "www.example.test"
 AS_CERTFLEET = ("runuser", "-u", "certfleet", "--")
@@ -58,7 +59,9 @@ def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
     assert "daemon.started" in [entry["MESSAGE"] for entry in fresh.journal("certfleet-issuer-daemon")]
     assert fresh.show("certfleet-issuer.timer", "ActiveState") == ("inactive",)
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system")
-    assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
+    # It tells the daemon to reload, which is "reloading" for a moment.
+    state = ("certfleet-issuer-daemon", "ActiveState", "UnitFileState")
+    wait_until(lambda: fresh.show(*state) == ("active", "enabled"), "the end of the daemon's reload")
     assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("inactive", "disabled")
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daily")
     assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("active", "enabled")

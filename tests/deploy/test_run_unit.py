@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.deploy.machine import DAEMON, STATE, Central
 from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp
@@ -72,6 +74,7 @@ def test_a_database_file_elsewhere_when_the_unit_allows_it(central: Central) -> 
     assert central.stored(name)
 
 
+@pytest.mark.soak  # test_agent_unit.py has the same of the agent's timer
 def test_the_timer_makes_up_for_a_run_that_was_missed(central: Central) -> None:
     """After a night with the machine off the timer runs at once; the daemon takes the timer's place."""
     central.configure(ONE_ROUND)

@@ -16,6 +16,7 @@ from tests.agent.over_ssh.test_remote_install import BOTH, SPIED
 from tests.agent.remote import RemoteSite
 from tests.agent.test_install_killed import die
 from tests.agent.test_next_key import OTHER, fits, next_key, offer_next, request
+from tests.sampled import every_other
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 from tests.servers.tls import completes_handshake
@@ -178,7 +179,7 @@ STEPS: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", STEPS, ids=str)
+@pytest.mark.parametrize("step", every_other(STEPS), ids=str)
 def test_killed_on_the_way(host: Host, nginx: Nginx, first: Issued, step: Step) -> None:
     """Whatever instruction the agent dies at, there is a pair that fits; the next run ends with the new one."""
     assert request(host).code == 0

@@ -15,6 +15,7 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
+from tests.sampled import every_other
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
@@ -78,15 +79,10 @@ def scenes(
         yield of
 
 
-@pytest.mark.parametrize(
-    ("engine", "place", "nth", "when"),
-    CASES,
-    ids=[f"{engine}-{place.rpartition('.')[2]}-{nth}-{when}" for engine, place, nth, when in CASES],
-)
-def test_killed_run_is_finished_by_the_next(
-    scenes: Callable[[str], Scene], engine: str, place: str, nth: int, when: str
-) -> None:
+@pytest.mark.parametrize("case", every_other(CASES), ids=str)
+def test_killed_run_is_finished_by_the_next(scenes: Callable[[str], Scene], case: tuple[str, str, int, str]) -> None:
     """One order at the CA, one finalization, one certificate stored, no TXT value and no journal row left."""
+    engine, place, nth, when = case
     scene = scenes(engine)
     box = scene.box
     name = box.enrol(f"k{next(_numbers)}.lab.test")

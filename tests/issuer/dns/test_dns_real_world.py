@@ -120,7 +120,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(primary, secondary, pebble, resolv_conf, key, sql_servers)
 
 
-@pytest.fixture(params=["sqlite", *MAKES])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.soak), *MAKES])
 def database(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Database:
     """An empty database that can be reached from that network, once of each engine."""
     return SqliteDatabase(tmp_path) if request.param == "sqlite" else world.sql_servers[request.param].create_database()
