@@ -116,13 +116,22 @@ def _temporary(place: Place) -> Iterator[tuple[str, int]]:
     """The name of a new temporary beside *place*, and its descriptor, which the caller closes. The file is gone at the
     end of the block. The name starts with a dot because some daemons load every other file of a folder. Raises
     OSError."""
-    name = f".{place.name}.{os.getpid()}.tmp"
-    place.folder.remove(name)  # of a killed process with our number; no living process has it
+    name = temporary_name(place.name)
     descriptor = place.folder.open(name, _NEW_FILE)
     try:
         yield name, descriptor
     finally:
         place.folder.remove(name)
+
+
+def temporary_name(name: str) -> str:
+    """A new name for a temporary of the file *name*. By chance: processes in containers share folders, and numbers."""
+    return f".{name}.{os.urandom(4).hex()}.tmp"
+
+
+def is_temporary_of(name: str, other: str) -> bool:
+    """Is *other* the name of a temporary of the file *name*? An earlier version took the number of its process."""
+    return re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]+\.tmp", other) is not None
 
 
 def _fill(descriptor: int, new: NewContent) -> None:
@@ -143,9 +152,8 @@ def create(place: Place, new: NewContent) -> None:
 
 def remove_leftovers(place: Place) -> None:
     """Remove the temporaries that killed processes have left. Raises OSError."""
-    pattern = re.compile(rf"\.{re.escape(place.name)}\.\d+\.tmp")
     for name in place.folder.names():
-        if pattern.fullmatch(name):
+        if is_temporary_of(place.name, name):
             with suppress(IsADirectoryError):  # no temporary of ours
                 place.folder.remove(name)
 

@@ -5,8 +5,11 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import IO
 
 from agent.host.presence import search_path
@@ -19,6 +22,8 @@ from common.deadline import Deadline
 _TAIL = 800  # characters of output that an error shows
 LISTENING = 5  # seconds at most for a look at a log: a service may be down all the while
 _LONGEST_OUTPUT = 262_144  # bytes of it that are read
+_TO_END = 1.0  # seconds that a command has after each signal
+_LOOK = 0.02  # seconds between two looks whether it has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,12 @@ class LocalPrograms:
                 raise InstallError(step, f"cannot run {shown(step, command)}", why=str(error), hint=hint) from error
             try:
                 self.waits.until(Deadline(timeout), partial(_has_ended, process))
-            except TimeoutError as error:
+            except BaseException as error:
+                how = _end(process)
+                if not isinstance(error, TimeoutError):
+                    raise
                 why = _with_tail(f"it had not ended after {timeout:g} s", output)
-                raise InstallError(step, f"{shown(step, command)} was ended", why=why) from error
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                raise InstallError(step, f"{shown(step, command)} {how}", why=why) from error
             if process.returncode != 0:
                 why = _with_tail(_ending(process.returncode), output)
                 raise InstallError(step, f"{shown(step, command)} failed", why=why)
@@ -88,6 +92,28 @@ def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         return False
+    return True
+
+
+def _end(process: "subprocess.Popen[bytes]") -> str:
+    """End it with its process group; says what came of that. sudo(8) hands SIGTERM on to what it runs in a group of its
+    own, and cannot do so when it is killed. What doas(1) runs for a user who is not root goes on."""
+    ended = False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(PermissionError, ProcessLookupError):
+            os.killpg(process.pid, number)
+        ended = _dies(process)
+    Thread(target=process.wait, daemon=True).start()
+    return "was ended" if ended else "goes on, for it runs as a user whose processes are not ours to end"
+
+
+def _dies(process: "subprocess.Popen[bytes]") -> bool:
+    """Does its first process end soon? That keeps its number, which is the group's, until somebody waits for it."""
+    deadline = Deadline(_TO_END)
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if deadline.over:
+            return False
+        time.sleep(_LOOK)
     return True
 
 

@@ -8,10 +8,10 @@ its owner can change it.
 import errno
 import os
 import posixpath
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from agent.remote.access import Access, Status, status, steps
 from agent.remote.session import Session
 from common.errors import FileError
 from common.files import LARGEST_READ
+from common.replacing import is_temporary_of, temporary_name
 
 T = TypeVar("T")
 _MOST_LINKS = 40
@@ -221,7 +222,7 @@ def _replace(access: Access, contents: Mapping[str, LiveFile]) -> None:
     try:
         for path, new in contents.items():
             folder, name = posixpath.split(path)
-            temporary = posixpath.join(folder, f".{name}.{os.getpid()}.tmp")
+            temporary = posixpath.join(folder, temporary_name(name))
             temporaries[temporary] = path
             if new.is_key_elsewhere:
                 _copy_key(access, path, temporary, new)
@@ -261,8 +262,7 @@ def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
     """Temporaries go first: a rename that a lost connection has left under way then finds nothing."""
     for path in old:
         folder, name = posixpath.split(path)
-        pattern = re.compile(rf"\.{re.escape(name)}\.\d+\.tmp")
-        for leftover in filter(pattern.fullmatch, access.names(folder)):
+        for leftover in filter(partial(is_temporary_of, name), access.names(folder)):
             with suppress(FileNotFoundError):
                 access.remove(posixpath.join(folder, leftover))
     _replace(access, {path: was for path, was in old.items() if was is not None and not _is(access, path, was)})

@@ -89,9 +89,9 @@ def test_one_that_cannot_be_synced_leaves_all_as_they_were(tmp_path: Path, monke
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     """Only the temporaries of this very file."""
-    left = ".a.pem.123.tmp"
+    left = {".a.pem.123.tmp", ".a.pem.0f3c9a1e.tmp"}
     others = {".aXpem.123.tmp", ".a.pem.x.tmp", ".b.a.pem.1.tmp"}
-    for name in (left, *others):
+    for name in left | others:
         (tmp_path / name).touch()
     folder = tmp_path / ".a.pem.7.tmp"
     folder.mkdir()
@@ -99,12 +99,20 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     assert set(os.listdir(tmp_path)) == {*others, folder.name}
 
 
-def test_a_leftover_of_our_own_number_is_no_obstacle(tmp_path: Path) -> None:
-    """Process numbers come again; what a killed process left under ours is replaced."""
-    file = tmp_path / "a"
-    (tmp_path / f".a.{os.getpid()}.tmp").write_text("left")
-    replace_all({place(file): NewContent(b"1", 0o600)})
+def test_two_of_one_number_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As processes in two containers may have it: the second replaces the file while the temporary of the first is
+    written, and both succeed."""
+    file, fsync, numbers = place(tmp_path / "a"), os.fsync, iter(b"12")
+
+    def meanwhile(descriptor: int) -> None:
+        for number in numbers:
+            replace_all({file: NewContent(bytes([number]), 0o600)})
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    replace_all({file: NewContent(b"0", 0o600)})
     assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"0"
 
 
 def test_everything_of_a_folder_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
