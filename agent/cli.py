@@ -10,6 +10,7 @@ from agent.settings.places import usual_file
 from common.command_line import CommandLine, Handler, add_nagios, add_probe
 from common.egress import FORMATS
 
+_ONLY = "only these certificates; default: all that are configured"
 _KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
 
@@ -38,7 +39,10 @@ def build() -> CommandLine:
     check = line.command("check", _later("check", "check"), text, reports=True)
     add_nagios(check)
     _obey_owner(check)
-    line.command("status", _later("status", "status"), "show the last result of each certificate", reports=True)
+    status = line.command(
+        "status", _later("status", "status"), "show the last result of each certificate", reports=True
+    )
+    status.add_argument("name", nargs="*", metavar="NAME", help=_ONLY)
     add_probe(line, _later("probe", "probe"))
     text = "what the firewall must let through, where that is now, and whether it is reached from here"
     egress = line.command("egress", _later("egress", "egress"), text, reports=True)
@@ -105,9 +109,7 @@ def _run(line: CommandLine) -> None:
         "the daily cron: pull, verify, install, activate, prove",
         reports=True,
     )
-    run.add_argument(
-        "name", nargs="*", metavar="NAME", help="only these certificates; default: all that are configured"
-    )
+    run.add_argument("name", nargs="*", metavar="NAME", help=_ONLY)
     _obey_owner(run)
     run.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
     run.add_argument("--retry", action="store_true", help="try refused certificates again before their time")

@@ -6,8 +6,8 @@ from common.command_line import complain, say
 
 
 def is_well(result: Result, now: float) -> bool:
-    """Is its outcome good, and was the issuer's side told of it within a day? *now*: epoch seconds."""
-    return result.outcome.is_well and not result.is_untold(now)
+    """Is its outcome good, the last one, and was the issuer's side told of it within a day? *now*: epoch seconds."""
+    return result.outcome.is_well and not result.outdated and not result.is_untold(now)
 
 
 Reasons = dict[tuple[Outcome, str, str], str]
@@ -44,6 +44,8 @@ def explained(result: Result, now: float, reasons: Reasons, *, tried: bool = Tru
     first = reasons.setdefault((result.outcome, result.explanation, result.hint), result.name)
     why = result.explanation if first == result.name else f"for the same reason as {first}"
     lines = [f"{result.name}: {result.outcome.value}: {why}"] if result.explanation else []
+    if result.outdated:
+        lines.append(f"{result.name}: a later run could not put on record what it found; so it stood before")
     if result.hint and first == result.name:
         lines.append(f"  what to do: {result.hint}")
     if result.refusal is not None and result.outcome is result.refusal.outcome:
@@ -84,6 +86,7 @@ def document(result: Result, *, well: bool) -> dict[str, object]:
         "staged": result.staged is not None,
         "enabled": not result.disabled,
         "report_unsent": result.unsent > 0,
+        "outdated": result.outdated,
     }
 
 

@@ -4,12 +4,13 @@ import argparse
 import time
 
 from agent.commands.show import Reasons, document, explained, is_well, untold
+from agent.commands.wiring import selected_of
 from agent.host.state_folder import StateFolder
 from agent.model.result import Result
 from agent.rules.standing import standing
 from agent.settings.config import load_settings
 from common.clock import duration_text, utc_text
-from common.command_line import report, say, say_coloured, table
+from common.command_line import complain, report, say, say_coloured, table
 from common.dataclasses import replace
 from common.terminal import Colour
 
@@ -17,15 +18,19 @@ _HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how each certificate stood after its last run, the worst first. Exit code 1 if one is not well any more."""
+    """Show how each of NAMEs, by default all, stood after its last run, the worst first. Exit code 1 if one is not well
+    any more, or if no run can write its results."""
     settings, certificates = load_settings(arguments.config)
+    if arguments.name:
+        certificates = tuple(selected_of(arguments.name, certificates, arguments.config))
     state, now = StateFolder(settings.state_dir), time.time()
     results = [standing(_of_now(state, certificate.name, now), now) for certificate in certificates]
     last_run = state.last_run()
     shown = utc_text(last_run) if last_run else None
     if arguments.json:
         documents = [
-            {**document(one, well=one.outcome.is_well), "kept": state.kept_serials(one.name)} for one in results
+            {**document(one, well=one.outcome.is_well and not one.outdated), "kept": state.kept_serials(one.name)}
+            for one in results
         ]
         report({"last_run": shown, "certificates": documents})
     else:
@@ -39,7 +44,11 @@ def status(arguments: argparse.Namespace) -> int:
             say(line)
         for late in (one for one in results if one.is_untold(now)):
             say(untold(late))
-    return 0 if all(is_well(one, now) for one in results) else 1
+    if not state.is_writable:
+        complain(
+            f"{state.folder} cannot be written: a run can put nothing on record, and what is shown may be outdated"
+        )
+    return 0 if state.is_writable and all(is_well(one, now) for one in results) else 1
 
 
 def _of_now(state: StateFolder, name: str, now: float) -> Result:

@@ -3,7 +3,7 @@
 issuer.json      the issuer's key that took the place of the one in agent.toml
 lock             held during a run; its time is that of the last run
 confirmed        empty; its time is that at which all reports were last confirmed
-records/NAME     the last result of a certificate
+records/NAME     the last result of a certificate; its time is 0 where a later one could not be written
 kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
 holds/NAME       a pause: the word of a person that nothing new is taken for a while (the command is `hold`)
 journal/NAME     an install under way
@@ -22,7 +22,7 @@ from agent.model.certificate import file_stem
 from agent.model.result import Result
 from agent.model.waiting import Pause
 from agent.rules import record
-from common.dataclasses import asdict
+from common.dataclasses import asdict, replace
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, sync_all, write_atomic, write_private, write_together
 from common.issuer_key import parse_issuer_key
@@ -67,15 +67,18 @@ class StateFolder(KeptFolder):
 
     def last_run(self) -> float | None:
         """When a run last began, in epoch seconds; never raises."""
-        try:
-            return self.lock_file.stat().st_mtime
-        except OSError:
-            return None
+        return _moment(self.lock_file) or None
+
+    @property
+    def is_writable(self) -> bool:
+        """Not where its file system has become read-only, as after an error of its disk. Never raises."""
+        return os.access(self.folder, os.W_OK) or not self.folder.exists()
 
     def record(self, name: str) -> Result:
-        file = self._records / f"{file_stem(name)}.json"
+        file = self._record_file(name)
         try:
-            return _read(file, record.from_document) or Result(name)
+            found = _read(file, record.from_document)
+            return Result(name) if found is None else replace(found, outdated=not _moment(file))
         except DamagedError as error:  # worth a look at everything anew, not worth a stop
             _log.warning("record.damaged", certificate=name, error=str(error))
             return Result(name)
@@ -84,8 +87,17 @@ class StateFolder(KeptFolder):
         self.save_records([result])
 
     def save_records(self, results: Sequence[Result]) -> None:
-        files = {self._records / f"{file_stem(one.name)}.json": _text(record.to_document(one)) for one in results}
-        write_together(files, mode=0o600)
+        files = {self._record_file(one.name): _text(record.to_document(one)) for one in results}
+        try:
+            write_together(files, mode=0o600)
+        except FileError:  # where there is no room for another file, there is still a time to be set
+            for file in files:
+                with contextlib.suppress(OSError):
+                    os.utime(file, (0, 0))
+            raise
+
+    def _record_file(self, name: str) -> Path:
+        return self._records / f"{file_stem(name)}.json"
 
     def issuer_key(self, pinned: str) -> str:
         known, present = _read(self._issuer, _issuer_keys) or ("", "")
@@ -95,10 +107,7 @@ class StateFolder(KeptFolder):
         _write(self._issuer, {"pinned": pinned, "present": present})
 
     def confirmed_at(self) -> float:
-        try:
-            return (self.folder / _CONFIRMED).stat().st_mtime
-        except OSError:
-            return 0.0
+        return _moment(self.folder / _CONFIRMED)
 
     def save_confirmed(self, moment: float) -> None:
         file = self.folder / _CONFIRMED
@@ -176,6 +185,14 @@ def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "look at the live files and the backups in work/ beside it; then move the file away"
         raise DamagedError(f"cannot read {file}", why=f"it is damaged ({error})", hint=hint) from error
+
+
+def _moment(file: Path) -> float:
+    """When it was last written, in epoch seconds; 0 where it is not there."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _issuer_keys(document: Mapping[str, Any]) -> tuple[str, str]:

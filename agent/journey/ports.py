@@ -59,7 +59,8 @@ class StateStore(Protocol):
     """The files that the agent keeps for itself. Every method raises FileError when it cannot."""
 
     def record(self, name: str) -> Result:
-        """The last result of a certificate; one that never ran if there is none, or none that can be understood."""
+        """The last result of a certificate; one that never ran if there is none, or none that can be understood. It is
+        outdated if a later one could not be kept."""
 
     def save_record(self, result: Result) -> None:
         """Keep *result*, all but the fields about one run."""
@@ -313,6 +314,6 @@ class Turn:
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""
-        said = replace(self.before, pause=self.pause, disabled=self.disabled, postponed=None)
+        said = replace(self.before, pause=self.pause, disabled=self.disabled, postponed=None, outdated=False)
         staged = None if self.superseded else said.staged
         return replace(said, outcome=outcome, detail=detail, hint=hint, staged=staged)

@@ -103,7 +103,8 @@ class Result:
     installed here, newest first. *gone_back*, *pause*, *postponed*: why a newer one is not taken;
     *staged*: that newer one, as long as neither an install nor the source has put an end to it;
     *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told. *took_down*: its
-    services, by name, that an install took down and that were not seen to run since.
+    services, by name, that an install took down and that were not seen to run since. *outdated*: a later result could
+    not be put on record.
 
     The last six are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
     that the certificate offered is not to be tried again for a while, *alone* that it then goes without others,
@@ -128,6 +129,7 @@ class Result:
     alarm: Alarm | None = None
     disabled: bool = False
     took_down: tuple[str, ...] = ()
+    outdated: bool = False
     changed: bool = False
     at_fault: bool = False
     alone: bool = False
@@ -165,7 +167,7 @@ class Result:
 
     def _said(self) -> tuple[object, ...]:
         kept = self.installed, self.refusal, self.stated, self.past, self.staged
-        said = self.gone_back, self.pause, self.postponed, self.disabled, self.took_down
+        said = self.gone_back, self.pause, self.postponed, self.disabled, self.took_down, self.outdated
         return self.outcome, self.detail, self.hint, *kept, *said
 
     def columns(self) -> tuple[str, int, str, str]:
