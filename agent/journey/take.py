@@ -20,7 +20,8 @@ from agent.model.result import Outcome, Result, Stated
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import NO_COLUMN, OTHER_KEY, OTHER_KEY_HINT, STATEMENT, Word, dates_count, hear, known_leaves
 from agent.rules.verify import Expectation, installed_facts, verify
-from common.certificate import Bundle, fingerprint, parse_bundle
+from agent.rules.window import waits_for
+from common.certificate import Bundle, fingerprint, not_after, parse_bundle
 from common.clock import utc_text
 from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, Finding
@@ -181,13 +182,21 @@ def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> 
 
 
 def _may_be_revoked(turn: Turn, judged: _Judged) -> bool:
-    """Is its CA asked? Of one that was staged, because the source is away; of one that was refused before, which may
-    have been for this; and of one that was installed here before the one that was installed last."""
+    """Is its CA asked? Of one that was staged, for days perhaps, and is due now; of one that was refused before, which
+    may have been for this; and of one that was installed here before the one that was installed last."""
     sha256, installed, refusal = fingerprint(judged.bundle.leaf), turn.before.installed, turn.before.refusal
     refused_before = refusal.sha256 if refusal is not None and refusal.outcome is Outcome.REFUSED else ""
-    if turn.away is not None or refused_before == digest(judged.offer.content):
+    if turn.away is not None or _has_waited(turn, judged) or refused_before == digest(judged.offer.content):
         return True
     return sha256 in turn.before.past and (installed is None or sha256 != installed.sha256)
+
+
+def _has_waited(turn: Turn, judged: _Judged) -> bool:
+    """Was it staged, and is its wait over?"""
+    if turn.before.staged is None or turn.superseded:
+        return False
+    window, ends = turn.certificate.window, not_after(judged.in_place.leaf) if judged.in_place is not None else None
+    return window is None or waits_for(window, turn.tools.now, ends) is None
 
 
 def _is_at_fault(error: CertfleetError) -> bool:

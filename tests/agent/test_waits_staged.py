@@ -157,6 +157,24 @@ def test_it_was_revoked(host: Host, nginx: Nginx, first: Issued, tmp_path: Path)
     assert nginx.served() == newest.certificate
 
 
+def test_it_was_revoked_and_is_offered_still(host: Host, nginx: Nginx, first: Issued, tmp_path: Path) -> None:
+    """The issuer may learn of it later than its CA can tell. While the window is shut, nobody is asked."""
+    with Published(tmp_path / "published", host.authority) as published:
+        host.authority.added = [listed_at(published.put("ca.crl", revocation_list(host.authority)))]
+        newer = stage(host, host.sign())
+        published.put("ca.crl", revocation_list(host.authority, newer.certificate))
+        assert host.run().certificate["staged"] is True
+        window(host, *OPEN)
+        for _ in range(2):
+            done = host.run()
+            assert (done.code, done.certificate["state"]) == (1, "refused"), done.err
+            assert "the certificate offered does not fit: revocation: revoked; since" in done.err
+            assert nginx.served() == first.certificate
+        newest = host.offer_new()
+        assert host.run().code == 0
+        assert nginx.served() == newest.certificate
+
+
 def test_its_ca_is_silent(host: Host, nginx: Nginx, first: Issued, tmp_path: Path) -> None:
     with Published(tmp_path / "published", host.authority) as published:
         host.authority.added = [listed_at(published.put("ca.crl", revocation_list(host.authority)))]
