@@ -16,10 +16,10 @@ from agent.host.presence import search_path
 from agent.host.waits import Waits
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
+from agent.rules.output import shown, with_tail
 from common.dataclasses import dataclass
 from common.deadline import Deadline
 
-_TAIL = 800  # characters of output that an error shows
 LISTENING = 5  # seconds at most for a look at a log: a service may be down all the while
 _LONGEST_OUTPUT = 262_144  # bytes of it that are read
 _TO_END = 1.0  # seconds that a command has after each signal
@@ -70,13 +70,12 @@ class LocalPrograms:
                 how = _end(process)
                 if not isinstance(error, TimeoutError):
                     raise
-                why = _with_tail(f"it had not ended after {timeout:g} s", output)
+                why = with_tail(f"it had not ended after {timeout:g} s", _end_of(output))
                 raise InstallError(step, f"{shown(step, command)} {how}", why=why) from error
             if process.returncode != 0:
-                why = _with_tail(_ending(process.returncode), output)
+                why = with_tail(_ending(process.returncode), _end_of(output))
                 raise InstallError(step, f"{shown(step, command)} failed", why=why)
-            output.seek(max(0, output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT))
-            return output.read()
+            return _end_of(output)
 
 
 def _temporary() -> IO[bytes]:
@@ -117,18 +116,10 @@ def _dies(process: "subprocess.Popen[bytes]") -> bool:
     return True
 
 
-def shown(step: str, command: Command) -> str:
-    """The command for people. Of a proof the program alone: a login may have a password among its words, and what
-    failed is told in mails and the database."""
-    return f"`{command[0]} …` of `verify`" if step == "verify" else f"`{' '.join(command)}`"
-
-
 def _ending(code: int) -> str:
     return f"exit code {code}" if code > 0 else f"ended by signal {-code}"
 
 
-def _with_tail(why: str, output: IO[bytes]) -> str:
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - _TAIL))
-    tail = " | ".join(output.read().decode("utf-8", "replace").split("\n")).strip(" |")
-    return f"{why}; it said: {tail}" if tail else why
+def _end_of(output: IO[bytes]) -> bytes:
+    output.seek(max(0, output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT))
+    return output.read()

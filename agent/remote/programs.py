@@ -6,15 +6,14 @@ import sys
 import time
 from collections.abc import Iterable
 
-from agent.host.programs import LISTENING, shown
+from agent.host.programs import LISTENING
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
-from agent.remote.access import Ended
 from agent.remote.session import Session
 from agent.remote.shell import ADMINISTRATORS
+from agent.rules.output import shown, with_tail
 from common.dataclasses import dataclass
 
-_TAIL = 800  # characters of output that an error shows
 # sshd gives each command a process group, whose leader this shell is; where it does not, the shell alone is ended
 _SCRIPT = (
     ADMINISTRATORS
@@ -54,14 +53,9 @@ class RemotePrograms:
         begin = time.monotonic()
         ended = self.session.execute(_SCRIPT.format(seconds=timeout, command=shlex.join(command)), timeout)
         if ended.code == -1 and time.monotonic() - begin >= timeout:
-            why = _with_tail(f"it had not ended after {timeout} s", ended)
+            why = with_tail(f"it had not ended after {timeout} s", ended.out)
             raise InstallError(step, f"{told} was ended", why=why)
         if ended.code != 0:
             ending = f"exit code {ended.code}" if ended.code > 0 else "ended by a signal"
-            raise InstallError(step, f"{told} failed", why=_with_tail(ending, ended))
+            raise InstallError(step, f"{told} failed", why=with_tail(ending, ended.out))
         return ended.out
-
-
-def _with_tail(why: str, ended: Ended) -> str:
-    tail = " | ".join(ended.out.decode("utf-8", "replace")[-_TAIL:].split("\n")).strip(" |")
-    return f"{why}; it said: {tail}" if tail else why
