@@ -32,6 +32,7 @@ from common.certificate import must_staple
 from common.clock import duration_text, utc_text
 from common.command_line import report, say
 from common.errors import CertfleetError
+from common.files import is_locked
 from common.issuer_key import issuer_key_id, parse_issuer_key
 from common.monitoring import as_plugin
 from common.nagios import Metric, State, line, worst
@@ -62,11 +63,14 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
     with closing(LocalTools(settings, certificates, arguments.config, retry=False)) as tools:
         reached = tools.reach(certificates)
         turns = with_first_looks([_turn(certificate, tools) for certificate in reached])
-        lines += (one for turn in _told(turns, "looks at") for one in _examined(turn))
+        examined = [one for turn in _told(turns, "looks at") for one in _examined(turn)]
+        unsettled = dict.fromkeys(part.name for entry in tools.state.journals() for part in entry.parts)
+        is_under_way = is_locked(tools.folder.lock_file)
+        lines += (one for one in examined if not (is_under_way and one.subject in unsettled))
         lines += refusals([one for one in turns if isinstance(one, Turn)])
         PROGRESS.tell("looks at stapling")
         lines += stapling_lines(settings, arguments.config)
-        lines += (_interrupted(part.name) for entry in tools.state.journals() for part in entry.parts)
+        lines += (_under_way(name) if is_under_way else _interrupted(name) for name in unsettled)
         try:
             lines += _clock(tools)
             lines += (one for each in _told(reached, "asks the source for") for one in _offered(each, tools))
@@ -159,6 +163,10 @@ def _stapled(turn: Turn) -> list[Line]:
     wanted = [(probe, [probe.server_name or certificate.server_name]) for probe in certificate.probes]
     installed = turn.before.installed is not None
     return socket_findings(certificate.name, leaf, looks(wanted, time.time()), installed=installed)
+
+
+def _under_way(name: str) -> Line:
+    return Line(OK, name, "a run is installing it: its files and sockets are not judged at this moment")
 
 
 def _interrupted(name: str) -> Line:

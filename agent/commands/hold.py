@@ -33,6 +33,8 @@ def hold(arguments: argparse.Namespace) -> int:
     for certificate in chosen:
         state.save_pause(certificate.name, pause)
         say(f"{certificate.name}: {pause.sentence}")
+    if is_locked(state.lock_file):
+        say("a run is under way, which may not know of this: `status` says what it has installed when it has ended")
     return 0
 
 

@@ -12,6 +12,7 @@ from agent.settings.config import load_settings
 from common.clock import duration_text, utc_text
 from common.command_line import complain, report, say, say_coloured, table
 from common.dataclasses import replace
+from common.files import is_locked
 from common.terminal import Colour
 
 _HEAD = ["NAME", "STATE", "SERIAL", "NOT AFTER", "SINCE"]
@@ -26,15 +27,15 @@ def status(arguments: argparse.Namespace) -> int:
     state, now = StateFolder(settings.state_dir), time.time()
     results = [standing(_of_now(state, certificate.name, now), now) for certificate in certificates]
     last_run = state.last_run()
-    shown = utc_text(last_run) if last_run else None
+    shown, is_under_way = utc_text(last_run) if last_run else None, is_locked(state.lock_file)
     if arguments.json:
         documents = [
             {**document(one, well=one.outcome.is_well and not one.outdated), "kept": state.kept_serials(one.name)}
             for one in results
         ]
-        report({"last_run": shown, "certificates": documents})
+        report({"last_run": shown, "under_way": is_under_way, "certificates": documents})
     else:
-        say(f"last run {shown or 'never'}")
+        say(f"last run {shown or 'never'}{', which is still under way' * is_under_way}")
         results.sort(key=lambda one: is_well(one, now))
         head, *lines = table(_HEAD, [_row(one, now) for one in results])
         colours = [Colour.NONE if is_well(one, now) else Colour.BAD for one in results]
