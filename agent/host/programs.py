@@ -22,6 +22,7 @@ from common.deadline import Deadline
 
 LISTENING = 5  # seconds at most for a look at a log: a service may be down all the while
 _LONGEST_OUTPUT = 262_144  # bytes of it that are read
+_MOST_OUTPUT = 67_108_864  # bytes; a command that prints more is ended
 _TO_END = 1.0  # seconds that a command has after each signal
 _LOOK = 0.02  # seconds between two looks whether it has ended
 
@@ -65,12 +66,13 @@ class LocalPrograms:
                 hint = "name a program that is installed here, as a list of words"
                 raise InstallError(step, f"cannot run {shown(step, command)}", why=str(error), hint=hint) from error
             try:
-                self.waits.until(Deadline(timeout), partial(_has_ended, process))
+                self.waits.until(Deadline(timeout), partial(_has_ended, process, output))
             except BaseException as error:
                 how = _end(process)
-                if not isinstance(error, TimeoutError):
+                if not isinstance(error, (TimeoutError, _Flood)):
                     raise
-                why = with_tail(f"it had not ended after {timeout:g} s", _end_of(output))
+                reason = str(error) if isinstance(error, _Flood) else f"it had not ended after {timeout:g} s"
+                why = with_tail(reason, _end_of(output))
                 raise InstallError(step, f"{shown(step, command)} {how}", why=why) from error
             if process.returncode != 0:
                 why = with_tail(_ending(process.returncode), _end_of(output))
@@ -86,7 +88,13 @@ def _temporary() -> IO[bytes]:
         return os.fdopen(os.memfd_create("output"), "w+b")
 
 
-def _has_ended(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+class _Flood(Exception):
+    """A command prints without end, as one that asks and gets no answer. It would fill the disk."""
+
+
+def _has_ended(process: "subprocess.Popen[bytes]", output: IO[bytes], seconds: float) -> bool:
+    if os.fstat(output.fileno()).st_size > _MOST_OUTPUT:
+        raise _Flood(f"it had printed more than {_MOST_OUTPUT} bytes")
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

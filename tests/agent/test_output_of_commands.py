@@ -1,4 +1,5 @@
-"""What the commands of agent.toml print, and what stands among their words, is told to people: but no secret is."""
+"""What the commands of agent.toml print, and what stands among their words, is told to people: but no secret is, and it
+fills no disk."""
 
 import json
 from collections.abc import Sequence
@@ -45,3 +46,10 @@ def test_a_password_of_a_command_that_tells_people(host: Host) -> None:
     done = told(host, f"on_install = [{json.dumps(command)}]")
     assert "failed: exit code 22" in done.err
     assert TOKEN not in done.err
+
+
+def test_one_that_prints_without_end(host: Host) -> None:
+    """As a script that asks again and again and gets no answer: it is ended long before its time."""
+    said = told(host, "", ["yes", "Restart it now?"]).err
+    assert "`yes Restart it now?` was ended: it had printed more than 67108864 bytes; it said: " in said
+    assert "Restart it now? | Restart it now?" in said
