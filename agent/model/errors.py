@@ -47,7 +47,9 @@ class InstallError(CertfleetError):
 
 
 # Some, as Postfix, say what is wrong to a terminal alone
-_TYPE_IT = "type that command yourself, and mend the service's configuration until it passes; the next run goes on"
+_TYPE_IT = (
+    "type that command as the agent's user, and mend the service's configuration until it passes; the next run goes on"
+)
 
 
 class BrokenBefore(InstallError):

@@ -74,3 +74,14 @@ def test_one_that_may_not_be_ended(theirs: Host) -> None:
     finally:
         for pid in map(int, noted.read_text().split()):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_check_that_wants_root(theirs: Host) -> None:
+    """As `nginx -t` does, which reads keys: to the person who types it as root it would tell nothing."""
+    theirs.configure(check=["head", "-c", "0", "/etc/shadow"])
+    theirs.offer_new()
+    done = theirs.run(user=THEM)
+    assert (done.code, done.certificate["state"]) == (1, "failed"), done.err
+    assert "Permission denied" in done.certificate["detail"]
+    assert done.certificate["hint"].startswith("type that command as the agent's user, and mend")
+    assert theirs.fullchain.read_bytes() == theirs.first.fullchain_pem
