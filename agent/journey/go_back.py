@@ -53,7 +53,9 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
         (result,) = on_record([(turn, found)], tools)
     if result.ended:
         tools.state.finish(certificate.name)
-    return result if result.outcome is Outcome.FAILED else told([result], tools)[0]
+    if result.outcome is Outcome.FAILED:
+        return replace(result, refusal=None)  # no run tries it again
+    return told([result], tools)[0]
 
 
 def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:
