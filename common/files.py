@@ -261,10 +261,11 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 
 
 @contextlib.contextmanager
-def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
+def locked(file: Path, *, doing: str, skip: int = 0, on_full_disk: bool = False) -> Iterator[None]:
     """Lock *file* exclusively while the block runs. Raises LockedError at once if another process has the lock,
-    FileError if the file cannot be opened. Process and *doing* are written into it, below its first *skip* bytes,
-    which stay. The kernel drops the lock with the process, so a killed run never blocks the next one."""
+    FileError if the file cannot be written. Process and *doing* are written into it, below its first *skip* bytes,
+    which stay; *on_full_disk* does without where there is no room for them. The kernel drops the lock
+    with the process, so a killed run never blocks the next one."""
     with file_errors(file, "open the lock file"), open_folder(file.parent) as folder:
         _create_empty(folder, file.name)
         descriptor = folder.open(file.name, os.O_RDWR)
@@ -277,7 +278,7 @@ def locked(file: Path, *, doing: str, skip: int = 0) -> Iterator[None]:
                 f"another run holds {file}" + (f" ({holder})" if holder else ""),
                 hint="let it finish, or look at what it waits for; never delete the file: a dead run holds nothing",
             ) from error
-        with contextlib.suppress(OSError):  # for people alone: a full disk keeps no run from looking and telling
+        with contextlib.suppress(OSError) if on_full_disk else file_errors(file):
             os.ftruncate(descriptor, skip)
             os.pwrite(descriptor, b"\n" * bool(skip) + f"process {os.getpid()}: {doing}\n".encode(), skip)
         yield

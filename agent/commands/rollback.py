@@ -30,7 +30,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     tools = LocalTools(settings, certificates, arguments.config, retry=False)
     tools.folder.create()
     results: list[Result] = []
-    with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
+    with locked(tools.folder.lock_file, doing="run", on_full_disk=True), tools.waits.heeding_signals():
         try:
             with contextlib.suppress(Stopped):
                 results = [one for one in settle_all(tools) if one.name == certificate.name]

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     found: dict[str, Result] = {}
     reasons: Reasons = {}
     PROGRESS.tell(f"0 of {len(selected)} certificates")
-    with locked(tools.folder.lock_file, doing="run"), tools.waits.heeding_signals():
+    with locked(tools.folder.lock_file, doing="run", on_full_disk=True), tools.waits.heeding_signals():
         try:
             with suppress(Stopped):
                 for result in run_over(selected, tools):
