@@ -10,7 +10,7 @@ _LONGEST = 400  # characters that are quoted
 _TROUBLE = re.compile(
     r"err|fail|fatal|can ?not|can't|could ?n[o']t|unable|unusable|invalid|denied|no such|match|bad", re.I
 )
-_WELL = re.compile(r"\b(found|load|loaded|loading|read|reading|use|used|using)\b", re.I)
+_WELL = re.compile(r"\b(configured|found|load|loaded|loading|read|reading|use|used|using)\b", re.I)
 
 
 def new_lines(before: Collection[str], now: Sequence[str]) -> list[str]:

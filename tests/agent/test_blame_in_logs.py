@@ -44,9 +44,11 @@ def test_who_is_named(lines: list[str], named: set[str]) -> None:
 
 
 def test_what_it_has_found_is_no_trouble() -> None:
-    """coturn says both of each file. Where it tells no trouble of any, nothing is quoted."""
+    """coturn and Tomcat say it of each file. Where they tell no trouble of any, nothing is quoted."""
     found = ["Certificate file found: /tls/a.pem", "Certificate file found: /tls/b.pem"]
     assert named_in(found, TEXTS) == {"a": "", "b": ""}
+    configured = "Connector [8443], certificate type [EC] configured from key [/tls/key.pem], certificate [/tls/a.pem]"
+    assert named_in([configured], TEXTS) == {"a": ""}
     trouble = "ERROR: cannot use /tls/b.pem"
     assert named_in([*found, trouble], TEXTS) == {"b": trouble}
     words = 'LOG:  private key file "/tls/b.pem" has group or world access'  # PostgreSQL; no word for trouble is there
