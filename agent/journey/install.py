@@ -19,7 +19,7 @@ from agent.journey.leave_out import leave_out
 from agent.journey.member import Life, Member, is_to_start, judge_of, left_alone, life, look_before, services_of
 from agent.journey.ports import Tools, Turn
 from agent.journey.proving import Failures, faults, listen, named_first, prove, verify
-from agent.journey.readers import kept_from_all, with_cure
+from agent.journey.readers import kept_from_all, kept_from_their_restart, with_cure
 from agent.journey.roll_back import Returning, enter, enter_if_written, note_roll_back, roll_back, tell
 from agent.model.certificate import Service
 from agent.model.errors import InstallError, Stopped
@@ -83,6 +83,7 @@ def _swapped(members: list[Member], under_way: Install) -> list[Member]:
     try:
         members, _ = take_back(members, swap(members, tools), under_way)
         members, _ = take_back(members, check_after(members, tools), under_way)
+        members, _ = take_back(members, kept_from_their_restart(members, tools), under_way)
     except FileError as failure:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []

@@ -4,11 +4,12 @@ next start."""
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.journey.member import Member
+from agent.journey.member import Member, services_of
 from agent.journey.ports import Tools
 from agent.journey.proving import Failures
 from agent.model.certificate import Certificate
-from agent.model.errors import InstallError
+from agent.model.errors import BrokenBefore, InstallError
+from agent.rules.activation import is_restart
 from common.errors import CertfleetError
 
 RIGHTS_HINT = (
@@ -30,6 +31,22 @@ def kept_from_all(members: Sequence[Member], tools: Tools) -> Failures:
     return failures
 
 
+def kept_from_their_restart(members: Sequence[Member], tools: Tools) -> Failures:
+    """The members with a service that a restart tells of their files, if it may not read a file of another certificate
+    that is in place: it may end, and start no more. None of the members is at fault."""
+    failures: Failures = {}
+    names = {member.name for member in members}
+    for service, users in services_of(members).items():
+        if not service.may_read or not is_restart(service.activate):
+            continue
+        others = [one for one in tools.certificates if one.name not in names and service in one.services]
+        problem = next(filter(None, (unreadable(one, _in_place(one, tools), tools) for one in others)), "")
+        if problem:
+            what = f"{problem}: its restart may end it, with any new file"
+            failures |= {user.name: BrokenBefore(what, hint=RIGHTS_HINT) for user in users}
+    return failures
+
+
 def unreadable(certificate: Certificate, files: Sequence[Path], tools: Tools) -> str:
     """A sentence about the first of the *files* that no service of the certificate may read; "" if there is none, or
     nobody can tell. One that reads as root reads all."""
@@ -47,8 +64,12 @@ def with_cure(failure: CertfleetError, member: Member) -> CertfleetError:
         return failure
     why, hint = failure.why, f"mend what it says{member.certificate.to_read}"
     if member.doubt:
-        why, hint = f"{why}; {member.doubt}, which its configuration may name", RIGHTS_HINT
+        why, hint = f"{why}; {member.doubt}, which its configuration may name", f"{hint}; or {RIGHTS_HINT}"
     return InstallError(failure.step, failure.what, why=why, hint=hint)
+
+
+def _in_place(certificate: Certificate, tools: Tools) -> list[Path]:
+    return [file.path for file in certificate.files if tools.files.read(file.path) is not None]
 
 
 def _reads(may_read: Sequence[str], file: Path, tools: Tools) -> bool:

@@ -53,10 +53,10 @@ _TYPE_IT = (
 
 
 class BrokenBefore(InstallError):
-    """A service's own check fails whatever this host does: no certificate is at fault."""
+    """A service's own check fails whatever this host does, or its restart may: no certificate is at fault."""
 
-    def __init__(self, what: str, *, why: str = "") -> None:
-        super().__init__("check", what, why=why, hint=_TYPE_IT)
+    def __init__(self, what: str, *, why: str = "", hint: str = _TYPE_IT) -> None:
+        super().__init__("check", what, why=why, hint=hint)
 
 
 class Awaits(BrokenBefore):

@@ -18,7 +18,7 @@ shown=$(systemctl show --property=SubState,SourcePath "$0")
 echo "$shown" | grep -qx SubState=exited && echo "$shown" | grep -q '^SourcePath=/etc/init.d/'"""
 # With the credentials of the process that runs: its unit may have given it groups of its own. One with CAP_DAC_OVERRIDE
 # or CAP_DAC_READ_SEARCH (the last digit of CapEff) reads all. Where nobody can find out, the exit code is 0
-_MAY_READ = r"""pid=$(pgrep -o -u "$0" -x "$1") || exit 0
+_MAY_READ = r"""pid=$(pgrep -o -u "$0" ${1:+-x "$1"}) || exit 0
 while read -r name first second more; do
     case $name in
         Gid:) gid=$second ;;
@@ -50,6 +50,11 @@ def activating(
     if presence.script and not action.startswith(_SIGNAL):
         return (("service", presence.script, action),)
     return own or tuple(("service", unit, action) for unit in units[:1])
+
+
+def is_restart(commands: Sequence[Command]) -> bool:
+    """Do the *commands* end the service before they start it?"""
+    return any("restart" in words for words in commands)
 
 
 def unit_told(activate: Action | tuple[Command, ...] | None) -> str:
@@ -114,5 +119,6 @@ def asking_for_its_end(
 
 def reading(user: str, processes: Sequence[str]) -> Command:
     """A command that fails where the service runs as *user* and may not read the file that is appended to it; () for
-    one that reads as root."""
-    return () if user in {"", "root"} or not processes else ("sh", "-c", _MAY_READ, user, "|".join(processes))
+    one that reads as root. Of a service whose *processes* have no name of their own, as those of Java, any of that user
+    is asked."""
+    return () if user in {"", "root"} else ("sh", "-c", _MAY_READ, user, "|".join(processes))

@@ -238,8 +238,10 @@ def test_the_operator_says_reload_or_restart() -> None:
 
 
 def test_who_reads_the_key_of_a_service() -> None:
-    """Its preset's user, unless that is root; nobody knows of one that is told by commands of agent.toml."""
+    """Its preset's user, unless that is root, by any of its processes where they have no name of their own; nobody
+    knows of one that is told by commands of agent.toml."""
     assert certificate('service = "openldap"').services[0].may_read[3:] == ("openldap", "slapd")
+    assert certificate('service = "tomcat"').services[0].may_read[3:] == ("tomcat", "")
     assert certificate('service = "nginx"').services[0].may_read == ()
     assert (
         certificate('service = "openldap"\nactivate = ["docker", "exec", "ldap", "reload"]').services[0].may_read == ()

@@ -7,9 +7,13 @@ import pytest
 from tests.deploy.machine import Machine
 from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon
 from tests.drill.database import POSTGRESQL
-from tests.drill.directory import OPENLDAP
-from tests.drill.drill import AGENT, Drill
+from tests.drill.directory import FREERADIUS, OPENLDAP, SAMBA
+from tests.drill.drill import AGENT, OTHERS, Drill
+from tests.drill.ftp import PROFTPD
+from tests.drill.messaging import MUMBLE
 from tests.drill.proxies import HITCH, UNBOUND
+from tests.drill.web import CUPS, TOMCAT
+from tests.servers import systemd
 from tests.servers.network import Network
 from tests.servers.systemd import why_not
 
@@ -33,7 +37,8 @@ def on(daemon: Daemon) -> pytest.MarkDecorator:
 @on(OPENLDAP)
 def test_a_key_that_the_service_may_not_read(one: Drill) -> None:
     """A copy of the key in a file of one's own has the preset's rights while it is new. One that is closed to slapd's
-    user would end it at its restart: that is seen before, and said by `check` too."""
+    user would end it at its restart, as one of another certificate would: that is seen before, and said by `check`
+    too."""
     files = f'[certificate.files]\nfullchain = "{FULLCHAIN}"\n'
     files += f'[[certificate.combined]]\npath = "{COPY}"\nparts = ["key"]\n'
     one.configure(files)
@@ -49,6 +54,18 @@ def test_a_key_that_the_service_may_not_read(one: Drill) -> None:
     assert one.shows(serves)
     one.configure(f'mode = "0600"\n{files}')
     assert f"who may not read {FULLCHAIN}; rolled back" in one.run(well=False).certificate["detail"]
+    assert one.shows(serves)
+    one.configure(files, others=True)
+    for name in OTHERS:
+        one.offer(name, one.csr_of(name))
+    one.run()
+    told, before, serves, other = one.told(), one.live(), one.offer(), f"/etc/ssl/certs/{OTHERS[0]}.pem"
+    one.machine.run("chmod", "0600", other)
+    found = {line["name"]: line for line in one.run(well=False).json["certificates"]}
+    assert f"openldap runs as openldap, who may not read {other}: its restart may end it" in found[NAME]["detail"]
+    assert (one.told(), one.live()) == (told, before)
+    one.machine.run("chmod", "0644", other)
+    one.run()
     assert one.shows(serves)
     one.configure(files)
     one.machine.run("chown", "root:root", COPY)
@@ -111,3 +128,106 @@ def test_a_key_that_root_reads_for_its_service(one: Drill) -> None:
     assert one.machine.run("stat", "-c", "%a %U %G", path).strip() == "600 root root"
     assert one.shows(new)
     assert "may not read" not in one.machine.execute(AGENT, "check").stdout
+
+
+_STORE, _PASSWORD, _SHOP = "/etc/tomcat10/shop.p12", "/etc/certfleet/store.password", "shop.example.test"
+_SHOP_HOST = (
+    f'<SSLHostConfig hostName="{_SHOP}"><Certificate certificateKeystoreFile="{_STORE}"'
+    ' certificateKeystorePassword="geheim" certificateKeystoreType="PKCS12"/></SSLHostConfig>'
+)
+_SHOP_ENTRY = (
+    f'[[certificate]]\nname = "{_SHOP}"\nkey = "{KEY}"\nservice = "tomcat"\nsettle = "30s"\n'
+    f'probe = ["https://{_SHOP}:8443?connect=127.0.0.1"]\n'
+    f'[[certificate.keystore]]\npath = "{_STORE}"\npassword_file = "{_PASSWORD}"\n'
+)
+
+
+@pytest.mark.drill
+@on(TOMCAT)
+def test_a_keystore_beside_the_files_of_another_name(one: Drill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tomcat is a Java among others. Its user may not read the keystore: no certificate restarts it then. The keystore
+    has another password than its connector: Tomcat's log says only of the other files that it has read them, which is
+    no reason."""
+    monkeypatch.setattr(systemd, "SECONDS", 240)  # Tomcat gets its time with each of three tries
+    end = "</SSLHostConfig></Connector>"
+    one.machine.run("sed", "-i", f"s|{end}|</SSLHostConfig>{_SHOP_HOST}</Connector>|", "/etc/tomcat10/server.xml")
+    one.machine.write(_PASSWORD, "geheim", mode=0o600)
+    csr = one.csr_of(_SHOP)
+    one.configure(_SHOP_ENTRY)
+    one.offer(_SHOP, csr)
+    one.run()
+    one.machine.run("chown", "root:root", _STORE)
+    one.machine.run("chmod", "0600", _STORE)
+    closed, told = f"tomcat runs as tomcat, who may not read {_STORE}", one.told()
+    assert f"{closed}: its next start or reload fails;" in one.machine.run(AGENT, "check", code=1)
+    for name, of in ((NAME, b""), (_SHOP, csr)):
+        one.offer(name, of)
+        found = {line["name"]: line for line in one.run(well=False).json["certificates"]}
+        assert found[NAME]["detail"].startswith(f"{closed}: its restart may end it")
+        assert (one.told(), one.shows(one.present)) == (told, True)
+    assert found[_SHOP]["detail"] == f"{closed}; rolled back, all is as it was"
+    one.machine.run("chgrp", "tomcat", _STORE)
+    one.machine.run("chmod", "0640", _STORE)
+    new = one.present = one.offer()
+    one.run("--retry")
+    assert (one.told(), one.shows(new)) == (told + 1, True)
+    one.machine.write(_PASSWORD, "another", mode=0o600)
+    one.offer()
+    one.offer(_SHOP, csr)
+    found = {line["name"]: line for line in one.run("--retry", well=False).json["certificates"]}
+    assert {line["state"] for line in found.values()} == {"failed"}
+    assert not [line for line in found.values() if "its log says" in line["detail"]]
+    assert one.shows(new)
+
+
+@pytest.mark.drill
+@on(SAMBA)
+def test_a_key_that_others_may_read(one: Drill) -> None:
+    """A domain controller runs on with a key that somebody has opened to a group, and does not start with it: it is not
+    restarted for a new certificate."""
+    one.machine.run("chmod", "0640", KEY)
+    told, before = one.told(), one.live()
+    one.offer()
+    done = one.run(well=False)
+    assert done.certificate["state"] == "failed"
+    assert f"{KEY} must be root's, with mode 0600" in done.certificate["detail"]
+    assert (one.told(), one.live()) == (told, before)
+    assert one.shows(one.present)
+    one.machine.run("chmod", "0600", KEY)
+    one.run()
+
+
+@pytest.mark.drill
+@on(FREERADIUS)
+def test_what_its_check_says(one: Drill) -> None:
+    """The reason stands alone; that its user may not read the key's own file too is a doubt beside it."""
+    one.configure(f'[certificate.files]\nchain = "{FULLCHAIN}"\n', "3s")
+    one.offer()
+    done = one.run(well=False)
+    detail = done.certificate["detail"]
+    assert "key values mismatch" in detail
+    assert f"freeradius runs as freerad, who may not read {KEY}, which its configuration may name" in detail
+    assert "License" not in detail
+    assert done.certificate["hint"].startswith("mend what it says;")
+
+
+_REASONS = ((CUPS, "do not match"), (MUMBLE, "Failed to find certificate"), (PROFTPD, "key values mismatch"))
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize(
+    ("one", "reason"), [pytest.param(one, reason, id=one.name) for one, reason in _REASONS], indirect=["one"]
+)
+def test_the_log_that_has_the_reason(one: Drill, reason: str) -> None:
+    """Some services write it into a file of their own, and not to the journal: it is quoted from there, or people are
+    sent there."""
+    if one.daemon is PROFTPD:
+        one.machine.write("/etc/proftpd/conf.d/tlslog.conf", "TLSLog /var/log/proftpd/tls.log\n")
+        one.machine.run("systemctl", "restart", "proftpd")
+    one.configure(f'[certificate.files]\nchain = "{one.daemon.live}"\n', "3s")
+    one.offer()
+    found = one.run(well=False).certificate
+    words = found["hint"].split("; ")
+    logs = [word for word in words if word.startswith("/var/log/")]
+    assert reason in found["detail"] or reason in one.machine.run("cat", *logs)
+    assert one.shows(one.present)
