@@ -11,10 +11,12 @@ from typing import TypeVar
 from common.clock import Clock
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError
+from common.mail import MailServer
 from common.threads import each_on_thread, on_thread
 from issuer.ca.account import load_binding_key
+from issuer.ca.client import AcmeCa
 from issuer.check.from_root import RootLook
-from issuer.check.installation import AcmeServer, MailLogin, account_key_line, authority_lines, identity, mail_line
+from issuer.check.installation import account_key_line, authority_lines, identity, mail_line
 from issuer.check.names import caa_lines, certificate_lines, change_lines, csr_lines, imported_line
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
@@ -54,8 +56,8 @@ class Doctor:
         self,
         settings: Settings,
         solvers: Mapping[str, CheckableSolver],
-        authorities: Mapping[str, AcmeServer],
-        mail_server: MailLogin | None,
+        authorities: Mapping[str, AcmeCa],
+        mail_server: MailServer | None,
         *,
         read: Read | None,
         orders: Mapping[str, Sequence[str]],

@@ -2,40 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from common.clock import Clock, duration_text
 from common.errors import CertfleetError
-from issuer.check.names import Authority
+from common.mail import MailServer
+from issuer.ca.client import AcmeCa
 from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, NotifySettings
 from issuer.model.errors import SHARED_KEY
 from issuer.rules.findings import Line, bad, clock_line, ok, warn
-
-
-class AcmeServer(Authority, Protocol):
-    """The part of the ACME client that `check` uses. It registers and orders nothing. Each method may raise
-    AcmeProblem."""
-
-    @property
-    def offers_renewal_info(self) -> bool:
-        """Does it have renewal information (RFC 9773)?"""
-
-    def meta(self) -> dict[str, Any]:
-        """The directory's "meta" object (RFC 8555 §7.1.1)."""
-
-    def disowns(self, order_url: str) -> bool:
-        """Does the order belong to another account than ours?"""
-
-    def clock(self) -> float | None:
-        """The CA's clock in epoch seconds; None if it sends none."""
-
-
-class MailLogin(Protocol):
-    """The part of the mail server that `check` uses."""
-
-    def reach(self) -> str:
-        """Connect, encrypt and log in, but send no mail. Returns the server's address. Raises MailError."""
 
 
 def database_certificate_lines(life: tuple[int, int] | None, now: float) -> list[Line]:
@@ -58,7 +34,7 @@ def account_key_line(file: Path, mode: int) -> Line:
 
 
 def authority_lines(
-    ca: AcmeServer, settings: CaSettings, clock: Clock, orders: Sequence[str], *, first: bool
+    ca: AcmeCa, settings: CaSettings, clock: Clock, orders: Sequence[str], *, first: bool
 ) -> list[Line]:
     """Every finding about one CA. *first*: is it the CA of [acme]? Faults of a fallback are warnings. *orders*: URLs of
     our newest orders there."""
@@ -75,7 +51,7 @@ def authority_lines(
         return [problem if first else warn(subject, problem.sentence, problem.hint)]
 
 
-def mail_line(server: MailLogin, settings: NotifySettings) -> Line:
+def mail_line(server: MailServer, settings: NotifySettings) -> Line:
     """A finding about the mail server, up to the login."""
     try:
         place = server.reach()
@@ -85,7 +61,7 @@ def mail_line(server: MailLogin, settings: NotifySettings) -> Line:
     return ok("mail", f"{place} {' and '.join(how)}")
 
 
-def identity(ca: AcmeServer) -> CaIdentity | None:
+def identity(ca: AcmeCa) -> CaIdentity | None:
     """The values that stand in DNS records for the CA and our account; None when it cannot be reached (authority_lines
     says so)."""
     try:
@@ -94,7 +70,7 @@ def identity(ca: AcmeServer) -> CaIdentity | None:
         return None
 
 
-def _account(subject: str, ca: AcmeServer, orders: Sequence[str]) -> list[Line]:
+def _account(subject: str, ca: AcmeCa, orders: Sequence[str]) -> list[Line]:
     """Findings about our account, and about *orders* of another account, which ours cannot continue."""
     account = ca.find_account()
     hint = f"copy the account key of the issuer that opened them ({SHARED_KEY})"
@@ -111,7 +87,7 @@ def _account(subject: str, ca: AcmeServer, orders: Sequence[str]) -> list[Line]:
     return lines
 
 
-def _offers(ca: AcmeServer) -> str:
+def _offers(ca: AcmeCa) -> str:
     profiles = ca.meta().get("profiles")
     parts = [
         "renewal information (ARI)" if ca.offers_renewal_info else "no renewal information",

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Protocol
 
 from common.certificate import chain_faults, serial_text, spki_sha256
 from common.clock import duration_text
@@ -23,18 +22,6 @@ from issuer.rules.change import advised
 from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
 from issuer.rules.findings import Level, Line, bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
-
-
-class Authority(Protocol):
-    """The part of the ACME client that CAA needs. It registers no account. Every member may raise AcmeProblem."""
-
-    directory: str
-
-    def identity(self, account: str) -> CaIdentity:
-        """The values that stand in DNS records for the CA and for *account*, the URL of ours."""
-
-    def find_account(self) -> str:
-        """The URL of our key's account, "" when the CA knows none."""
 
 
 def csr_lines(row: Enrolment, file: Path) -> tuple[CsrFacts | None, list[Line]]:

@@ -20,41 +20,10 @@ from issuer.model.strangers import RowsFound
 from issuer.model.tries import Tries
 from issuer.rules import mail_text
 from issuer.rules.alarms import mail_moment
+from issuer.store.notices import Notices
 
 log = structlog.get_logger()
 _MOST_KEPT = 100_000  # events in memory while the database is away
-
-
-class NoticeStore(Protocol):
-    """The events in the database. Every method raises CertfleetError while the database is away."""
-
-    def settle(
-        self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
-    ) -> list[Event]:
-        """Save *events*; returns the new ones. With *others*, certificates that recovered elsewhere are found too."""
-
-    def settle_hosts(
-        self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
-    ) -> list[Event]:
-        """Save how the hosts of *names* stand, each with whether that is bad; returns the new events."""
-
-    def settle_rows(
-        self, events: Sequence[Event], *, besides: Collection[str], stuck_after: int, by_mail: bool, now: int
-    ) -> list[Event]:
-        """Save *events*, which tell of every row that is not as it should be but those *besides*; returns the new ones,
-        also about rows that are so again."""
-
-    def unsent(self, now: int) -> tuple[int, int] | None:
-        """(first, last) epoch second of the events that wait for a mail; None without any."""
-
-    def take(self, delivery: str, now: int) -> list[Event]:
-        """Reserve the events that wait for a mail for *delivery*, of very many the first ones, and return them."""
-
-    def sent(self, delivery: str) -> None:
-        """The mail *delivery* was sent: its events are done."""
-
-    def give_back(self, delivery: str) -> None:
-        """The mail *delivery* was not sent: its events wait again."""
 
 
 class Post(Protocol):
@@ -74,7 +43,7 @@ class Outbox:
 
     def __init__(
         self,
-        notices: NoticeStore,
+        notices: Notices,
         post: Post | None,
         channels: Sequence[Channel],
         *,

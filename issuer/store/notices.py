@@ -35,7 +35,7 @@ _CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
 
 class Notices:
-    """A NoticeStore (issuer/notify/outbox.py). Moments are epoch seconds. Raises StoreError."""
+    """Moments are epoch seconds. Every method raises StoreError."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -43,7 +43,8 @@ class Notices:
     def settle(
         self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
     ) -> list[Event]:
-        """Compare *events* with the alarms, update these, and add mail to the outbox."""
+        """Compare *events* with the alarms, update these, and add mail to the outbox; returns what is new. With
+        *others*, certificates that recovered elsewhere are found too."""
         return self._database.write(
             lambda connection: _settle(connection, events, stuck_after, by_mail, now, others=others)
         )
@@ -51,25 +52,29 @@ class Notices:
     def settle_hosts(
         self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
     ) -> list[Event]:
-        """Compare *standings* with what people were told, update that, and add mail to the outbox. A thousand events at
-        most; the next look finds the others."""
+        """Compare how the hosts of *names* stand, each with whether that is bad, with what people were told, update
+        that, and add mail to the outbox; returns what is new. A thousand events at most; the next look finds the
+        others."""
         return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
 
     def settle_rows(
         self, events: Sequence[Event], *, besides: Collection[str], stuck_after: int, by_mail: bool, now: int
     ) -> list[Event]:
-        """An alarm about a row that was removed ends silently."""
+        """The same for *events* that tell of every row that is not as it should be but those *besides*: others are well
+        again. An alarm about a row that was removed ends silently."""
         return self._database.write(
             lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now, besides=set(besides))
         )
 
     def unsent(self, now: int) -> tuple[int, int] | None:
+        """(first, last) moment of the events that wait for a mail; None without any."""
         query = sa.select(sa.func.count(), sa.func.min(outbox.c.at), sa.func.max(outbox.c.at)).where(_free(now))
         row = self._database.read(lambda connection: connection.execute(query).one())
         return (row[1], row[2]) if row[0] else None
 
     def take(self, delivery: str, now: int) -> list[Event]:
-        """The first 10,000; another issuer leaves them alone for ten minutes."""
+        """Reserve the events that wait for a mail, the first 10,000, for *delivery*, and return them. Another issuer
+        leaves them alone for ten minutes."""
         waiting = sa.select(outbox.c.id).where(_free(now)).order_by(outbox.c.id)
         taken = outbox.update().where(_free(now)).values(taken_by=delivery, taken_until=now + _TAKEN_SECONDS)
 
@@ -81,10 +86,12 @@ class Notices:
         return self._database.read(lambda connection: _read_all(_contents(connection, delivery)))
 
     def sent(self, delivery: str) -> None:
+        """The mail *delivery* was sent: its events are done."""
         gone = outbox.delete().where(outbox.c.taken_by == delivery)
         self._database.write(lambda connection: connection.execute(gone))
 
     def give_back(self, delivery: str) -> None:
+        """The mail *delivery* was not sent: its events wait again."""
         free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
         self._database.write(lambda connection: connection.execute(free))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from issuer.ca.client import AcmeCa
 from issuer.check.installation import authority_lines
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, server_lines, soa_line
@@ -124,7 +125,7 @@ def test_a_zone_that_only_our_resolvers_know_is_a_warning(world: Checked, tmp_pa
     assert "example.test does not delegate it" in said(lines, Level.WARN)
 
 
-class Ca:
+class Ca(AcmeCa):
     """A CA that says what a test wants."""
 
     directory = "https://ca.test/dir"
