@@ -13,6 +13,7 @@ from issuer.commands.many import names_of
 from issuer.commands.removal import confirmed
 from issuer.commands.rows import Rows
 from issuer.commands.sealing import Sealer
+from issuer.ground.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, change_scope
@@ -95,16 +96,12 @@ def seal_anew(settings: Settings, database: Database) -> None:
         complain("error: no row is sealed any more: somebody took the seals away; `adopt --all` after a look")
         return
     _key_there(settings)
-    portion: list[Enrolment] = []
     count, now = 0, int(time.time())
-    for row in Certificates(database).all():
-        show(row)
-        portion.append(row)
-        count += 1
-        if len(portion) == _PORTION:
-            seal_all(portion, sealer, store, now)
-            portion = []
-    seal_all(portion, sealer, store, now)
+    for portion in chunks(Certificates(database).all(), _PORTION):
+        for row in portion:
+            show(row)
+        seal_all(portion, sealer, store, now)
+        count += len(portion)
     if count:
         say(f"{count} sealed as listed: a row that changes past certfleet is not ordered from now on (docs/trust.md)")
 

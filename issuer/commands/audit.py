@@ -1,7 +1,6 @@
 """audit, mute, note: what is wrong with certificates, and what people say to that."""
 
 import argparse
-import itertools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
+from issuer.ground.chunks import chunks
 from issuer.journey.solver import solver_for
 from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
@@ -129,8 +129,8 @@ class _Look:
     def _portions(self) -> Iterator[list[Enrolment]]:
         """The rows of the names that are given; without names every enabled row, of strangers the first few."""
         names = self._arguments.name
-        rows = iter(self._certificates.get(names) if names else self._certificates.all())
-        while portion := list(itertools.islice(rows, _PORTION)):
+        rows = self._certificates.get(names) if names else self._certificates.all()
+        for portion in chunks(rows, _PORTION):
             yield portion if names else [row for row in portion if row.enabled and self._few(row)]
 
     @property

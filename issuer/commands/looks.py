@@ -1,6 +1,5 @@
 """Each certificate as it is now, for people: `status` and the page show the same looks."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars
 from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
+from issuer.ground.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure
@@ -90,8 +90,8 @@ class View:
     def looks(self) -> Iterator[tuple[Enrolment, Look]]:
         """The certificates that are wanted. Their rows are in memory in portions."""
         names = self._wanted.names
-        rows = iter(self._certificates.get(names) if names else self._certificates.all())
-        while portion := list(itertools.islice(rows, _PORTION)):
+        rows = self._certificates.get(names) if names else self._certificates.all()
+        for portion in chunks(rows, _PORTION):
             self.standings.ask_for(portion)
             with self._rows.seals.memory.together():
                 looks = [(row, self._look(row)) for row in portion if self._is_wanted(row)]

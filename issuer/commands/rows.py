@@ -1,6 +1,5 @@
 """The rows of the table beside what this issuer can prove of them: by their seals, by statements, by its own memory."""
 
-import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from common.errors import CertfleetError, ConfigError
@@ -87,8 +86,7 @@ class Rows:
         names: set[str] = set()
         suspects: list[str] = []
         few = Few(self.is_stranger)
-        rows = self._certificates.all(chains=False)
-        while portion := list(itertools.islice(rows, _AT_ONCE)):
+        for portion in chunks(self._certificates.all(chains=False), _AT_ONCE):
             names.update(row.name for row in portion)
             PROGRESS.tell(f"{len(names)} rows looked at")
             with self.seals.memory.together():

@@ -1,11 +1,14 @@
 """Long lists in pieces that a database or the kernel takes at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """*items* in their order, *size* at a time; the last piece may be shorter."""
-    return (items[start : start + size] for start in range(0, len(items), size))
+    rest = iter(items)
+    while piece := list(islice(rest, size)):
+        yield piece

@@ -1,7 +1,6 @@
 """Columns of ``certs`` that the audit and people write. One method, one transaction."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import sqlalchemy as sa
 
@@ -13,7 +12,7 @@ from issuer.rules.audit import AUDIT_EVERY
 from issuer.store.cells import too_far
 from issuer.store.database import Database
 from issuer.store.present import add_event
-from issuer.store.rows import Question, select
+from issuer.store.rows import Question, portions
 from issuer.store.tables import certs, has_certificate, is_enabled
 
 _PORTION = 500  # rows in memory, and names in one statement
@@ -36,10 +35,7 @@ class Audits:
             (*of_ours, too_far(certs.c.audit_at, now, AUDIT_EVERY)),
         ]
         for question in questions:
-            later: sa.ColumnElement[bool] = sa.true()
-            while rows := self._database.read(partial(select, conditions=[*question, later], most=_PORTION)):
-                yield rows
-                later = certs.c.name > rows[-1].name
+            yield from portions(self._database, question, _PORTION)
 
     def put_off(self, names: Sequence[str], at: int) -> None:
         values = {"audit_at": at, "audit_found": None, "audit_served": None}

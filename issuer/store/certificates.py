@@ -1,7 +1,7 @@
 """The ``certs`` table, with the versions and events that a change adds. One method, one transaction."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from itertools import chain
 from shlex import quote
 from typing import Any
 
@@ -33,7 +33,7 @@ from issuer.store.present import (
     tell_stored,
     unsigned,
 )
-from issuer.store.rows import Question, due, named, select
+from issuer.store.rows import Question, due, named, portions
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
 
@@ -111,10 +111,7 @@ class Certificates:
     def all(self, *, chains: bool = True) -> Iterator[Enrolment]:
         """Every row, by name; read in portions, because all at once may not fit in memory. *chains*: with those
         of the certificates."""
-        later: sa.ColumnElement[bool] = sa.true()
-        while portion := self._database.read(partial(select, conditions=[later], most=self._portion, chains=chains)):
-            yield from portion
-            later = certs.c.name > portion[-1].name
+        yield from chain.from_iterable(portions(self._database, (), self._portion, chains=chains))
 
     def last_from(self, issuer: str) -> Bundle | None:
         """None where that one cannot be read."""

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,6 +108,15 @@ class Database:
         """Run *work* in a transaction that only reads and return its result. Raises StoreError."""
         return self._transact(work, _READING)
 
+    def portions(self, query: sa.Select[Any], key: sa.Column[Any], most: int) -> Iterator[Sequence[Any]]:
+        """The rows of *query* in the order of its first column, *key*: so many in one transaction, which are in memory
+        together. Rows whose key cannot be read are left out. Raises StoreError."""
+        query = query.order_by(key).limit(most)
+        later: sa.ColumnElement[bool] = sa.true()
+        while rows := self.read(partial(_with_key, query.where(later))):
+            yield rows
+            later = key > rows[-1][0]
+
     def certificate_life(self) -> tuple[int, int] | None:
         """Start and end of the server's own certificate (epoch seconds); None without TLS. Raises StoreError."""
         if self.embedded:
@@ -186,6 +195,10 @@ class Database:
 
 def _close_pooled(engine: sa.Engine) -> None:
     engine.pool.dispose()
+
+
+def _with_key(query: sa.Select[Any], connection: sa.Connection) -> list[Any]:
+    return [row for row in connection.execute(query) if row[0]]
 
 
 def rows_of(

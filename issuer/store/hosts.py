@@ -1,7 +1,6 @@
 """The reports of hosts (``installations``). Other machines write them, so every reading is bounded."""
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -51,13 +50,10 @@ class Hosts:
         return self._database.read(work)
 
     def names(self) -> set[str]:
-        """The certificates about which there are reports; read in portions."""
-        found: set[str] = set()
-        last = ""
-        while portion := self._database.read(partial(_names_after, last=last)):
-            found.update(portion)
-            last = portion[-1]
-        return found
+        """The certificates about which there are reports."""
+        names = sa.select(installations.c.name).distinct().where(installations.c.name > "")
+        portions = self._database.portions(names, installations.c.name, _PORTION)
+        return {row.name for rows in portions for row in rows}
 
     def forget(self, hosts: Sequence[str], account: str | None) -> int:
         """Delete the reports of *hosts*, all without any, by one *account* or by every one, and what was told of them;
@@ -118,12 +114,6 @@ def _none_of(column: sa.ColumnElement[str], words: Collection[str]) -> sa.Column
     ranked = sorted(words)
     between = [sa.and_(column > one, column < following) for one, following in pairwise(ranked)]
     return sa.or_(column < ranked[0], *between, column > ranked[-1])
-
-
-def _names_after(connection: sa.Connection, last: str) -> list[str]:
-    name = installations.c.name
-    query = sa.select(name).distinct().where(name > last).order_by(name).limit(_PORTION)
-    return [name for name in connection.scalars(query) if name]
 
 
 def details_of(connection: sa.Connection, reports: Sequence[Report]) -> dict[ReportKey, str]:

@@ -1,9 +1,7 @@
 """The seals in the database, and the keys of its certificates. Anybody who may write there can add some, so only those
 count that the issuer can prove to be its own."""
 
-from collections.abc import Collection, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Collection, Iterator
 
 import sqlalchemy as sa
 
@@ -33,16 +31,11 @@ class KnownKeys:
             yield from map(str, self._cells(column))
 
     def _cells(self, column: "sa.Column[object]") -> Iterator[object]:
-        """The cells that are not empty, portion by portion."""
+        """The cells that are not empty."""
         key = _ORDER[column.table.name]
-        query: Any = sa.select(key, column).where(column.is_not(None)).order_by(key).limit(_PORTION)
-        while rows := self._database.read(partial(_rows, query)):
+        query = sa.select(key, column).where(column.is_not(None))
+        for rows in self._database.portions(query, key, _PORTION):
             yield from (row[1] for row in rows if row[1])
-            query = query.where(key > rows[-1][0])
-
-
-def _rows(query: Any, connection: sa.Connection) -> Sequence[Any]:
-    return connection.execute(query).all()
 
 
 def _key(cell: object, stored: Collection[str]) -> Iterator[str]:

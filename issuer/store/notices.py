@@ -6,7 +6,7 @@ it lasts. The outbox keeps each event until a mail server has accepted it, so th
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,7 +83,9 @@ class Notices:
             connection.execute(taken if next_one is None else taken.where(outbox.c.id < next_one))
 
         self._database.write(take)
-        return self._database.read(lambda connection: _read_all(_contents(connection, delivery)))
+        mine = sa.select(outbox.c.id, outbox.c.content).where(outbox.c.taken_by == delivery)
+        portions = self._database.portions(mine, outbox.c.id, _AT_ONCE)  # each content may have 64 KB
+        return _read_all(row.content for rows in portions for row in rows)
 
     def sent(self, delivery: str) -> None:
         """The mail *delivery* was sent: its events are done."""
@@ -94,14 +96,6 @@ class Notices:
         """The mail *delivery* was not sent: its events wait again."""
         free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
         self._database.write(lambda connection: connection.execute(free))
-
-
-def _contents(connection: sa.Connection, delivery: str) -> Iterator[str]:
-    """In portions: each may have 64 KB."""
-    query, last = sa.select(outbox.c.id, outbox.c.content).where(outbox.c.taken_by == delivery), 0
-    while rows := connection.execute(query.where(outbox.c.id > last).order_by(outbox.c.id).limit(_AT_ONCE)).all():
-        yield from (row.content for row in rows)
-        last = rows[-1].id
 
 
 def _read_all(contents: Iterable[str]) -> list[Event]:

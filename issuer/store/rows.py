@@ -1,6 +1,7 @@
 """Rows of ``certs`` as they are read: which ones are due, and each with what other tables say of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,6 +81,16 @@ def select(
     """As :meth:`Certificates.all`, of the rows that fulfil all *conditions*."""
     rows = _ROWS if chains else _WITHOUT_CHAINS
     return _enrolments(connection, connection.execute(rows.where(*conditions).limit(most)))
+
+
+def portions(
+    database: Database, conditions: Sequence[sa.ColumnElement[bool]], most: int, *, chains: bool = True
+) -> Iterator[list[Enrolment]]:
+    """The rows that fulfil all *conditions*, by name: so many in one transaction, which are in memory together."""
+    later: sa.ColumnElement[bool] = sa.true()
+    while rows := database.read(partial(select, conditions=[*conditions, later], most=most, chains=chains)):
+        yield rows
+        later = certs.c.name > rows[-1].name
 
 
 def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 
+from issuer.ground.chunks import chunks
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, events
@@ -37,14 +39,13 @@ class SealStore:
 
     def put(self, seals: Sequence[tuple[str, Seal, bool]], now: int) -> None:
         """Put many seals: each with the name of its row, and whether it is that of its change."""
-        for start in range(0, len(seals), _AT_ONCE):
-            some = seals[start : start + _AT_ONCE]
 
-            def work(connection: sa.Connection, some: Sequence[tuple[str, Seal, bool]] = some) -> None:
-                for name, seal, change in some:
-                    put_seal(connection, name, seal, now, change=change)
+        def work(some: Sequence[tuple[str, Seal, bool]], connection: sa.Connection) -> None:
+            for name, seal, change in some:
+                put_seal(connection, name, seal, now, change=change)
 
-            self._database.write(work)
+        for some in chunks(seals, _AT_ONCE):
+            self._database.write(partial(work, some))
 
     def add_tombstone(self, name: str, tombstone: str, now: int) -> None:
         """Tell every issuer that the row of *name*, which is gone already, is not to be missed."""
