@@ -10,6 +10,7 @@ from issuer.journey.sealed import remember_stored
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import in_short
+from issuer.model.obtained import Obtained
 from issuer.rules.approval import offer_faults
 from issuer.rules.renewal import first_look
 
@@ -36,7 +37,17 @@ def offer(row: Enrolment, approvals: ApprovalStore, seals: Seals, policy: Renewa
         raise RefusedError(what, why="; ".join(faults), hint="no action needed: the next one is ordered when it is due")
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
     due_at, ask_at = first_look(row.name, starts, ends, policy, now, asks=waiting.asks)
-    if not approvals.offer(row, bundle, now, due_at=due_at, ask_at=ask_at):
+    obtained = Obtained(
+        row.csr,
+        bundle,
+        waiting.directory,
+        due_at,
+        ask_at,
+        account=waiting.account,
+        profile=waiting.profile,
+        early=waiting.early,
+    )
+    if not approvals.offer(row, obtained, now):
         return None
     remember_stored(row.name, bundle, now, seals)
     return in_short(bundle.leaf)

@@ -8,7 +8,6 @@ that means.
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import structlog
 
@@ -27,6 +26,7 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.leaf import in_short
+from issuer.model.obtained import Obtained
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.approval import telling_of_wait
@@ -181,14 +181,20 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     policy = tools.settings.renewal
     due_at, ask_at = first_look(work.record.name, starts, ends, policy, now, asks=ca.offers_renewal_info)
     changed = change_of_authority(work, bundle, tools)
-    origin: Any = {"account": ca.account_id, "early": is_early(work.record, work.row.present)}
-    origin["profile"] = profile_asked(work, tools)
-    origin["news"] = str(changed.told) if changed is not None else ""
     waits_until = approval_until(work, changed, now, tools)
-    if waits_until:
-        origin["unapproved"] = unapproved_line(work, bundle, waits_until, ca, tools)
-        due_at = waits_until
-    tools.outcomes.store(work.record, work.row.csr, bundle, now, due_at=due_at, ask_at=ask_at, **origin)
+    obtained = Obtained(
+        work.row.csr,
+        bundle,
+        work.record.directory,
+        waits_until or due_at,
+        ask_at,
+        account=ca.account_id,
+        profile=profile_asked(work, tools),
+        early=is_early(work.record, work.row.present),
+    )
+    line = unapproved_line(work.record.name, obtained, ca, tools) if waits_until else ""
+    news = str(changed.told) if changed is not None else ""
+    tools.outcomes.store(work.record, obtained, now, news=news, unapproved=line)
     if not waits_until:
         remember_stored(work.record.name, bundle, now, tools.seals, taken=work.row if work.row.changing else None)
     if changed is not None:

@@ -4,11 +4,11 @@ from common.certificate import Bundle, fingerprint, issuer_text
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.work import Work
 from issuer.model.events import Event
+from issuer.model.obtained import Obtained
 from issuer.model.unapproved import Unapproved
 from issuer.rules.approval import approval_wanted_until
 from issuer.rules.ca_ahead import NO_PROFILE
 from issuer.rules.ca_change import change_of_ca, is_other_issuer
-from issuer.rules.renewal import is_early
 
 
 def profile_asked(work: Work, tools: Tools) -> str:
@@ -31,16 +31,16 @@ def approval_until(work: Work, changed: Event | None, now: int, tools: Tools) ->
     return 0 if changed is None else approval_wanted_until(work.row, work.record, now, tools.settings.renewal)
 
 
-def unapproved_line(work: Work, bundle: Bundle, until: int, ca: CertificateAuthority, tools: Tools) -> str:
-    """The sealed line that lets the new certificate wait for approval. Raises ConfigError."""
+def unapproved_line(name: str, obtained: Obtained, ca: CertificateAuthority, tools: Tools) -> str:
+    """The sealed line that lets the new certificate wait for approval until its moment. Raises ConfigError."""
     content = Unapproved(
-        name=work.record.name,
-        sha256=fingerprint(bundle.leaf),
-        until=until,
-        directory=work.record.directory,
-        account=ca.account_id,
-        profile=profile_asked(work, tools),
-        early=is_early(work.record, work.row.present),
+        name=name,
+        sha256=fingerprint(obtained.bundle.leaf),
+        until=obtained.due_at,
+        directory=obtained.directory,
+        account=obtained.account,
+        profile=obtained.profile,
+        early=obtained.early,
         asks=ca.offers_renewal_info,
     )
     return tools.seals.seal(content)

@@ -7,6 +7,7 @@ from typing import Protocol
 from common.certificate import Bundle
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
+from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord
 
 
@@ -51,29 +52,12 @@ class CertificateStore(CertificateRows, Protocol):
     ) -> None:
         """Record that a step by hand failed. *wish* becomes the row's reissue reason; *due_at* its next moment."""
 
-    def store(
-        self,
-        order: OrderRecord,
-        csr: bytes,
-        bundle: Bundle,
-        now: int,
-        *,
-        due_at: int,
-        ask_at: int | None,
-        account: str = "",
-        early: bool = False,
-        profile: str = "",
-        news: str = "",
-        unapproved: str = "",
-    ) -> None:
-        """Make *bundle* the present certificate with a statement about it, keep the pair before it, and end *order* as
-        STORED, in one transaction. *csr* is the one that was certified, in PEM; if it is that of a change, it becomes
-        the CSR of the row, and the change is over. *due_at* is the next moment, *ask_at* that for renewal information
-        (None: the CA offers none); *account* the account at the CA, *profile* what was asked for there; *early*: was it
-        ordered long before its moment, because of a window of the CA? *news* of its CA stand in the history. With
-        *unapproved*, a line of :class:`Seals`, it waits for approval beside the present one until *due_at*. Raises
-        GivenUp where the order was ended meanwhile, Overtaken where the row is gone or has another CSR: then only the
-        versions keep the certificate."""
+    def store(self, order: OrderRecord, obtained: Obtained, now: int, *, news: str = "", unapproved: str = "") -> None:
+        """Make what was *obtained* the present certificate with a statement about it, keep the pair before it, and end
+        *order* as STORED, in one transaction. If its CSR is that of a change, that becomes the CSR of the row, and the
+        change is over. *news* of its CA stand in the history. With *unapproved*, a line of :class:`Seals`, it waits for
+        approval beside the present one until its *due_at*. Raises GivenUp where the order was ended meanwhile,
+        Overtaken where the row is gone or has another CSR: then only the versions keep the certificate."""
 
 
 class ApprovalStore(Protocol):
@@ -82,6 +66,6 @@ class ApprovalStore(Protocol):
     def certificate(self, row: Enrolment) -> Bundle | None:
         """The certificate that waits in *row*, with its chain; None without one that can be read."""
 
-    def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
-        """Make *bundle*, which waits in *row*, the present certificate, as :meth:`CertificateStore.store` does. False
+    def offer(self, row: Enrolment, obtained: Obtained, now: int) -> bool:
+        """Make what waits in *row* the present certificate, as :meth:`CertificateStore.store` does. False
         where the row is not as it was read."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from shlex import quote
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +15,7 @@ from issuer.model.csr import CsrFacts, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
+from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.compromised import compromised_keys
@@ -28,7 +28,7 @@ from issuer.store.present import (
     add_version,
     keep_back,
     newest_version,
-    replace_present,
+    put_in_place,
     take_change,
     tell_stored,
     unsigned,
@@ -217,25 +217,9 @@ class Certificates:
 
         self._database.write(work)
 
-    def store(
-        self,
-        order: OrderRecord,
-        csr: bytes,
-        bundle: Bundle,
-        now: int,
-        *,
-        due_at: int,
-        ask_at: int | None,
-        account: str = "",
-        early: bool = False,
-        profile: str = "",
-        news: str = "",
-        unapproved: str = "",
-    ) -> None:
+    def store(self, order: OrderRecord, obtained: Obtained, now: int, *, news: str = "", unapproved: str = "") -> None:
         """Where it raises Overtaken or GivenUp, only `history` has the certificate, and `revoke` finds it there."""
-        present: dict[str, Any] = {"due_at": due_at, "ari_ask_at": ask_at, "directory": order.directory}
-        present |= {"account": account or None, "profile": profile or None, "early": "Y" if early else None}
-        present["sign"] = self._sign
+        bundle = obtained.bundle
         ended = {"state": OrderState.STORED.value, **dict.fromkeys(("active_name", "deadline", "lease_owner", "seal"))}
 
         def work(connection: sa.Connection) -> CertfleetError | None:
@@ -243,17 +227,17 @@ class Certificates:
             ending = None if live else connection.execute(_ENDING, {"number": order.id}).one_or_none()
             if ending is not None and ending.state == OrderState.STORED.value:
                 return None  # our own COMMIT succeeded and its answer was lost; a second one would lose the old pair
-            changed = live and take_change(connection, order.name, csr, md5_modulus(bundle.leaf.public_key()))
+            changed = live and take_change(connection, order.name, obtained.csr, md5_modulus(bundle.leaf.public_key()))
             if unapproved:
-                placed = live and keep_back(connection, order.name, csr, unapproved, due_at)
+                placed = live and keep_back(connection, order.name, obtained, unapproved)
             else:
-                placed = live and replace_present(connection, order.name, bundle, now, csr=csr, **present)
+                placed = live and put_in_place(connection, order.name, obtained, now, self._sign)
             add_version(connection, order.name, bundle, order.directory, now, unapproved=bool(unapproved))
             if changed:
                 names = ", ".join(sorted(certified_names(bundle.leaf)))
                 add_event(connection, now, order.name, "changed", f"it is for {names} now")
             if placed:
-                tell_stored(connection, order, csr, bundle, now=now, news=news, waits=bool(unapproved))
+                tell_stored(connection, order, obtained.csr, bundle, now=now, news=news, waits=bool(unapproved))
                 return None
             return _set_aside(connection, order.name, bundle, None if ending is None else ending.error, now)
 

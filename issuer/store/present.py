@@ -10,6 +10,7 @@ from issuer.model.csr import csr_of
 from issuer.model.leaf import Damaged, bundle_of
 from issuer.model.limits import names_text
 from issuer.model.moments import believable
+from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord
 from issuer.store.database import Database
 from issuer.store.failures import NO_FAILURE
@@ -108,20 +109,33 @@ def replace_present(
     return connection.execute(_REPLACE, {"the_name": name, **change}).rowcount > 0
 
 
+def put_in_place(connection: sa.Connection, name: str, obtained: Obtained, now: int, sign: Signer) -> bool:
+    """As :func:`replace_present`, by what was *obtained* for the CSR of the row."""
+    columns: dict[str, Any] = {
+        "due_at": obtained.due_at,
+        "ari_ask_at": obtained.ask_at,
+        "directory": obtained.directory,
+        "account": obtained.account or None,
+        "profile": obtained.profile or None,
+        "early": "Y" if obtained.early else None,
+    }
+    return replace_present(connection, name, obtained.bundle, now, sign=sign, csr=obtained.csr, **columns)
+
+
 def _later(before: int, now: int) -> int:
     """The moment of storing after that of *before*. Agents tell by it that there is a new one: two of the same second
     must not look alike, and the clock may have been set back."""
     return before + 1 if believable(before, now - 1, _AHEAD) else now
 
 
-def keep_back(connection: sa.Connection, name: str, csr: bytes, line: str, offered_at: int) -> bool:
-    """Let a certificate wait for approval beside the present one of *name*, until *offered_at* (epoch seconds), in
-    place of one that waits already; False if there is no such row with that *csr*. *line*: about it, with its seal."""
+def keep_back(connection: sa.Connection, name: str, obtained: Obtained, line: str) -> bool:
+    """Let what was *obtained* wait for approval beside the present certificate of *name*, until its *due_at*, in place
+    of one that waits already; False if there is no such row with that CSR. *line*: about it, with its seal."""
     before = connection.execute(_BEFORE, {"the_name": name}).one_or_none()
-    if before is None or before.csr != csr:
+    if before is None or before.csr != obtained.csr:
         return False
     served = {"reissue_reason": None, "count_fail_update": 0, **NO_FAILURE}
-    values = {"unapproved": line, "due_at": offered_at, **served}
+    values = {"unapproved": line, "due_at": obtained.due_at, **served}
     return connection.execute(certs.update().where(certs.c.name == name).values(**values)).rowcount > 0
 
 

@@ -15,6 +15,7 @@ from issuer.journey.ports import Tools
 from issuer.model.config import CaSettings, DatabaseSettings, Settings
 from issuer.model.enrolment import Validation
 from issuer.model.limits import CaLimits, Limit, limits_of, parse_limit
+from issuer.model.obtained import Obtained
 from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.model.outcomes import Ending
 from issuer.rules.csr import read_csr
@@ -71,7 +72,7 @@ class Issuing:
         record = self.order(names, now)
         bundle = parse_bundle(ROOT.issue(list(names)).fullchain_pem)
         [row] = self._certificates.enrolled(names[:1])
-        self._certificates.store(record, row.csr, bundle, now, due_at=now, ask_at=None)
+        self._certificates.store(record, Obtained(row.csr, bundle, record.directory, now, None), now)
 
     def fail(self, now: int = NOW) -> None:
         self._orders.fail(self.record, "the CA is away", now)

@@ -16,7 +16,7 @@ from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import BY_FILES, OTHER, Stores, signed
 from tests.issuer.contracts.test_order_store import planned
 from tests.issuer.signing_requests import csr
-from tests.issuer.store.opened import CA, NAME, NOW
+from tests.issuer.store.opened import CA, NAME, NOW, obtained
 from tests.servers.authority import Authority
 
 ACCOUNT_ID = "ab" * 32
@@ -110,9 +110,8 @@ def test_a_certificate_is_put_in_place_and_ends_its_order(stores: Stores, early:
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW)
     [row] = certificates.get([NAME])
     record, bundle = planned(stores), issued()
-    certificates.store(
-        record, row.csr, bundle, NOW, due_at=NOW + 1000, ask_at=NOW + 500, account=ACCOUNT_ID, early=early
-    )
+    new = obtained(row.csr, bundle, due_at=NOW + 1000, ask_at=NOW + 500, account=ACCOUNT_ID, early=early)
+    certificates.store(record, new, NOW)
     [after] = certificates.get([NAME])
     assert after == dataclasses.replace(
         row,
@@ -139,7 +138,7 @@ def test_a_statement_follows_the_one_before(stores: Stores) -> None:
     for _ in range(2):
         [row] = stores.certificates.get([NAME])
         bundle = issued()
-        stores.certificates.store(planned(stores), row.csr, bundle, NOW, due_at=NOW, ask_at=None)
+        stores.certificates.store(planned(stores), obtained(row.csr, bundle), NOW)
         [after] = stores.certificates.get([NAME])
         assert after.statement == signed(NAME, bundle, row.statement, NOW, older=False)
 
@@ -148,9 +147,9 @@ def test_a_certificate_is_stored_once(stores: Stores) -> None:
     """The answer to our own COMMIT may be lost: the same again changes nothing, and counts as one."""
     [row] = stores.certificates.get([NAME])
     record, bundle = planned(stores), issued()
-    stores.certificates.store(record, row.csr, bundle, NOW, due_at=NOW, ask_at=None)
+    stores.certificates.store(record, obtained(row.csr, bundle), NOW)
     stored = stores.certificates.get([NAME])
-    stores.certificates.store(record, row.csr, issued(), NOW + 5, due_at=NOW + 9, ask_at=None)
+    stores.certificates.store(record, obtained(row.csr, issued(), due_at=NOW + 9), NOW + 5)
     assert stores.certificates.get([NAME]) == stored
 
 
@@ -158,11 +157,11 @@ def test_only_the_csr_that_is_enrolled_gets_a_certificate(stores: Stores) -> Non
     """Overtaken for another one, and for a row that is gone; the order has ended all the same."""
     before = stores.certificates.get([NAME])
     with pytest.raises(Overtaken):
-        stores.certificates.store(planned(stores), b"another", issued(), NOW, due_at=NOW, ask_at=None)
+        stores.certificates.store(planned(stores), obtained(b"another", issued()), NOW)
     assert stores.certificates.get([NAME]) == before
     with pytest.raises(Overtaken):
         gone = planned(stores, name="gone.test")
-        stores.certificates.store(gone, b"", issued("gone.test"), NOW, due_at=NOW, ask_at=None)
+        stores.certificates.store(gone, obtained(b"", issued("gone.test")), NOW)
     assert stores.orders("mine").claim(NAME, NOW) is None
 
 
@@ -172,7 +171,7 @@ def test_an_order_that_was_ended_gets_no_certificate(stores: Stores) -> None:
     record = planned(stores)
     assert stores.orders("other").end_left([record], "its key was revoked", NOW + LEASE_SECONDS + 1)
     with pytest.raises(GivenUp) as caught:
-        stores.certificates.store(record, before[0].csr, issued(), NOW, due_at=NOW, ask_at=None)
+        stores.certificates.store(record, obtained(before[0].csr, issued()), NOW)
     assert caught.value.why == "its key was revoked"
     assert stores.certificates.get([NAME]) == before
 
@@ -182,7 +181,7 @@ def test_an_order_that_another_issuer_took_over_may_store(stores: Stores) -> Non
     [row] = stores.certificates.get([NAME])
     record = planned(stores)
     assert stores.orders("other").claim(NAME, NOW + LEASE_SECONDS + 1) == record
-    stores.certificates.store(record, row.csr, issued(), NOW, due_at=NOW, ask_at=None)
+    stores.certificates.store(record, obtained(row.csr, issued()), NOW)
     assert stores.orders("third").claim(NAME, NOW + 10 * LEASE_SECONDS) is None
 
 
@@ -277,17 +276,17 @@ def test_a_change_is_over_with_its_certificate(stores: Stores) -> None:
     [row] = certificates.get([NAME])
     wanted = changing(stores)
     certificates.record_failure(NAME, FAILURE, NOW + 60, NOW, change=True)
-    certificates.store(planned(stores), row.csr, issued(), NOW, due_at=NOW + 9, ask_at=None)
+    certificates.store(planned(stores), obtained(row.csr, issued(), due_at=NOW + 9), NOW)
     [renewed] = certificates.get([NAME])
     assert (renewed.csr, renewed.change) == (row.csr, Change(wanted, NOW + 60, 1, FAILURE, validation=BY_FILES))
     bundle = issued()
-    certificates.store(planned(stores), wanted, bundle, NOW, due_at=NOW + 10, ask_at=None)
+    certificates.store(planned(stores), obtained(wanted, bundle, due_at=NOW + 10), NOW)
     [changed] = certificates.get([NAME])
     assert (row.validation, renewed.validation, changed.validation) == (Validation(), Validation(), BY_FILES)
     assert (changed.csr, changed.crt, changed.change, changed.due_at) == (wanted, bundle.leaf_pem, None, NOW + 10)
     assert changed.md5_modulus in ("", md5_modulus(bundle.leaf.public_key()))
     with pytest.raises(Overtaken):
-        certificates.store(planned(stores), row.csr, issued(), NOW, due_at=NOW, ask_at=None)
+        certificates.store(planned(stores), obtained(row.csr, issued()), NOW)
     assert certificates.get([NAME]) == [changed]
 
 
@@ -309,7 +308,7 @@ def test_the_last_certificate_of_an_issuer(stores: Stores) -> None:
     for name in (NAME, OTHER):
         bundle, record = issued(name), planned(stores, name=name)
         [row] = stores.certificates.get([name])
-        stores.certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 60, ask_at=None, news="issuer A → B")
+        stores.certificates.store(record, obtained(row.csr, bundle, due_at=NOW + 60), NOW, news="issuer A → B")
     found = stores.certificates.last_from("CA")
     assert found is not None
     assert (found.leaf_pem, found.chain_pem) == (bundle.leaf_pem, bundle.chain_pem)

@@ -10,6 +10,7 @@ from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.moments import believable
+from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.present import Signer, unsigned
@@ -69,21 +70,8 @@ class MemoryCertificates:
             failures = counted.failures + 1 if counted is not None else 0
             (self._change_change if change else self._change)(name, failures=failures, failure=failure, due_at=due_at)
 
-    def store(
-        self,
-        order: OrderRecord,
-        csr: bytes,
-        bundle: Bundle,
-        now: int,
-        *,
-        due_at: int,
-        ask_at: int | None,
-        account: str = "",
-        early: bool = False,
-        profile: str = "",
-        news: str = "",
-        unapproved: str = "",
-    ) -> None:
+    def store(self, order: OrderRecord, obtained: Obtained, now: int, *, news: str = "", unapproved: str = "") -> None:
+        bundle, csr = obtained.bundle, obtained.csr
         with self._tables.lock:
             row, present = self._tables.orders.get(order.id), self._tables.certs.get(order.name)
             if row is not None and row.record.state is OrderState.STORED:
@@ -103,14 +91,12 @@ class MemoryCertificates:
                 self._tables.news.append((order.name, news))
             if unapproved:
                 self._tables.unapproved.add(fingerprint(bundle.leaf))
-                waits = {"unapproved": unapproved, "due_at": due_at, "reissue_reason": "", "failures": 0}
+                waits = {"unapproved": unapproved, "due_at": obtained.due_at, "reissue_reason": "", "failures": 0}
                 self._tables.certs[order.name] = dataclasses.replace(present, failure=None, **waits)  # type: ignore[arg-type]
                 return
             self._tables.old_pairs[order.name] = (present.crt, present.ca)
-            renewed = _renewed(present, order.directory, bundle, now, due_at=due_at, ask_at=ask_at)
             statement = self._sign(order.name, bundle, present.statement, now, older=False)
-            more = {"account": account, "early": early, "profile": profile, "statement": statement}
-            self._tables.certs[order.name] = dataclasses.replace(renewed, **more)  # type: ignore[arg-type]
+            self._tables.certs[order.name] = _renewed(present, obtained, statement, now)
 
     def _given_up(self, name: str, reason: str, bundle: Bundle) -> GivenUp:
         row = self._tables.certs.get(name)
@@ -140,22 +126,26 @@ def _due(row: Enrolment, now: int) -> bool:
     return forced or row.due_at > now + (LONGEST_HOLD if expire > 1 else FIRST_MAY_WAIT)
 
 
-def _renewed(row: Enrolment, directory: str, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> Enrolment:
+def _renewed(row: Enrolment, obtained: Obtained, statement: str, now: int) -> Enrolment:
     """The row with a new certificate, and nothing that was said of the one before."""
     return Enrolment(
         name=row.name,
         enabled=row.enabled,
         validation=row.validation,
         csr=row.csr,
-        crt=bundle.leaf_pem,
-        ca=bundle.chain_pem,
-        ts_expire=not_after(bundle.leaf),
+        crt=obtained.bundle.leaf_pem,
+        ca=obtained.bundle.chain_pem,
+        ts_expire=not_after(obtained.bundle.leaf),
         ts_last_update=now,
         failures=0,
-        due_at=due_at,
+        due_at=obtained.due_at,
         reissue_reason="",
-        directory=directory,
-        ari_ask_at=ask_at,
+        directory=obtained.directory,
+        account=obtained.account,
+        profile=obtained.profile,
+        early=obtained.early,
+        ari_ask_at=obtained.ask_at,
+        statement=statement,
         compromised=row.compromised,
         change=row.change,
         watch=dataclasses.replace(row.watch, audit_at=None),
@@ -174,21 +164,15 @@ class MemoryApprovals:
         mine = [bundle for name, bundle in self._tables.versions if name == row.name]
         return next((bundle for bundle in reversed(mine) if fingerprint(bundle.leaf) == sha256), None)
 
-    def offer(self, row: Enrolment, bundle: Bundle, now: int, *, due_at: int, ask_at: int | None) -> bool:
+    def offer(self, row: Enrolment, obtained: Obtained, now: int) -> bool:
         with self._tables.lock:
-            present, waiting = self._tables.certs.get(row.name), row.waiting
-            if waiting is None or present is None or (present.csr, present.unapproved) != (row.csr, row.unapproved):
+            present = self._tables.certs.get(row.name)
+            if not row.unapproved or present is None or (present.csr, present.unapproved) != (row.csr, row.unapproved):
                 return False
             self._tables.old_pairs[row.name] = (present.crt, present.ca)
-            self._tables.unapproved.discard(waiting.sha256)
-            renewed = _renewed(present, waiting.directory, bundle, now, due_at=due_at, ask_at=ask_at)
-            self._tables.certs[row.name] = dataclasses.replace(
-                renewed,
-                account=waiting.account,
-                early=waiting.early,
-                profile=waiting.profile,
-                statement=self._sign(row.name, bundle, present.statement, now, older=False),
-            )
+            self._tables.unapproved.discard(fingerprint(obtained.bundle.leaf))
+            statement = self._sign(row.name, obtained.bundle, present.statement, now, older=False)
+            self._tables.certs[row.name] = _renewed(present, obtained, statement, now)
             return True
 
 

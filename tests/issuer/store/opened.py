@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from common.certificate import Bundle
 from issuer.model.config import DatabaseSettings
+from issuer.model.obtained import Obtained
 from issuer.store.database import Database
 from issuer.trust.seals import Seals, create_key, key_file
 from tests.servers import database as servers
@@ -15,6 +17,11 @@ NAME, NOW, CA = "www.example.test", 1_800_000_000, "https://ca.example.test/dir"
 
 def opened(database: servers.Database, **limits: int) -> Database:
     return Database(DatabaseSettings(database.url, database.password_file, database.tls_ca), **limits)
+
+
+def obtained(csr: bytes, bundle: Bundle, *, due_at: int = NOW, **more: Any) -> Obtained:
+    """*bundle* from our CA, which offers no renewal information unless *more* says so."""
+    return Obtained(csr, bundle, CA, due_at, **{"ask_at": None, **more})
 
 
 def tables(database: servers.Database) -> set[str]:

@@ -14,7 +14,7 @@ from issuer.store.orders import Orders
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
-from tests.issuer.store.opened import CA, NOW, opened
+from tests.issuer.store.opened import CA, NOW, obtained, opened
 from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
@@ -141,7 +141,7 @@ def test_a_request_in_a_column_of_text_gets_its_certificate(mariadb: MariaDB, tm
         [row] = certificates.get([NAME])
         record = orders.open(NAME, CA, Cause.FIRST, NOW)
         assert record is not None
-        certificates.store(record, row.csr, bundle, NOW, due_at=NOW + 9, ask_at=None)
+        certificates.store(record, obtained(row.csr, bundle, due_at=NOW + 9), NOW)
         assert certificates.get([NAME])[0].crt == bundle.leaf_pem
 
 

@@ -19,7 +19,7 @@ from issuer.store.history import History
 from issuer.store.holds import Holds
 from issuer.store.orders import LEASE_SECONDS, Orders
 from tests.issuer.signing_requests import csr
-from tests.issuer.store.opened import CA, NAME, NOW, seals_in
+from tests.issuer.store.opened import CA, NAME, NOW, obtained, seals_in
 from tests.servers.authority import Authority
 
 
@@ -87,7 +87,7 @@ def test_only_the_csr_that_is_enrolled_gets_a_certificate(store: Database) -> No
         assert record is not None
         expected = contextlib.nullcontext() if given == row.csr else pytest.raises(Overtaken)
         with expected:
-            certificates.store(record, given, bundle, NOW, due_at=NOW, ask_at=None)
+            certificates.store(record, obtained(given, bundle), NOW)
         assert [bool(each.crt) for each in certificates.all()] == [given == row.csr]
         store.write(lambda connection: connection.execute(sa.text("UPDATE certs SET csr = CAST(csr AS CHAR)")))
     rows = store.read(lambda connection: connection.execute(sa.text("SELECT event FROM events ORDER BY id")).all())
@@ -109,7 +109,7 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
     with pytest.raises(GivenUp, match="compromised"):
         mine.save(record, record, NOW)
     with pytest.raises(GivenUp, match="compromised"):
-        certificates.store(record, next(certificates.all()).csr, bundle, NOW, due_at=NOW, ask_at=None)
+        certificates.store(record, obtained(next(certificates.all()).csr, bundle), NOW)
     (row,) = certificates.all()
     assert (row.enabled, row.reissue_reason, row.crt) == (False, "", b"")
     assert mine.claim(NAME, NOW) is None
@@ -123,5 +123,5 @@ def test_what_comes_too_late_is_not_called_compromised(store: Database) -> None:
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     certificates.remove(NAME, NOW + LEASE_SECONDS + 1)
     with pytest.raises(GivenUp, match="removed") as caught:
-        certificates.store(record, b"", bundle, NOW, due_at=NOW, ask_at=None)
+        certificates.store(record, obtained(b"", bundle), NOW)
     assert "revoke" not in caught.value.hint
