@@ -58,17 +58,12 @@ class EventKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened to one certificate, *name*, or to this issuer. Times are epoch seconds, 0 where they are
-    not known. *what* to *asked* are those of a Failure, even where the event is none; *expires* is when the present
+    not known. *told* are the words about it, even where the event is no failure; *expires* is when the present
     certificate ends."""
 
     kind: EventKind
     name: str
-    what: str = ""
-    why: str = ""
-    hint: str = ""
-    reference: str = ""
-    url: str = ""
-    asked: str = ""
+    told: Failure = Failure("")
     at: int = 0
     next_attempt: int = 0
     expires: int = 0
@@ -78,21 +73,16 @@ class Event:
     standing: str = ""  # the sentence about that host
     contact: str = ""  # a person's words: whom to ask
 
-    @property
-    def told(self) -> Failure:
-        """The words about it, without kind and moments."""
-        return Failure(self.what, self.why, self.hint, self.reference, self.url, self.asked)
-
 
 def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int = 0) -> Event:
     """An attempt failed. Where the CA waits for a person, that is the news."""
     kind = EventKind.USER_ACTION if failure.reference == _ACTION_WANTED else EventKind.FAILED
-    return Event(kind, name, **dataclasses.asdict(failure), next_attempt=next_attempt, failures=failures)
+    return Event(kind, name, failure, next_attempt=next_attempt, failures=failures)
 
 
 def recovered(name: str, what: str = "") -> Event:
     """The trouble about *name* is over; *what* it was, "" where that is known from the name."""
-    return Event(EventKind.RECOVERED, name, what)
+    return Event(EventKind.RECOVERED, name, Failure(what))
 
 
 def row_well(name: str) -> Event:
@@ -103,12 +93,12 @@ def row_well(name: str) -> Event:
 def incident(name: str) -> Event:
     """The CA asks for early replacement."""
     hint = "nothing if it is issued soon: then let the agents run, so that the new one is served"
-    return Event(EventKind.INCIDENT, name, "the CA wants this certificate replaced now", hint=hint)
+    return Event(EventKind.INCIDENT, name, Failure("the CA wants this certificate replaced now", hint=hint))
 
 
 def ends(kind: EventKind, name: str, how_to_renew: str) -> Event:
     """An imported certificate runs out; *kind* says how soon."""
-    return Event(kind, name, "imported, so it is not renewed by ACME", hint=how_to_renew)
+    return Event(kind, name, Failure("imported, so it is not renewed by ACME", hint=how_to_renew))
 
 
 _OF_ROWS = {
@@ -121,28 +111,27 @@ _OF_ROWS = {
 def audited(name: str, found: Sequence[Finding], kind: EventKind = EventKind.AUDIT) -> Event:
     """The audit *found* that in the certificate of *name*, the worst first."""
     hint = "; ".join(dict.fromkeys(one.remedy for one in found))
-    return Event(kind, name, "; ".join(one.evidence for one in found), hint=hint)
+    return Event(kind, name, Failure("; ".join(one.evidence for one in found), hint=hint))
 
 
 def not_renewed(name: str) -> Event:
     """The renewal of *name* would be due, and it is disabled."""
     hint = "`enable` it if that was not meant; `disable` by certfleet, or `remove`, ends such notices"
-    return Event(EventKind.DISABLED, name, "it is disabled, so nothing renews its certificate", hint=hint)
+    return Event(EventKind.DISABLED, name, Failure("it is disabled, so nothing renews its certificate", hint=hint))
 
 
 def given_up(name: str) -> Event:
     """The certificate of *name* expired long ago, and is left from now on."""
     hint = "`issue` tries it once more; `disable` or `remove` it if nobody misses it"
-    return Event(
-        EventKind.GIVEN_UP, name, "it expired longer ago than give_up_after, and is not tried any more", hint=hint
-    )
+    what = "it expired longer ago than give_up_after, and is not tried any more"
+    return Event(EventKind.GIVEN_UP, name, Failure(what, hint=hint))
 
 
 def planted(name: str) -> Event:
     """The order under way for *name* was not written by an issuer as it stood, and was ended."""
     what = "its order under way was not written by an issuer, so it was ended and not followed"
     hint = "a new order is opened when it is due; find out who writes to the table orders, or has another seal.key"
-    return Event(EventKind.PLANTED, name, what, hint=hint, reference="planted-order")
+    return Event(EventKind.PLANTED, name, Failure(what, hint=hint, reference="planted-order"))
 
 
 def withheld(name: str, since: str) -> Event:
@@ -150,18 +139,19 @@ def withheld(name: str, since: str) -> Event:
     ended."""
     what = f"its order of {since} was kept from this issuer by a lease for more than a day, so it was ended"
     hint = "a new order is opened when it is due; find out who writes to the table orders, or which issuer hangs"
-    return Event(EventKind.PLANTED, name, what, hint=hint, reference="withheld-order")
+    return Event(EventKind.PLANTED, name, Failure(what, hint=hint, reference="withheld-order"))
 
 
 def foreign_key(name: str, what: str) -> Event:
     """Certificate Transparency shows a certificate for *name* with a key that is none of ours."""
     hint = "ask who ordered it; else have its CA revoke it, and look who can write your DNS and web pages"
-    return Event(EventKind.FOREIGN_KEY, name, what, hint=f"{hint}: docs/transparency.md", reference="foreign-key")
+    words = Failure(what, hint=f"{hint}: docs/transparency.md", reference="foreign-key")
+    return Event(EventKind.FOREIGN_KEY, name, words)
 
 
 def of_strangers(crowd: Failure) -> Event:
     """The table has more rows that nobody enrolled than are told one by one."""
-    return Event(EventKind.STRANGERS, TABLE, **dataclasses.asdict(crowd))
+    return Event(EventKind.STRANGERS, TABLE, crowd)
 
 
 def of_statement_key(host: str, fault: Failure | None) -> Event:
@@ -170,7 +160,7 @@ def of_statement_key(host: str, fault: Failure | None) -> Event:
     if fault is None:
         return recovered(name, "statements are signed again")
     what = "new certificates go out without a statement, and hosts with issuer_key do not take them"
-    return Event(EventKind.STATEMENT_KEY, name, what, why=str(fault), hint=fault.hint)
+    return Event(EventKind.STATEMENT_KEY, name, Failure(what, why=str(fault), hint=fault.hint))
 
 
 _OF_HOSTS = {
@@ -188,7 +178,7 @@ def at_host(standing: Standing, words: str) -> Event:
         return Event(EventKind.HOST_WELL, name, host=host, account=account, standing="well again")
     kind, what = _OF_HOSTS[standing.state]
     hint = "look there with `certfleet-agent status` and `certfleet-agent check`, and whether its timer runs"
-    return Event(kind, name, what, hint=hint, host=host, account=account, standing=words)
+    return Event(kind, name, Failure(what, hint=hint), host=host, account=account, standing=words)
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:
@@ -204,7 +194,7 @@ def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Even
         what = f"issued by the fallback {new} instead of {old or first}"
     elif old in configured:
         what, hint = f"back at the first CA {first} after the fallback {old}", "nothing"
-    return Event(EventKind.CA_CHANGED, name, what, hint=hint)
+    return Event(EventKind.CA_CHANGED, name, Failure(what, hint=hint))
 
 
 def of_ending(ended: Ended) -> Event | None:
@@ -212,7 +202,7 @@ def of_ending(ended: Ended) -> Event | None:
     if ended.ending is Ending.STORED:
         return recovered(ended.name, ended.detail)
     if ended.ending in _OF_ROWS and ended.failure is not None:
-        return Event(_OF_ROWS[ended.ending], ended.name, **dataclasses.asdict(ended.failure))
+        return Event(_OF_ROWS[ended.ending], ended.name, ended.failure)
     if ended.ending in (Ending.FAILED, Ending.ELSEWHERE) and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None
@@ -220,18 +210,23 @@ def of_ending(ended: Ended) -> Event | None:
 
 def to_json(event: Event) -> dict[str, Any]:
     """For the outbox; :func:`from_json` reads it, also when an older or newer version wrote it."""
-    return dataclasses.asdict(event) | {"kind": event.kind.value}
+    facts = dataclasses.asdict(event)
+    words: dict[str, Any] = facts.pop("told")
+    return words | facts | {"kind": event.kind.value}
 
 
 def from_json(document: dict[str, Any]) -> Event:
     """Raises KeyError, TypeError, ValueError for a document that is no event."""
-    known = {field.name for field in dataclasses.fields(Event)}
-    values = {key: value for key, value in document.items() if key in known}
-    return checked(Event(**values | {"kind": EventKind(values["kind"])}))
+    told = checked(Failure(**_known(Failure, document)))
+    return checked(Event(**_known(Event, document) | {"kind": EventKind(document["kind"]), "told": told}))
+
+
+def _known(kind: type[Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The values in *document* for the fields of a dataclass."""
+    return {field.name: document[field.name] for field in dataclasses.fields(kind) if field.name in document}
 
 
 def shortened(event: Event, longest: int) -> Event:
     """*event*, each of its texts cut to *longest* characters."""
-    facts = dataclasses.asdict(event)
-    cut: dict[str, Any] = {name: fact[:longest] for name, fact in facts.items() if isinstance(fact, str)}
-    return dataclasses.replace(event, **cut)
+    document = to_json(event)
+    return from_json({key: fact[:longest] if isinstance(fact, str) else fact for key, fact in document.items()})

@@ -66,4 +66,6 @@ def awaiting(name: str, until: int) -> tuple[str, str]:
 def telling_of_wait(changed: Event, until: int) -> Event:
     """The event *changed* about a CA, where the certificate waits."""
     sentence, what_to_do = awaiting(changed.name, until)
-    return dataclasses.replace(changed, what=f"{changed.what}: {sentence}", hint=f"{what_to_do}; {changed.hint}")
+    before = changed.told
+    told = dataclasses.replace(before, what=f"{before.what}: {sentence}", hint=f"{what_to_do}; {before.hint}")
+    return dataclasses.replace(changed, told=told)

@@ -12,6 +12,7 @@ from common.certificate import Bundle, issuer_text
 from common.egress.certified import urls
 from common.egress.needs import by_url, merged
 from issuer.model.events import Event, EventKind, ca_changed
+from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, key_type
 
 _HINT = "let the hosts above through firewalls, of servers that staple and of clients that verify; "
@@ -86,6 +87,6 @@ def change_of_ca(
         return moved
     why = "; ".join(different)
     if moved is not None:
-        return dataclasses.replace(moved, why=why)
+        return dataclasses.replace(moved, told=dataclasses.replace(moved.told, why=why))
     what = "its certificate is the first one of this kind"
-    return Event(EventKind.CA_CHANGED, name, what, why=why, hint=_HINT)
+    return Event(EventKind.CA_CHANGED, name, Failure(what, why=why, hint=_HINT))

@@ -92,7 +92,7 @@ def line(event: Event, tries: Tries = BY_NEXT_RUN) -> str:
     """One event in one line, for syslog."""
     text = f"{_name(event.name)} {_WORDS[event.kind][0]}"
     text += f": {_name(event.host)}: {event.standing}" if event.host else ""
-    text += f": {event.told}" if event.what else ""
+    text += f": {event.told}" if event.told.what else ""
     text += "".join(f"; {label}: {words}" for label, words in event.told.advice)
     text += f"; next attempt at {tries.words(event.next_attempt)}" if event.next_attempt else ""
     return _safe(text)
@@ -169,8 +169,8 @@ def _standing(event: Event, now: int, tries: Tries) -> str:
 
 
 def _state(event: Event, now: int) -> str:
-    if event.kind is EventKind.RECOVERED and event.what:
-        return f'"{_safe(event.what)}"'
+    if event.kind is EventKind.RECOVERED and event.told.what:
+        return f'"{_safe(event.told.what)}"'
     if event.kind.is_of_issuer:
         return "the key of this issuer" if event.kind is EventKind.STATEMENT_KEY else "the table of certificates"
     return _left(event.expires, now)

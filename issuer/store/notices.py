@@ -197,10 +197,11 @@ def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:
     """*event* with the facts that the *row* of its certificate adds."""
     if row is None:
         return dataclasses.replace(event, at=now, expires=0)
-    url = event.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
+    url = event.told.url or (row.ari_url if event.kind is EventKind.INCIDENT else "")
+    told = dataclasses.replace(event.told, url=url)
     failures = event.failures or row.count_fail_update
     expires = end_of(row.crt, row.ts_expire, imported=row.imported == "Y")
-    return dataclasses.replace(event, at=now, expires=expires, failures=failures, url=url, contact=row.contact)
+    return dataclasses.replace(event, at=now, expires=expires, failures=failures, told=told, contact=row.contact)
 
 
 def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[str, dict[EventKind, int]]:

@@ -72,8 +72,8 @@ def test_the_first_certificate_from_another_ca_waits(aged: World) -> None:
     assert aged.row(OTHER).waiting is not None
     told = {event.name: event for event in aged.events if event.kind is EventKind.CA_CHANGED}
     assert set(told) == {NAME, OTHER}
-    assert "hosts get it at" in told[NAME].what
-    assert f"approve {NAME}" in told[NAME].hint
+    assert "hosts get it at" in told[NAME].told.what
+    assert f"approve {NAME}" in told[NAME].told.hint
     assert run(aged) == {}
     assert aged.process().run() == {}, "nor by an issuer that only notifies"
     assert (len(aged.ca.opened), aged.left) == (2, [])

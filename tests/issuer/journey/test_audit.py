@@ -66,7 +66,7 @@ def test_it_is_replaced_unasked_and_then_well(faulty: World) -> None:
     ended = run(faulty)[NAME]
     assert (ended.ending, len(faulty.ca.opened)) == (Ending.STORED, 1)
     [event] = faulty.events
-    assert (event.kind, event.what) == (EventKind.AUDIT, "its extended key usage is without serverAuth")
+    assert (event.kind, event.told.what) == (EventKind.AUDIT, "its extended key usage is without serverAuth")
     assert run(faulty) == {}
     watch = faulty.row().watch
     assert (watch.found, watch.served, len(faulty.events)) == (frozenset(), frozenset(), 1)
@@ -79,7 +79,7 @@ def test_a_new_one_with_the_same_fault_is_not_ordered_daily(faulty: World) -> No
         run(faulty)
         faulty.clock.wait_until(faulty.clock() + AUDIT_EVERY)
     assert len(faulty.ca.opened) == 1
-    assert "ask the CA" in faulty.events[-1].hint
+    assert "ask the CA" in faulty.events[-1].told.hint
     faulty.ca.usage = ExtendedKeyUsageOID.SERVER_AUTH
     faulty.change(reissue_reason="by hand", due_at=None)
     run(faulty)
@@ -118,7 +118,7 @@ def test_a_mute_ends(faulty: World) -> None:
 def test_a_revoked_one_is_replaced_at_once(faulty: World) -> None:
     """It is news of its own beside the other fault; the new certificate is asked about anew."""
     assert run(faulty, says=revoked())[NAME].ending is Ending.STORED
-    assert [(event.kind, event.what) for event in faulty.events] == [
+    assert [(event.kind, event.told.what) for event in faulty.events] == [
         (EventKind.REVOKED, "its CA has revoked it (superseded), says crl.example"),
         (EventKind.AUDIT, "its extended key usage is without serverAuth"),
     ]
@@ -167,7 +167,7 @@ def test_what_nobody_answers_changes_nothing(faulty: World) -> None:
 def test_a_key_that_the_ca_calls_known_wants_another(faulty: World) -> None:
     audit(faulty, says=revoked("keyCompromise"))
     [event] = [one for one in faulty.events if one.kind is EventKind.REVOKED]
-    assert "make a new key and CSR" in event.hint
+    assert "make a new key and CSR" in event.told.hint
     assert faulty.row().watch.found >= {"revoked", "key-compromised"}
 
 

@@ -30,7 +30,7 @@ def renewed_by(world: World, authority: Authority) -> list[str]:
     world.ca.signer = authority
     process = world.process()
     assert {ended.ending for ended in process.run().values()} == {Ending.STORED}
-    return [event.why for event in world.events if event.kind is EventKind.CA_CHANGED]
+    return [event.told.why for event in world.events if event.kind is EventKind.CA_CHANGED]
 
 
 def test_the_same_ca_is_no_news(aged: World) -> None:

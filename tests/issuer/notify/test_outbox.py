@@ -34,7 +34,10 @@ def test_each_kind_has_its_words(world: World) -> None:
         (failure, "failed"),
         (stuck, "is stuck"),
         (action, "waits for you at the CA"),
-        (dataclasses.replace(events.incident(NAME), url="https://ca.example/why"), "is replaced early"),
+        (
+            dataclasses.replace(events.incident(NAME), told=Failure("why", url="https://ca.example/why")),
+            "is replaced early",
+        ),
     ):
         assert world.hear(event) == [f"certfleet: {NAME} {words} on box"]
         assert world.hear(event) == []
@@ -63,7 +66,7 @@ def test_what_a_change_of_the_ca_is_called() -> None:
     }
     for (old, new), words in told.items():
         event = events.ca_changed(NAME, old, new, ["first", "second", "third"])
-        assert (event.what if event else None) == words
+        assert (event.told.what if event else None) == words
 
 
 def test_a_failure_that_wants_a_person_keeps_its_facts() -> None:

@@ -63,7 +63,7 @@ def test_more_events_than_a_mail_takes(world: World, monkeypatch: pytest.MonkeyP
     taken = [[event.name for event in world.notices.take(str(turn), int(world.now))] for turn in range(4)]
     assert taken == [["n0.test", "n1.test", "n2.test"], ["n3.test", "n4.test", "n5.test"], ["n6.test"], []]
     world.now += 601
-    assert max(len(event.what) for event in world.notices.take("again", int(world.now))) == 2000
+    assert max(len(event.told.what) for event in world.notices.take("again", int(world.now))) == 2000
 
 
 def test_alarms_about_names_that_nobody_has(world: World) -> None:

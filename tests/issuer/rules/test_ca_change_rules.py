@@ -56,8 +56,8 @@ def news(
 def test_what_is_news(before: tuple[str, ...], after: tuple[str, ...], known: tuple[str, ...] | None, why: str) -> None:
     """Another intermediate only where no certificate came from it before; root, hosts and type of key always."""
     event = news(issued(*before), issued(*after), issued(*known) if known else None)
-    assert (event.why if event is not None else "") == why
-    assert event is None or (event.kind is EventKind.CA_CHANGED and event.hint != "")
+    assert (event.told.why if event is not None else "") == why
+    assert event is None or (event.kind is EventKind.CA_CHANGED and event.told.hint != "")
     assert is_other_issuer(issued(*before), issued(*after)) == (before[1] != after[1])
 
 
@@ -65,8 +65,8 @@ def test_another_directory_is_told_with_everything_that_differs() -> None:
     """Also what the new CA has signed for other names before: the operator looks at both CAs."""
     event = news(issued("R", "A"), issued("S", "B"), issued("S", "B"), new=SECOND)
     assert event is not None
-    assert event.what == f"issued by the fallback {SECOND} instead of {FIRST}"
-    assert event.why == "issuer A → B; root R → S"
+    assert event.told.what == f"issued by the fallback {SECOND} instead of {FIRST}"
+    assert event.told.why == "issuer A → B; root R → S"
 
 
 def test_a_damaged_certificate_before_tells_of_the_directory_alone() -> None:
@@ -74,4 +74,4 @@ def test_a_damaged_certificate_before_tells_of_the_directory_alone() -> None:
     assert news(Damaged("cut off"), issued("R", "A")) is None
     event = news(Damaged("cut off"), issued("R", "A"), new=SECOND)
     assert event is not None
-    assert event.why == ""
+    assert event.told.why == ""
