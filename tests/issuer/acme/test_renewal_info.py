@@ -36,13 +36,15 @@ def test_window_is_asked_for_with_the_certificate_identifier_and_one_moment_kept
     proxied.ok("run")
     leaf = x509.load_pem_x509_certificate(_bytes(proxied.row(NAME, "crt")[0]))
     assert information.asked == [_identifier(leaf)]
-    drawn, window, ask_at, due_at = proxied.row(NAME, "ari_at", "ari_window", "ari_ask_at", "due_at")
-    assert int(information.start) <= drawn <= int(information.end)
+    drawn, start, end, ask_at, due_at = proxied.row(NAME, "ari_at", "ari_start", "ari_end", "ari_ask_at", "due_at")
+    assert (start, end) == (int(information.start), int(information.end))
+    assert start <= drawn <= end
     assert abs(ask_at - time.time() - 6 * HOUR) < 60
     assert due_at == min(drawn, ask_at)
     _come_to_ask(proxied)
     proxied.ok("run")
-    assert proxied.row(NAME, "ari_at", "ari_window", "ari_url") == (drawn, window, information.explanation)
+    told = proxied.row(NAME, "ari_at", "ari_start", "ari_end", "ari_url")
+    assert told == (drawn, start, end, information.explanation)
     assert len(information.asked) == 2
 
 
@@ -84,7 +86,7 @@ def test_window_that_is_open_renews_and_says_what_it_replaces(
     assert "replaces" not in (payloads[0] or {})
     assert (payloads[1] or {}).get("replaces") == _identifier(old)
     assert _bytes(proxied.row(NAME, "old_crt")[0]).strip() == old.public_bytes(Encoding.PEM).strip()
-    assert proxied.row(NAME, "ari_at", "ari_window") == (None, None)
+    assert proxied.row(NAME, "ari_at", "ari_start", "ari_end") == (None, None, None)
 
 
 @pytest.mark.parametrize("by_daemon", [False, True], ids=["run", "daemon"])
