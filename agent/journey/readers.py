@@ -1,7 +1,8 @@
 """Files that the services of their certificate run and may not read: they would take no new files, and end at their
 next start."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from agent.journey.member import Member, services_of
@@ -10,7 +11,7 @@ from agent.journey.proving import Failures
 from agent.model.certificate import Certificate
 from agent.model.errors import BrokenBefore, InstallError
 from agent.rules.activation import is_restart
-from common.errors import CertfleetError
+from common.errors import CertfleetError, FileError
 
 RIGHTS_HINT = (
     "let it read that: `owner`, or `group` and `mode`, of that file in agent.toml, or `chown`, `chgrp` and `chmod`; "
@@ -47,7 +48,7 @@ def kept_from_their_restart(members: Sequence[Member], tools: Tools) -> Failures
     return failures
 
 
-def unreadable(certificate: Certificate, files: Sequence[Path], tools: Tools) -> str:
+def unreadable(certificate: Certificate, files: Iterable[Path], tools: Tools) -> str:
     """A sentence about the first of the *files* that no service of the certificate may read; "" if there is none, or
     nobody can tell. One that reads as root reads all."""
     services = certificate.services
@@ -68,8 +69,12 @@ def with_cure(failure: CertfleetError, member: Member) -> CertfleetError:
     return InstallError(failure.step, failure.what, why=why, hint=hint)
 
 
-def _in_place(certificate: Certificate, tools: Tools) -> list[Path]:
-    return [file.path for file in certificate.files if tools.files.read(file.path) is not None]
+def _in_place(certificate: Certificate, tools: Tools) -> Iterator[Path]:
+    """The files of another certificate that are there; what else is wrong with one is told by its own install."""
+    for file in certificate.files:
+        with suppress(FileError):
+            if tools.files.read(file.path) is not None:
+                yield file.path
 
 
 def _reads(may_read: Sequence[str], file: Path, tools: Tools) -> bool:

@@ -67,6 +67,12 @@ def test_a_key_that_the_service_may_not_read(one: Drill) -> None:
     one.machine.run("chmod", "0644", other)
     one.run()
     assert one.shows(serves)
+    one.machine.run("sh", "-c", f"rm {other} && mkdir {other}")
+    serves = one.offer()
+    found = {line["name"]: line for line in one.run(well=False).json["certificates"]}
+    assert (found[NAME]["state"], found[OTHERS[0]]["state"]) == ("installed", "failed")
+    assert one.shows(serves)
+    one.machine.run("rmdir", other)
     one.configure(files)
     one.machine.run("chown", "root:root", COPY)
     assert f"may not read {COPY}: its next start or reload fails;" in one.machine.run(AGENT, "check", code=1)
