@@ -9,7 +9,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -78,8 +78,9 @@ class RemoteFiles:
         for file, new in contents.items():
             with self._errors("write", file):
                 for_real[self._walked(file)] = new
+        beside = _temporaries(for_real)  # those of a connection that was lost are written once more
         with self._errors("write", *contents):
-            self._session.files(lambda access: _replace(access, for_real))
+            self._session.files(lambda access: _replace(access, for_real, beside))
 
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
         for_real = {}
@@ -216,13 +217,18 @@ def _read(access: Access, path: str) -> LiveFile:
     return LiveFile(content, stat.S_IMODE(found.mode), found.uid, found.gid)
 
 
-def _replace(access: Access, contents: Mapping[str, LiveFile]) -> None:
-    """Every temporary is there before the first rename."""
+def _temporaries(paths: Iterable[str]) -> dict[str, str]:
+    """A new name for a temporary beside each of the *paths*."""
+    places = {path: posixpath.split(path) for path in paths}
+    return {path: posixpath.join(folder, temporary_name(name)) for path, (folder, name) in places.items()}
+
+
+def _replace(access: Access, contents: Mapping[str, LiveFile], beside: Mapping[str, str]) -> None:
+    """Every temporary, which *beside* names for each path, is there before the first rename."""
     temporaries: dict[str, str] = {}
     try:
         for path, new in contents.items():
-            folder, name = posixpath.split(path)
-            temporary = posixpath.join(folder, temporary_name(name))
+            temporary = beside[path]
             temporaries[temporary] = path
             if new.is_key_elsewhere:
                 _copy_key(access, path, temporary, new)
@@ -265,7 +271,8 @@ def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
         for leftover in filter(partial(is_temporary_of, name), access.names(folder)):
             with suppress(FileNotFoundError):
                 access.remove(posixpath.join(folder, leftover))
-    _replace(access, {path: was for path, was in old.items() if was is not None and not _is(access, path, was)})
+    changed = {path: was for path, was in old.items() if was is not None and not _is(access, path, was)}
+    _replace(access, changed, _temporaries(changed))
     for path, was in old.items():
         if was is None or was.is_key_elsewhere:
             with suppress(FileNotFoundError):
