@@ -104,14 +104,14 @@ def _has_ended(process: "subprocess.Popen[bytes]", output: IO[bytes], seconds: f
 
 def _end(process: "subprocess.Popen[bytes]") -> str:
     """End it with its process group; says what came of that. sudo(8) hands SIGTERM on to what it runs in a group of its
-    own, and cannot do so when it is killed. What doas(1) runs for a user who is not root goes on."""
+    own, and cannot do so when it is killed. A command that doas(1) runs for a user who is not root goes on."""
     ended = False
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(PermissionError, ProcessLookupError):
             os.killpg(process.pid, number)
         ended = _dies(process)
     Thread(target=process.wait, daemon=True).start()
-    return "was ended" if ended else "goes on, for it runs as a user whose processes are not ours to end"
+    return "was ended" if ended else "goes on: it is another user's, or hangs in the kernel"
 
 
 def _dies(process: "subprocess.Popen[bytes]") -> bool:

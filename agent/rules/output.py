@@ -1,5 +1,5 @@
-"""What people see of a command that failed, and of its output. That goes into logs, mails and the database; no private
-key does, nor the words of a command that may have a password among them. Pure."""
+"""A command that failed and its output, as people see them. They go into logs, mails and the database: no private key
+does, and no words of a command that may have a password among them. Pure."""
 
 import re
 

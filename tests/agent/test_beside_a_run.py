@@ -1,4 +1,4 @@
-"""What a person, or a monitoring system, hears of a host while a run is installing."""
+"""A person, or a monitoring system, asks a host how it is while a run is installing."""
 
 import threading
 from collections.abc import Iterator

@@ -1,5 +1,4 @@
-"""What the commands of agent.toml print, and what stands among their words, is told to people: but no secret is, and it
-fills no disk."""
+"""People are told what the commands of agent.toml print, and their words, but no secret; and no output fills a disk."""
 
 import json
 from collections.abc import Sequence
