@@ -11,9 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE # with it every process compiles every module, 
 
 help:
 	@echo 'make demo    from a CSR to a renewed certificate on a real nginx, with proofs; a few minutes'
-	@echo 'make test    formatting, rules, types and every test, against the real servers'
+	@echo 'make test    formatting, rules, types and the tests, most of them against real servers'
 	@echo 'make lint    formatting, rules and types only'
-	@echo 'make soak    a long bad night: killed at random for minutes; run it before a release'
+	@echo 'make soak    the tests that make test has no time for, and a long bad night; run it before a release'
 	@echo 'make drill   each service of Debian with each fault, under systemd; writes docs/services.md; run it before a release'
 	@echo 'make oldest  every test with the oldest libraries that pyproject.toml allows'
 	@echo 'make lock    write requirements/*.txt anew: the newest libraries, with hashes'

@@ -4,6 +4,7 @@ A test that skips for another reason fails in CI."""
 import gc
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ from tests.skips import pytest_runtest_makereport  # noqa: F401 - pytest finds i
 # A machine that is busy with other servers is slow now and then; that is no finding
 too_slow = [hypothesis.HealthCheck.too_slow]
 # the same examples at each run, for a change must not fail by what it did not touch; `make soak` tries new ones
-hypothesis.settings.register_profile("certfleet", deadline=None, suppress_health_check=too_slow, derandomize=True)
+hypothesis.settings.register_profile(
+    "certfleet", deadline=None, suppress_health_check=too_slow, derandomize=True, max_examples=50
+)
 hypothesis.settings.register_profile("random", deadline=None, suppress_health_check=too_slow, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("CERTFLEET_EXAMPLES", "certfleet"))
 
@@ -49,6 +52,9 @@ DRILL = "tests/drill/test_drill.py"  # with a machine for each daemon; its name 
 # What takes seconds begins first and what takes milliseconds comes last, so that all processes end together.
 FIRST = ("tests/trust/", "tests/deploy/", "tests/agent/", "tests/issuer/crash/", "tests/issuer/daemon/")
 LAST = ("tests/issuer/journey/", "tests/issuer/rules/", "tests/properties/")
+
+# Of so many cases of a test that is marked `sampled` one is for `make test`, the others are for `make soak`.
+SAMPLED = 4
 
 gc.disable()  # until all is collected: nothing of that becomes garbage
 
@@ -73,8 +79,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
     return Together(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests as FIRST and LAST say; those of one file stay together."""
+    """Order the tests as FIRST and LAST say; those of one file stay together. Of cases that are `sampled` some wait for
+    `make soak`."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            test = item.nodeid.partition("[")[0]
+            if cases[test] % SAMPLED:
+                item.add_marker(pytest.mark.soak)
+            cases[test] += 1
     items.sort(key=lambda item: item.nodeid.startswith(LAST) - item.nodeid.startswith(FIRST))
 
 

@@ -208,6 +208,7 @@ def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.soak
 def test_the_agent_runs_without_the_libraries_of_the_issuer(sides: dict[str, Installed], tmp_path: Path) -> None:
     """None of them came with it, and it says its version and its presets."""
     look = f"import importlib.util as u; print([name for name in {ISSUER_ONLY} if u.find_spec(name)])"

@@ -91,6 +91,7 @@ def test_apache_goes_down_and_nothing_names_the_one(apache: ApacheVhosts, host: 
     assert apache.served() == was
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", [1, 2])
 def test_nginx_runs_on_and_halves_find_the_one(nginx_hosts: Vhosts, host: Host, number: int) -> None:
     vhosts, bad = nginx_hosts, nginx_hosts.names[number]

@@ -15,7 +15,6 @@ from tests.agent.host import NAME, ROOT, Done, Host
 from tests.agent.test_found_by_the_reload import states
 from tests.agent.test_install_hung import LOOK, QUICK
 from tests.agent.vhosts import Vhosts
-from tests.sampled import every_other
 from tests.servers.nginx import Nginx
 from tests.servers.ports import LOOPBACK
 
@@ -43,9 +42,8 @@ def soon(host: Host, *words: str) -> Done:
     return done
 
 
-@pytest.mark.parametrize(
-    "silence", every_other([(HUNG, "no certificate is shown at"), (FILTERED, "nothing answers at")])
-)
+@pytest.mark.sampled
+@pytest.mark.parametrize("silence", [(HUNG, "no certificate is shown at"), (FILTERED, "nothing answers at")])
 def test_it_holds_up_no_other(host: Host, nginx: Nginx, tmp_path: Path, silence: tuple[int, str]) -> None:
     """Neither a run without news, nor one in which all rows have changed, nor `check` and a dry run."""
     room, says = silence
@@ -81,6 +79,7 @@ setsid {python} -c "from tests.agent.test_hung_beside import *
 with silent({port}, 0): time.sleep(90)" </dev/null >/dev/null 2>&1 & echo $! >{pid}; sleep 3"""
 
 
+@pytest.mark.soak
 def test_one_that_an_install_took_down(host: Host, nginx: Nginx) -> None:
     """One of its certificates was due: the run tells of the others after one more look at all."""
     vhosts, pid = Vhosts(host, nginx, COUNT), host.folder / "silent.pid"

@@ -36,6 +36,7 @@ def on_full_disk(folder: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("which", ["live", "state"])
 def test_a_full_disk(host: Host, served: Nginx, which: str) -> None:
     """No space for the new files, or for their backups: nothing changes, the next run with space goes on."""
@@ -55,6 +56,7 @@ def test_a_full_disk(host: Host, served: Nginx, which: str) -> None:
     assert host.leftovers() == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("mount", "says"),
     [

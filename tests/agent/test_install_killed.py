@@ -10,7 +10,6 @@ import pytest
 from tests.agent.host import NAME, Host
 from tests.agent.killed import Step, acting
 from tests.agent.vhosts import Vhosts
-from tests.sampled import every_other
 from tests.servers.nginx import Nginx
 
 # Each instant once: what comes after one of these calls is the moment before the next.
@@ -66,7 +65,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, 
         yield host, nginx, key
 
 
-@pytest.mark.parametrize("step", every_other(STEPS), ids=str)
+@pytest.mark.sampled
+@pytest.mark.parametrize("step", STEPS, ids=str)
 def test_killed_then_settled(installed: tuple[Host, Nginx, Path], step: Step) -> None:
     """Whatever instruction it dies at: the service serves on, and the next run ends with the new one proven."""
     host, nginx, key = installed
@@ -83,6 +83,7 @@ def test_killed_then_settled(installed: tuple[Host, Nginx, Path], step: Step) ->
     assert subprocess.run(nginx.check, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("step", STEPS_BACK, ids=str)
 def test_killed_while_rolling_back(host: Host, nginx: Nginx, step: Step) -> None:
     """A roll back that was interrupted is ended by the next run, and the old certificate is served."""
@@ -173,7 +174,8 @@ TOGETHER: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", every_other(TOGETHER), ids=str)
+@pytest.mark.sampled
+@pytest.mark.parametrize("step", TOGETHER, ids=str)
 def test_killed_with_several_on_the_way(host: Host, nginx: Nginx, step: Step) -> None:
     """Three together, of which nginx refuses one: the next run ends with two installed and the old one in place."""
     vhosts = Vhosts(host, nginx, 3)

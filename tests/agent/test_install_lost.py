@@ -86,6 +86,7 @@ def assert_goes_back(it: Dual, before: bytes) -> None:
     assert served_certificate(it.daemon.port, NAME)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["apache", "nginx"])
 def test_one_beside_another_that_takes_the_service_down_goes_back(host: Host, tmp_path: Path, kind: str) -> None:
     """In TLS 1.3 a second type of key is asked for by a handshake of our own; that the socket shows nothing any more is
@@ -109,6 +110,7 @@ def test_a_service_that_dies_a_moment_after_its_reload_is_seen(host: Host, tmp_p
         assert_goes_back(it, before)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["apache", "nginx"])
 def test_one_without_a_socket_goes_back_where_that_of_another_certificate_is_lost(
     host: Host, tmp_path: Path, kind: str

@@ -79,6 +79,7 @@ def test_one_that_cannot_be_kept(five: Vhosts, host: Host) -> None:
     assert {len(kept[one]) for one in others} == {2}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("many", "bad", "part", "most"),
     [
@@ -208,6 +209,7 @@ def test_one_that_is_not_shown(five: Vhosts, host: Host, nginx: Nginx) -> None:
     assert host.leftovers() == []
 
 
+@pytest.mark.soak
 def test_a_service_that_takes_nothing(five: Vhosts, host: Host, nginx: Nginx, tmp_path: Path) -> None:
     """It cannot be told, and runs on: everything goes back, and so do the smaller groups that are tried. The next time
     they go alone, and the first that fails ends the trials of this run."""
@@ -262,6 +264,7 @@ def test_a_command_that_fails_although_all_is_well(host: Host, nginx: Nginx) -> 
     assert nginx.served() == issued.certificate
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", ["", "killed", "unseen"])
 def test_one_whose_socket_shows_the_certificate_of_another(host: Host, nginx: Nginx, case: str) -> None:
     """nginx has no virtual host for it, and shows that of the first, which is renewed meanwhile: nothing is broken. Nor

@@ -189,6 +189,7 @@ STEPS: list[Step] = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_killed_on_the_way(host: Host, nginx: Nginx, step: Step) -> None:
     """Whatever instruction it dies at, the next run ends with the new pair, and nginx serves all the time."""

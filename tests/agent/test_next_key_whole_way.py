@@ -69,6 +69,7 @@ def place(request: pytest.FixtureRequest, host: Host, tmp_path: Path) -> Iterato
         yield RemoteSite(host, sshd, host.live).settings + files
 
 
+@pytest.mark.sampled
 def test_key_and_names_change_without_a_gap(lab: Lab, host: Host, nginx: Nginx, place: str, tmp_path: Path) -> None:
     """The command that `request --next` prints is the one that the issuer takes. Until the new certificate is there,
     the present one stays; then both files change, and no client fails."""

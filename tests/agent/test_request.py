@@ -29,6 +29,7 @@ def names_of(csr: Path) -> list[str]:
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("key_type", ["rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384"])
 def test_request_makes_key_and_csr(bare: Host, key_type: str) -> None:
     """The key is 0600; openssl accepts the CSR; the name is there once."""

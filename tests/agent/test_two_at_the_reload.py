@@ -84,6 +84,7 @@ def test_a_command_names_the_second_only_when_the_first_is_gone(host: Host, sett
     assert all("KEY" not in (host.live / f"{name}.pem").read_text() for name in NAMES)
 
 
+@pytest.mark.soak
 def test_nginx_runs_on_and_halves_find_all_bad_ones(quiet: Vhosts, host: Host) -> None:
     bad = [quiet.names[number] for number in (1, 6, 11)]
     for name in bad:

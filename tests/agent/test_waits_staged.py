@@ -272,6 +272,7 @@ def test_killed_while_it_is_staged(host: Host, nginx: Nginx, first: Issued, step
     assert nginx.served() == newer.certificate
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "step",
     [

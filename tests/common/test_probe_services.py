@@ -192,6 +192,7 @@ def test_mariadb_after_its_handshake(mariadb: MariaDB) -> None:
     assert document == told_by_openssl(asked(mariadb.port, "mysql", "-status")) | {"staple": None}  # it has none at all
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_service_behind_a_balancer(issued: Issued, version: str) -> None:
     """It answers whom the PROXY header comes from, and nobody else; HTTPS and STARTTLS."""

@@ -60,6 +60,7 @@ def issued(central: Central) -> Machine:
     return central.machine
 
 
+@pytest.mark.soak
 def test_the_timer_makes_up_for_a_run_that_was_missed(issued: Machine) -> None:
     """After a night with the machine off the timer runs the agent at once: it installs, reloads and proves."""
     web = WebServer(issued)
@@ -81,6 +82,7 @@ def test_a_service_that_systemd_starts_is_not_the_agents(issued: Machine) -> Non
     assert issued.show("nginx", "ActiveState") == ("active",)
 
 
+@pytest.mark.soak
 def test_a_service_that_systemd_did_not_start(issued: Machine) -> None:
     """Somebody typed `nginx`. `check` warns that the unit's reload does not reach it; the run fails and says so, starts
     nothing, and installs once nginx runs by its unit."""

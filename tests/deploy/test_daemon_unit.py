@@ -6,6 +6,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.deploy.machine import CONFIG, DAEMON, Central
 from tests.servers.bind import Bind
 from tests.servers.process import wait_until
@@ -39,6 +41,7 @@ def test_it_starts_issues_and_stops(central: Central) -> None:
     assert any("event=certificate.stored" in entry["MESSAGE"] for entry in by_syslog)
 
 
+@pytest.mark.soak
 def test_a_reload_with_a_good_and_a_broken_configuration(central: Central) -> None:
     """`reload` takes a good one; instead of a bad one it keeps the old one, and `systemctl status` says so."""
     central.machine.run("systemctl", "start", DAEMON)

@@ -52,6 +52,7 @@ def test_a_central_machine_in_one_command(fresh: Machine) -> None:
     assert fresh.path("/etc/certfleet/issuer.toml").read_text(encoding="utf-8") == text
 
 
+@pytest.mark.soak
 def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
     """With --schedule daemon. Once more without that it stays the daemon; another schedule takes its place."""
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daemon")
@@ -123,6 +124,7 @@ def test_a_host_without_its_source(fresh: Machine) -> None:
         assert "next: bring" not in said
 
 
+@pytest.mark.soak
 def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
     """Once more after a change of agent.toml `init --system` keeps it, and the unit may write what it names now, and do
     what a preset's commands need; the entry of a further name is appended to it, for whoever may read it, and its key
@@ -156,6 +158,7 @@ def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
     assert config.read_text(encoding="utf-8") == closed
 
 
+@pytest.mark.soak
 def test_machines_without_systemd(fresh: Machine) -> None:
     """All but units and timer is done, and the line for cron is named."""
     hidden = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
@@ -172,6 +175,7 @@ def test_machines_without_systemd(fresh: Machine) -> None:
     fresh.run("runuser", "-u", "certfleet", "--", "certfleet-issuer", "status")
 
 
+@pytest.mark.soak
 def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:
     """In the issuer's folder agent.toml is not written but in one of root's own, and said so. Every command finds it
     there, whatever the issuer's user puts into his; the unit reads it, and nothing warns."""
@@ -204,6 +208,7 @@ def test_an_issuer_that_is_a_host_too(fresh: Machine) -> None:
     fresh.run("systemctl", "start", "certfleet-agent", code=1)
 
 
+@pytest.mark.soak
 def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
     """Piped into a root shell it serves the sub-zone, which takes updates by the key. Once more changes nothing but a
     key that is new."""
@@ -235,6 +240,7 @@ def test_only_root_sets_up_a_machine(fresh: Machine) -> None:
     assert not fresh.path("/etc/certfleet").exists()
 
 
+@pytest.mark.soak
 def test_a_database_in_the_mariadb_of_the_machine(fresh: Machine) -> None:
     """Made with its account by one option; a run by the unit uses it."""
     fresh.run("ln", "-s", "/lib/systemd/system/mariadb.service", "/etc/systemd/system/")

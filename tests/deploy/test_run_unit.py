@@ -61,6 +61,7 @@ def test_a_webroot_is_written_when_the_unit_allows_it(central: Central) -> None:
     assert list(machine.path(challenges).iterdir()) == []
 
 
+@pytest.mark.soak
 def test_a_database_file_elsewhere_when_the_unit_allows_it(central: Central) -> None:
     """An SQLite file outside the state folder wants its folder in ReadWritePaths, and the error says so."""
     central.database = "/srv/certfleet/certfleet.db"

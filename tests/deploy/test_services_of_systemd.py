@@ -7,7 +7,6 @@ import pytest
 
 from tests.agent.host import TABLES
 from tests.deploy.machine import Machine
-from tests.sampled import every_other
 from tests.servers.authority import Authority
 
 NAME = "www.example.test"
@@ -70,6 +69,7 @@ def mine(machine: Machine) -> Site:
     return Site(machine, "mine")
 
 
+@pytest.mark.soak
 def test_a_service_without_a_socket_is_asked_for(mine: Site) -> None:
     """One that was stopped on purpose gets its files and stays stopped; one that runs is told by systemd, once."""
     assert "activate  systemctl reload mine\n" in mine.machine.run(AGENT, "presets", "mine")
@@ -100,6 +100,7 @@ def test_a_stopped_apache_stays_stopped(machine: Machine) -> None:
     assert "nothing answers at" in said
 
 
+@pytest.mark.soak
 def test_the_first_site_with_tls(machine: Machine) -> None:
     """nginx runs, and listens at port 443 only when its first certificate is there: nothing answers at the probe, and
     yet it is no service that somebody has stopped."""
@@ -136,7 +137,8 @@ def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     assert site.reported() == "failed"
 
 
-@pytest.mark.parametrize("service", every_other(["nginx", ""]))
+@pytest.mark.sampled
+@pytest.mark.parametrize("service", ["nginx", ""])
 def test_the_unit_that_agent_toml_tells_is_started_again(machine: Machine, service: str) -> None:
     """Another nginx than Debian's, with a unit of its own, dies at its reload. It is started again, and Debian's stays
     stopped."""
@@ -186,6 +188,7 @@ serve()
 SERVER = f"{ONE_CLIENT}while True: serve()\n"
 
 
+@pytest.mark.soak
 def test_a_reload_that_a_socket_unit_makes_needless(mine: Site) -> None:
     """Each connection starts the service, which ends after it: there is nothing to reload, systemctl fails, and the
     socket that shows the new certificate has the last word."""
@@ -207,6 +210,7 @@ def test_a_reload_that_a_socket_unit_makes_needless(mine: Site) -> None:
         mine.offer()
 
 
+@pytest.mark.soak
 def test_a_socket_that_systemd_gave_up_listens_again(mine: Site) -> None:
     """Each connection starts the service, which cannot start with the new file, until systemd closes the socket
     (systemd.socket(5), TriggerLimitBurst=). With the old file back the socket listens, and shows that."""

@@ -62,6 +62,7 @@ def afar(machine: Machine, tmp_path: Path) -> Afar:
     return Afar(machine, tmp_path)
 
 
+@pytest.mark.soak
 def test_commands_fit_the_host(afar: Afar) -> None:
     """systemd is asked whether a service without a socket runs: one that was stopped on purpose gets its files and
     stays stopped. One that runs is told by systemd, once."""

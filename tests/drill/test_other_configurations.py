@@ -34,6 +34,7 @@ def on(daemon: Daemon) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("one", [pytest.param(daemon, id=daemon.name)], indirect=True)
 
 
+@pytest.mark.soak
 @on(OPENLDAP)
 def test_a_key_that_the_service_may_not_read(one: Drill) -> None:
     """A copy of the key in a file of one's own has the preset's rights while it is new. One that is closed to slapd's

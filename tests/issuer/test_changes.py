@@ -238,6 +238,7 @@ def test_remove_offers_the_way_without_a_gap(lone_box: Box) -> None:
     assert "only if nobody enrols these names again" in said
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("step", "when"),  # what comes before one of these calls is what comes after the one above it
     [

@@ -228,6 +228,7 @@ def in_a_mount_namespace(box: Box, script: str, *, stdin: bytes = b"") -> "subpr
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
+@pytest.mark.soak
 def test_a_sqlite_file_on_a_read_only_file_system(lone_box: Box, tmp_path: Path) -> None:
     """Every change is refused with what to do, although root looks past file modes; the file stays as it is."""
     lone_box.populate(NAME)

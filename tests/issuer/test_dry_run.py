@@ -115,6 +115,7 @@ def left(box: Box) -> Box:
     return box
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("next_words", [["run"], ["issue", "--staging", NAME]], ids=" ".join)
 def test_what_a_killed_staging_order_has_published_is_withdrawn(left: Box, next_words: list[str]) -> None:
     """By the next command, whichever it is; then nothing is left of it."""

@@ -97,6 +97,7 @@ def test_a_host_that_goes_back(stored: Box, smtp: Smtp) -> None:
     assert [letter.text.count("web2") for letter in smtp.letters[1:]] == [1]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "end",
     ["", "UPDATE installations SET ts_report = 5", "UPDATE certs SET enable = 'N'"],

@@ -32,6 +32,7 @@ def names_of(leaf: x509.Certificate) -> set[str]:
     return set(alternative.get_values_for_type(x509.DNSName))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", KEY_TYPES)
 def test_every_key_type_gets_a_certificate_for_its_own_key(box: Box, kind: str) -> None:
     """RSA 2048 and 4096, ECDSA P-256 and P-384: the certificate carries the CSR's key and its names."""
@@ -185,6 +186,7 @@ def test_a_disabled_certificate_that_fails_is_not_promised_another_try(box: Box)
     assert "next attempt  none" not in box.fails("status", name, says=["retry after failure 1"]).out
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("command", ["issue", "run"])
 def test_a_disabled_certificate_whose_order_is_out_is_promised_the_next_try(
     proxied: Box, proxy: CaProxy, command: str

@@ -130,6 +130,7 @@ def test_a_run_says_what_it_waits_for_and_ends_on_sigterm(box: Box, lab: Lab, tm
     assert box.row(NAME, "count_fail_update") == (1,)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_while_dns_is_waited_for(box: Box, lab: Lab, tmp_path: Path, number: signal.Signals) -> None:
     """Stopped in PUBLISHED it ends within seconds, exit code 1, lease given back; the next run finishes that order."""

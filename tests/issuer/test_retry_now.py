@@ -88,6 +88,7 @@ def test_a_hold_of_the_ca_is_kept_to(proxied: Box, proxy: CaProxy) -> None:
     assert len(proxy.paths("order-plz")) == asked
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("words", [["run", "--retry"], ["issue", NAMES[0]]], ids=" ".join)
 def test_a_hold_on_an_order_under_way_is_kept_to(proxied: Box, proxy: CaProxy, words: list[str]) -> None:
     """The CA named a moment for this very order: it is asked nothing before that."""

@@ -211,6 +211,7 @@ KILLED = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("step", "when"),
     [

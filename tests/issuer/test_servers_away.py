@@ -161,6 +161,7 @@ def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     release_port(port)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("page", "says"),
     [

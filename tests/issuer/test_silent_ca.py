@@ -16,6 +16,7 @@ from tests.servers.stopwatch import wait_ended
 PATHS = ["/dir", "/sign-me-up", "/order-plz", "/authZ/", "/certZ/"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("path", PATHS)
 def test_a_run_is_stopped_at_any_request(proxied: Box, proxy: CaProxy, path: str) -> None:
     """Whatever the CA is asked when it falls silent: exit code 1, not a word on standard error, nothing lost."""
@@ -45,6 +46,7 @@ def test_a_stop_when_only_the_answer_is_lost(proxied: Box, proxy: CaProxy, path:
     assert len(proxy.paths("/order-plz")) == 1
 
 
+@pytest.mark.soak
 def test_a_daemon_with_every_worker_at_a_silent_ca(proxied: Box, proxy: CaProxy) -> None:
     """Four workers sit with the CA and more wait for one: SIGTERM ends all in seconds with 0, no lease kept."""
     names = [NAME, *(f"w{number}.example.test" for number in range(7))]

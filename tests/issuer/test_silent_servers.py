@@ -129,6 +129,7 @@ def test_a_mail_server_silent_at_the_end_of_a_run(box: Box) -> None:
     assert box.database.query("SELECT COUNT(*) FROM outbox") == [(1,)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("word", ["run", "daemon"])
 def test_a_silent_database(lab: Lab, proxy: CaProxy, tmp_path: Path, word: str) -> None:
     """Not even the leases can be given back: they are our own when the next run finds them."""

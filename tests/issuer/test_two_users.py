@@ -97,6 +97,7 @@ def test_files_beside_an_open_database_are_theirs(their_box: Box) -> None:
         process.communicate()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("which", [0, 1], ids=["wal", "shm"])
 def test_a_file_of_root_beside_the_database(their_box: Box, which: int) -> None:
     """Another user is told whose file is in the way, and how to give it back."""
@@ -111,6 +112,7 @@ def test_a_file_of_root_beside_the_database(their_box: Box, which: int) -> None:
     as_them(their_box, "status")
 
 
+@pytest.mark.soak
 def test_a_file_of_root_among_theirs(their_box: Box) -> None:
     """What another tool, or a certfleet of before, has left: the hint says whose it is and how to give it back."""
     their_box.set_up()

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pymysql
 
@@ -87,7 +88,8 @@ def _locked_by(his: MysqlSource, server: SqlServer) -> Iterator[None]:
 
 
 def _keeps_out(his: MysqlSource, box: Box, server: SqlServer) -> bool:
-    """He connects as often as he is let in; then the issuer wants to."""
+    """He connects as often as he is let in; then the issuer wants to. Where it was let in he does it again: connections
+    that other tests have left give their places back one after another."""
     # not the list of processes, which a connection leaves before it stops counting
     counted = "SHOW GLOBAL STATUS LIKE 'Threads_connected'"
     wait_until(lambda: int(server.sql(counted)[0][1]) < _FEW, "the end of connections that were closed before")
@@ -95,16 +97,23 @@ def _keeps_out(his: MysqlSource, box: Box, server: SqlServer) -> bool:
     server.sql("SET GLOBAL max_connections = 30")
     with contextlib.ExitStack() as stack:
         stack.callback(server.sql, f"SET GLOBAL max_connections = {most}")
-        refused = 0  # in a row: connections that were closed before may still be counted, and leave one after another
-        while refused < 20:
-            try:
-                stack.enter_context(contextlib.closing(his._connect()))
-                refused = 0
-            except pymysql.MySQLError as error:
-                assert error.args[0] in _IS_FULL, error
-                refused += 1
-                time.sleep(0.05)
-        return box.run("status").code != 0
+        for _ in range(3):
+            while connection := _connected(his):
+                stack.enter_context(contextlib.closing(connection))
+            if box.run("status").code != 0:
+                return True
+        return False
+
+
+def _connected(his: MysqlSource) -> "pymysql.Connection[Any] | None":
+    """None where he is refused for a second: a connection that was closed may still be counted."""
+    for _ in range(20):
+        try:
+            return his._connect()
+        except pymysql.MySQLError as error:
+            assert error.args[0] in _IS_FULL, error
+            time.sleep(0.05)
+    return None
 
 
 def done(source: MysqlSource, statement: str) -> bool:

@@ -27,6 +27,7 @@ def test_a_script_comes_through_each_of_them(shell: str) -> None:
     assert done.stdout == BEGUN + b"a!b\n\\ \\\\ it's\n\\0134 %b\nin\n"
 
 
+@pytest.mark.sampled
 @BOTH
 @pytest.mark.parametrize("service", ["", 'service = "nginx"\n'])
 def test_what_a_login_says_is_no_answer(host: Host, site: RemoteSite, nginx: Nginx, first: bytes, service: str) -> None:

@@ -65,6 +65,7 @@ def test_cut_then_settled(cut: Cut) -> None:
         cut.renew(cut.length * part // _PARTS, for_good=part % 4 == 1)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("cut", [SHELL], indirect=True)
 def test_cut_where_a_shell_is_all(cut: Cut) -> None:
     """Content that comes to an early end never gets the name of a live file."""

@@ -178,6 +178,7 @@ while True:
 """
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("script", "limits"), [(HANGS, {"answer": 0.7}), (DRIPS, {"action": 1.0})], ids=["hangs", "drips"]
 )
@@ -246,6 +247,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("is_configured", [True, False])
 def test_an_agent_that_is_killed(host: Host, site: RemoteSite, nginx: Nginx, first: bytes, is_configured: bool) -> None:
     """The journal says where the files are: the next run settles it, also where agent.toml has the name no more."""

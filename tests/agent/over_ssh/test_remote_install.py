@@ -47,6 +47,7 @@ def test_a_rehearsal_and_the_way_back(host: Host, nginx: Nginx, first: bytes) ->
     assert is_as_before(host, nginx, first)
 
 
+@pytest.mark.sampled
 @BOTH
 def test_a_stand_in_and_a_look(host: Host, site: RemoteSite, nginx: Nginx) -> None:
     """`request --interim` makes a self-signed one there, and `check` looks at key and files there."""
@@ -101,6 +102,7 @@ def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first:
     assert is_as_before(host, nginx, first)
 
 
+@pytest.mark.sampled
 @BOTH
 def test_a_service_that_keeps_the_old_one(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """Its reload says yes and its socket no: it goes back, and the reason is what the reload wrote into its log."""
@@ -163,6 +165,7 @@ def test_the_key_stays_there(host: Host, nginx: Nginx, tmp_path: Path) -> None:
     assert b"PRIVATE KEY" not in received
 
 
+@pytest.mark.sampled
 @BOTH
 @pytest.mark.parametrize("has_more", [True, False])
 def test_a_live_file_that_holds_a_key(host: Host, nginx: Nginx, tmp_path: Path, has_more: bool) -> None:
@@ -178,6 +181,7 @@ def test_a_live_file_that_holds_a_key(host: Host, nginx: Nginx, tmp_path: Path, 
     assert key.split(b"\n")[1] not in log.read_bytes()
 
 
+@pytest.mark.sampled
 @BOTH
 def test_links_and_folders_of_others(host: Host, nginx: Nginx, tmp_path: Path) -> None:
     """A link stays and its target changes; where others could redirect it, nothing is written."""
@@ -198,6 +202,7 @@ def test_links_and_folders_of_others(host: Host, nginx: Nginx, tmp_path: Path) -
     assert real.read_bytes() == issued.fullchain_pem
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("key_type", ["", "ecdsa-p384", "rsa2048"])
 def test_key_and_request_are_made_there(host: Host, site: RemoteSite, key_type: str) -> None:
     """`request` makes the key on its host, 0600, and writes the CSR here; a second one uses the key."""

@@ -16,7 +16,6 @@ from tests.agent.over_ssh.test_remote_install import BOTH, SPIED
 from tests.agent.remote import RemoteSite
 from tests.agent.test_install_killed import die
 from tests.agent.test_next_key import OTHER, fits, next_key, offer_next, request
-from tests.sampled import every_other
 from tests.servers.authority import Issued
 from tests.servers.nginx import Nginx
 from tests.servers.tls import completes_handshake
@@ -46,6 +45,7 @@ def assert_changed(host: Host, nginx: Nginx, new: Issued, made: bytes) -> None:
     assert host.leftovers() == []
 
 
+@pytest.mark.sampled
 @BOTH
 def test_key_and_names_change_in_one_install(
     host: Host, site: RemoteSite, nginx: Nginx, first: Issued, tmp_path: Path
@@ -87,6 +87,7 @@ def test_key_and_names_change_in_one_install(
     assert (done.code, done.certificate["changed"]) == (0, False)
 
 
+@pytest.mark.soak
 def test_a_link_to_the_key_and_another_type(host: Host, nginx: Nginx, first: Issued) -> None:
     """The link stays, and its target changes; the next key lies beside the link."""
     real = host.folder / "keys" / "real.pem"
@@ -113,6 +114,7 @@ def test_a_renewal_meanwhile_and_a_key_that_is_no_use(host: Host, nginx: Nginx, 
         assert next_key(host).exists()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("at_check", [False, True], ids=["keeps the old one", "refused by its check"])
 def test_what_the_service_refuses_goes_back_with_its_key(
     host: Host, site: RemoteSite, nginx: Nginx, first: Issued, at_check: bool
@@ -179,7 +181,8 @@ STEPS: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", every_other(STEPS), ids=str)
+@pytest.mark.sampled
+@pytest.mark.parametrize("step", STEPS, ids=str)
 def test_killed_on_the_way(host: Host, nginx: Nginx, first: Issued, step: Step) -> None:
     """Whatever instruction the agent dies at, there is a pair that fits; the next run ends with the new one."""
     assert request(host).code == 0
@@ -193,6 +196,7 @@ def test_killed_on_the_way(host: Host, nginx: Nginx, first: Issued, step: Step) 
     assert_changed(host, nginx, new, made)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("configured", [True, False], ids=["configured", "not configured any more"])
 def test_killed_before_the_service_is_told(
     host: Host, site: RemoteSite, nginx: Nginx, first: Issued, configured: bool
@@ -213,6 +217,7 @@ def test_killed_before_the_service_is_told(
     assert nginx.served() == first.certificate
 
 
+@pytest.mark.soak
 def test_an_answer_that_is_lost_when_all_was_done(host: Host, site: RemoteSite, nginx: Nginx, first: Issued) -> None:
     """The swap is done again on a new connection: the key that was kept is still the one before."""
     assert request(host).code == 0

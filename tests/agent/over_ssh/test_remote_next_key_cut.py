@@ -62,12 +62,14 @@ def changing(host: Host, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
         yield Changing(host, nginx, line)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("part", "for_good"), [(3, False), (7, True)])
 def test_cut_on_the_way(changing: Changing, part: int, for_good: bool) -> None:
     """From its first look to its last, by turns for a moment and until the next run; `make soak` tries all."""
     changing.change(changing.length * part // _PARTS, for_good=for_good)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("changing", [SHELL], indirect=True)
 def test_cut_on_the_way_where_a_shell_is_all(changing: Changing) -> None:
     """The same without SFTP."""

@@ -42,6 +42,7 @@ def test_a_refused_account_is_one_failure(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.ok("run", "--retry").out.count(": stored") == len(names)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("words", [("issue",), ("run", "--retry")], ids=" ".join)
 def test_a_person_who_asks_is_reason_enough(proxied: Box, proxy: CaProxy, words: tuple[str, ...]) -> None:
     """The CA is asked at once, for a certificate that was only held too, and the others are due again."""

@@ -133,6 +133,7 @@ def test_must_agree_to_new_terms_names_the_address(proxied: Box, proxy: CaProxy,
     assert proxied.row(NAME, "due_at")[0] >= began + 86400
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", ["other key", "other names", "expired", "broken chain"])
 def test_certificate_that_is_not_ours_is_never_stored(proxied: Box, proxy: CaProxy, what: str) -> None:
     """A leaf for another key or other names, expired, or without its chain: refused, said so."""

@@ -32,6 +32,7 @@ def only_the_url(request: Request, reply: Reply) -> Reply:
     return dataclasses.replace(reply, body=b"") if "sign-me-up" in request.path and reply.status == 200 else reply
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("rule", [None, without_contact, only_the_url], ids=["pebble", "keeps none", "no object"])
 def test_a_later_contact_is_sent_once(proxied: Box, proxy: CaProxy, rule: object) -> None:
     """At the next order, and again only after the next change of the setting; an empty one changes nothing."""
@@ -59,6 +60,7 @@ def test_a_contact_from_the_beginning_is_no_change(proxied: Box, proxy: CaProxy)
     assert asked(proxy) == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["invalidContact", "unsupportedContact"])
 def test_a_contact_that_the_ca_refuses(proxied: Box, proxy: CaProxy, kind: str) -> None:
     """A warning with its remedy, at the registration and at an update; each time until it is mended."""

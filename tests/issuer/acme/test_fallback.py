@@ -49,6 +49,7 @@ def test_first_certificate_comes_from_the_fallback_when_the_first_ca_is_broken(
     assert len(second.paths("order-plz")) == 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "no", [BROKEN, problem("userActionRequired", "agree to the terms", 403)], ids=["in trouble", "for a person"]
 )
@@ -113,6 +114,7 @@ def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, sec
     assert second.paths("order-plz") == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("allowed", [True, False])
 def test_caa_is_asked_before_the_fallback(two: Box, proxy: CaProxy, second: CaProxy, lab: Lab, allowed: bool) -> None:
     """A fallback that CAA forbids is never asked for an order; one that it allows is."""

@@ -205,6 +205,7 @@ def asked(shared_pebble: Pebble, tmp_path_factory: pytest.TempPathFactory) -> It
             yield Asked(proxy, box, ca.open_order([NAME]))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("path", "what"),
     [
@@ -226,6 +227,7 @@ def test_nonsense_is_an_answer_that_does_not_count(asked: Asked, path: str, what
     assert all("evil.example" not in request.path for request in asked.proxy.seen)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("path", "what"), [("/finalize-order/", "terminal tricks"), ("/certZ/", "terminal tricks"), *UNKNOWN_STATUS]
 )

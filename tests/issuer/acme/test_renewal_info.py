@@ -89,6 +89,7 @@ def test_window_that_is_open_renews_and_says_what_it_replaces(
     assert proxied.row(NAME, "ari_at", "ari_start", "ari_end") == (None, None, None)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("by_daemon", [False, True], ids=["run", "daemon"])
 def test_a_window_that_has_passed_comes_before_all_others(proxied: Box, proxy: CaProxy, *, by_daemon: bool) -> None:
     """One worker replaces it first, although the others expire before it and have waited for longer."""
@@ -110,6 +111,7 @@ def test_a_window_that_has_passed_comes_before_all_others(proxied: Box, proxy: C
     assert (orders[0], sorted(orders)) == (NAME, sorted(names))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
@@ -134,6 +136,7 @@ def test_refused_replaces_is_left_out_once(
     assert proxied.row(NAME, "count_fail_update") == (0,)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("kind", "status"), [("rateLimited", 429), ("rateLimited", 403), ("serverInternal", 503)])
 def test_a_limit_says_nothing_of_replaces(
     proxied: Box, proxy: CaProxy, information: Information, kind: str, status: int
@@ -170,6 +173,7 @@ def test_the_account_of_an_earlier_version_is_not_known(proxied: Box, proxy: CaP
     assert _sent(proxy) == [False, True, False]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "reply",
     [

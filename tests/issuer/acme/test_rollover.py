@@ -96,6 +96,7 @@ def test_another_key_for_the_same_account(issued: Box, proxy: CaProxy) -> None:
     assert shown(issued)["url"] == before["url"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("step", "when"), INSTANTS)
 @pytest.mark.parametrize("command", [("account", "rollover"), ("reissue", NAME)], ids=" ".join)
 def test_a_kill_at_any_step(
@@ -153,6 +154,7 @@ def test_a_ca_that_cannot_tell(issued: Box, proxy: CaProxy) -> None:
     assert_changed(issued, before)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("status", [403, 500])
 def test_a_ca_that_refuses(issued: Box, proxy: CaProxy, status: int) -> None:
     """The old key goes on, and nothing is left that could stop a run."""
@@ -216,6 +218,7 @@ def registrations(proxy: CaProxy) -> list[Request]:
 SAYS_VOID = ["is no longer that of our account", "copy the present key from the issuer that changed it"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("form", [None, problem("unauthorized", "no", 403), Reply(403, b"no")])
 def test_a_copy_of_the_old_key_registers_nothing(
     issued: Box, other_box: Box, proxy: CaProxy, form: Reply | None

@@ -82,6 +82,7 @@ def test_wrong_order_of_steps(proxied: Box, proxy: CaProxy) -> None:
     assert proxy.paths("/finalize-order/") == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("words", [["issue", NAME], ["reissue", NAME], ["issue", NAME, "--json"]], ids=" ".join)
 def test_issue_takes_an_order_over_that_is_in_hand(proxied: Box, proxy: CaProxy, words: list[str]) -> None:
     """The same order is gone on with as with any other, and a line says so; a step at work elsewhere is let finish."""
@@ -183,6 +184,7 @@ def test_beside_a_daemon_each_step_says_how_to_get_the_lock(proxied: Box) -> Non
         assert proxied.contents() == before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("step", STEPS)
 def test_another_run_or_issuer_at_work(proxied: Box, step: str) -> None:
     """The lock of another run, the lease of another issuer: exit code 3, who it is, and nothing has changed."""

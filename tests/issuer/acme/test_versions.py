@@ -171,6 +171,7 @@ def test_import_keeps_to_the_key_and_leaves_live_ones_alone(box: Box, tmp_path: 
     box.ok("import", NAME, "--crt", str(file))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("informs", [False, True], ids=["no ARI", "ARI"])
 def test_reissue_of_many_is_paced_and_resumed(proxied: Box, proxy: CaProxy, *, informs: bool) -> None:
     """Where a limit leaves two orders, five certificates are not rushed, nor where the CA's window is days away; what

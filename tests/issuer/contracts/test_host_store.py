@@ -82,6 +82,7 @@ def hosts(tables: Database | None, tmp_path: Path) -> Reported:
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("change", "suspect"),
     [

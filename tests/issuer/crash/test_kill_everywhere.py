@@ -15,7 +15,6 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
-from tests.sampled import every_other
 from tests.servers.ca_proxy import CaProxy
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.lab import Lab
@@ -79,7 +78,8 @@ def scenes(
         yield of
 
 
-@pytest.mark.parametrize("case", every_other(CASES), ids=str)
+@pytest.mark.sampled
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_killed_run_is_finished_by_the_next(scenes: Callable[[str], Scene], case: tuple[str, str, int, str]) -> None:
     """One order at the CA, one finalization, one certificate stored, no TXT value and no journal row left."""
     engine, place, nth, when = case

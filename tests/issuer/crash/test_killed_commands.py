@@ -29,6 +29,7 @@ def test_a_revocation_is_finished(box: Box, place: str) -> None:
     assert box.row(NAME, "revoked", "enable") == ("Y", "N")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("step", ["refuse_under_way", "replace_present", "add_event", "add_version"])
 def test_an_import_is_all_or_nothing(lone_box: Box, tmp_path: Path, step: str) -> None:
     """Killed at any step it leaves no row without a certificate, which would pass for one that ACME renews."""
@@ -40,6 +41,7 @@ def test_an_import_is_all_or_nothing(lone_box: Box, tmp_path: Path, step: str) -
     lone_box.ok(*take_in)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("step", "when"), INSTANTS)
 def test_a_change_of_the_account_key_is_finished(box: Box, step: str, when: str) -> None:
     """Killed at any step: the next run goes on with the same account, and the command with another key for it."""

@@ -40,6 +40,7 @@ def _lose_all_answers(box: Box, proxy: CaProxy) -> list[str]:
     return names
 
 
+@pytest.mark.soak
 def test_all_find_their_orders_in_two_readings_of_the_list(proxied: Box, proxy: CaProxy) -> None:
     """No order is opened twice, and the list is not read once more for each of them."""
     names = _lose_all_answers(proxied, proxy)
@@ -65,6 +66,7 @@ def test_a_list_that_cannot_be_read_now_is_asked_again(proxied: Box, proxy: CaPr
     assert len(proxy.paths("order-plz")) == COUNT
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("command", "trouble"),
     [

@@ -97,6 +97,7 @@ def test_a_slow_zone_keeps_no_other_certificate_waiting(box: Box, slow: Bind) ->
     assert orders(box) == ["STORED", "STORED"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_in_the_middle_of_an_order_is_quick_and_the_next_start_goes_on(
     box: Box, slow: Bind, number: signal.Signals
@@ -155,6 +156,7 @@ def test_orders_under_way_finish_under_the_configuration_they_began_with(box: Bo
     assert orders(box)[0] == "STORED"
 
 
+@pytest.mark.soak
 def test_two_certificates_for_the_same_names_take_turns_across_a_reload(
     proxied: Box, proxy: CaProxy, slow: Bind
 ) -> None:
@@ -211,6 +213,7 @@ def test_the_state_folder_stays_where_the_lock_is(box: Box) -> None:
         assert finding["finding"].startswith("state_dir: ")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("abstract", [False, True])
 def test_systemd_hears_the_whole_life(box: Box, *, abstract: bool) -> None:
     """READY, then WATCHDOG about twice an interval, STATUS, and STOPPING at the end, on either kind of socket."""

@@ -5,6 +5,8 @@ import socket
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import END_SECONDS, QUICK_SECONDS, Service
 from tests.servers.lab import Lab
@@ -56,6 +58,7 @@ def test_a_reload_that_fails_in_any_way_is_over(box: Box) -> None:
         assert len(service.logged("daemon.fault")) == 1
 
 
+@pytest.mark.soak
 def test_a_fault_behind_a_reload_does_not_make_it_a_refused_one(box: Box) -> None:
     """What is in force is counted as taken, whatever goes wrong with putting the old settings away."""
     prelude = (
@@ -118,6 +121,7 @@ def test_an_outage_of_the_ca_is_survived(box: Box, lab: Lab) -> None:
     assert box.row(name, "count_fail_update", "last_error") == (0, None)
 
 
+@pytest.mark.soak
 def test_one_mail_for_what_happens_within_a_short_time(box: Box, tmp_path: Path) -> None:
     """Failures that come one after the other make one mail; a restart sends what was noted and not yet sent."""
     prelude = "import issuer.rules.alarms as r\nr.QUIET_SECONDS, r.MAIL_SECONDS = {}"

@@ -143,6 +143,7 @@ def test_a_name_in_no_zone_of_the_server_is_refused(box: Box, lab: Lab) -> None:
     box.fails("run", says=["serves no zone that _acme-challenge.www.example.test is in", "it is no alias"])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("workers", [1, 8])
 def test_many_orders_share_one_record(tmp_path: Path, workers: int) -> None:
     """Seven names and a wildcard in six orders, all aliases of one TXT owner and under way together: their values stand

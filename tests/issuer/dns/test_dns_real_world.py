@@ -175,6 +175,7 @@ def test_one_suffix_with_its_server_and_key(world: World, database: Database, tm
     world.gone("_acme-challenge.www.example.test")
 
 
+@pytest.mark.soak
 def test_nothing_but_a_server_and_a_key(world: World, tmp_path: Path) -> None:
     """Without any [[dns.zone]] SOA and delegation tell the zone; the server may be given by its IPv6 address."""
     box = world.box(tmp_path, SqliteDatabase(tmp_path), {"server": PRIMARY6, "tsig_key_file": str(world.key)})
@@ -184,6 +185,7 @@ def test_nothing_but_a_server_and_a_key(world: World, tmp_path: Path) -> None:
     world.gone("_acme-challenge.mail.example.test")
 
 
+@pytest.mark.soak
 def test_an_alias_into_another_domain(world: World, tmp_path: Path) -> None:
     """_acme-challenge is a CNAME in the hand-written zone: the resolver shows it, the record goes where it leads."""
     zone = {"name": "acme.example.net", "server": PRIMARY, "tsig_key_file": str(world.key)}
@@ -195,6 +197,7 @@ def test_an_alias_into_another_domain(world: World, tmp_path: Path) -> None:
     world.gone("shop.acme.example.net")
 
 
+@pytest.mark.soak
 def test_an_address_without_a_route(world: World, tmp_path: Path) -> None:
     """One address of one name server cannot be reached from here: `check` and `run` warn of it, and neither waits."""
     box = world.box(tmp_path, SqliteDatabase(tmp_path), {"server": PRIMARY, "tsig_key_file": str(world.key)})

@@ -108,6 +108,7 @@ class Stubborn(MemoryCa):
             raise refusal("serverInternal", "trouble", 500)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("wait", [0, DAY, 30 * DAY])
 @pytest.mark.parametrize("step", ["answer", "finalize", "certificate"])
 @pytest.mark.parametrize("life", [1, 6, 90])

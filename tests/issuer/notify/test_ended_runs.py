@@ -61,6 +61,7 @@ def test_a_run_that_is_stopped_mails_what_failed(patient: Box, smtp: Smtp) -> No
     assert "next attempt" not in smtp.letters[0].text  # there is none before somebody starts a run
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("ending", ["stopped", "ended"])
 def test_after_a_kill_the_next_run_mails_what_failed(patient: Box, smtp: Smtp, ending: str) -> None:
     """kill -9 while it waits: the next run says it, whether it ends or is stopped; the one after that says nothing."""
@@ -116,6 +117,7 @@ def test_a_stop_does_not_wait_for_a_silent_mail_server(patient: Box, smtp: Smtp)
     assert said(smtp) == [THREE_FAILED]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("told", "place", "when"),
     [

@@ -23,6 +23,7 @@ def names(shop: Shop, name: str = NAME) -> set[str]:
     return set(found.value.get_values_for_type(x509.DNSName))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("draft", ["00", "01", "02"])
 def test_from_enrolment_to_a_stored_certificate(shop: Shop, draft: str) -> None:
     """`zone --persist`, paste, `populate --by`, `run`: no name server that we can write, no key; the record stays."""
@@ -40,6 +41,7 @@ def test_from_enrolment_to_a_stored_certificate(shop: Shop, draft: str) -> None:
     assert shop.box.database.query("SELECT * FROM challenges") == []
 
 
+@pytest.mark.soak
 def test_over_every_database(shop_on_either: Shop) -> None:
     """The journal has room for the type's name."""
     shop_on_either.publish(shop_on_either.value())
@@ -163,6 +165,7 @@ def test_check_warns_before_the_end(shop: Shop, days: int, level: str) -> None:
     assert ("the record counts until" in line) is (level == "warn")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("place", "when"),
     [
@@ -268,6 +271,7 @@ def test_an_unknown_way_is_refused(shop: Shop) -> None:
 ADDRESS, LONG = "192.0.2.1", f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 43}.example.test"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("name", "request_of"),
     [

@@ -29,7 +29,7 @@ def store(database: servers.Database, tmp_path: Path) -> Iterator[Database]:
     made.close()
 
 
-@pytest.fixture(params=["sqlite", *(f"{make} {engine}" for make in MAKES for engine in ("InnoDB", "MyISAM"))])
+@pytest.fixture(params=[*(f"{make} {engine}" for make in MAKES for engine in ("InnoDB", "MyISAM")), "sqlite"])
 def legacy(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Server, str]:
     """A database without tables, and the engine that the legacy table is to have."""
     if request.param == "sqlite":

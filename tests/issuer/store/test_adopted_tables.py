@@ -31,6 +31,7 @@ def imported(box: Box, name: str, *, days: int) -> None:
     box.ok("import", name, "--crt", str(file))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("adopted", ["now", "long ago"])
 def test_an_end_after_2038_fits(legacy: tuple[Database, str], tmp_path: Path, adopted: str) -> None:
     """The classic scripts made moments int(11): a certificate of 5000 days is stored all the same."""
@@ -107,6 +108,7 @@ def test_flags_in_small_letters(tmp_path: Path) -> None:
         assert all(row.validation.certbot for row in certificates.all())
 
 
+@pytest.mark.sampled
 def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
     lab: Lab, legacy: tuple[Database, str], tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
     assert "nothing is due" in box.ok("run").out
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("script", ["latin1", "utf8mb4 COLLATE utf8mb4_unicode_ci", "utf16"])
 def test_a_request_in_a_column_of_text_gets_its_certificate(mariadb: MariaDB, tmp_path: Path, script: str) -> None:
     """In any character set, with words beside the PEM block: the request that a certificate is for is known again."""

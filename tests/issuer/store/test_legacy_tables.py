@@ -45,6 +45,7 @@ def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Databa
     assert "new.example.test" in box.run("status").out
 
 
+@pytest.mark.sampled
 def test_an_adopted_table_keeps_nothing_of_a_change_that_was_undone(
     legacy: tuple[Database, str], tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_an_adopted_table_keeps_nothing_of_a_change_that_was_undone(
     assert database.query("SELECT comment FROM certs") == [(None,)]
 
 
+@pytest.mark.sampled
 def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, str], tmp_path: Path) -> None:
     """What a CA says can be Chinese though the table is latin1: in one adopted now, and in one adopted long ago."""
     database, engine = legacy
@@ -106,6 +108,7 @@ def test_an_adopted_table_of_another_collation_is_worked_with(sql_server: SqlSer
     box.ok("remove", NAME, "--yes")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("form", ["COMPACT", "REDUNDANT"])
 def test_a_legacy_table_in_a_row_format_of_old_is_adopted(sql_server: SqlServer, tmp_path: Path, form: str) -> None:
     """A table that MySQL 5 has made has no room for our columns as it is; no value changes when it gets some."""
@@ -127,6 +130,7 @@ def test_a_label_that_a_legacy_table_cannot_hold_is_refused(mariadb: MariaDB, tm
     assert database.query("SELECT name FROM certs") == []
 
 
+@pytest.mark.sampled
 def test_an_adopted_certificate_is_renewed(lab: Lab, legacy: tuple[Database, str], tmp_path: Path) -> None:
     """A row of the old system that has expired is issued by the first `run`; its old pair is kept, its legacy modulus
     stays as it was, and the other rows are not touched."""
@@ -147,6 +151,7 @@ def test_an_adopted_certificate_is_renewed(lab: Lab, legacy: tuple[Database, str
     assert database.query(legacy_table.read())[:2] == others
 
 
+@pytest.mark.sampled
 def test_what_stands_at_the_ends_of_a_name_goes(legacy: tuple[Database, str], tmp_path: Path) -> None:
     """Then commands find the row. A name that another row has without it stays, and `check` tells of it."""
     database, engine = legacy

@@ -31,6 +31,7 @@ def port(connection: sa.Connection) -> int:
     return int(connection.execute(sa.text("SELECT @@port")).scalar_one())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("rights", ["", "READ ONLY ADMIN"], ids=["bound", "exempt"])
 def test_a_replica_that_stands_first(pair: Replicated, lab: Lab, tmp_path: Path, rights: str) -> None:
     """It is passed over, for looking too: it may be behind. Nor is it written to by an account that could."""
@@ -49,6 +50,7 @@ def test_a_replica_that_stands_first(pair: Replicated, lab: Lab, tmp_path: Path,
     assert "-2-" not in own, "the replica has written something itself"
 
 
+@pytest.mark.soak
 def test_a_switch_over_in_the_middle_of_a_run(pair: Replicated, lab: Lab, tmp_path: Path) -> None:
     """The primary turns read-only with connections open: the run goes on with the new one, ends with all stored, and
     orders each once."""
@@ -113,6 +115,7 @@ def innodb_read_only(server: MariaDB) -> None:
     server.start()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "turn",
     [
