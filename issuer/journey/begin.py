@@ -28,7 +28,7 @@ from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
 from issuer.model.limits import PACED
-from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState
+from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState, new_order
 from issuer.model.outcomes import Ended, Ending, left_elsewhere
 from issuer.rules.change import of_csr, of_order
 from issuer.rules.csr import CsrRefused, accepted
@@ -199,17 +199,11 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     row, names, now = prepared.row, prepared.csr.names, prepared.now
     in_window = prepared.replaces != "" and prepared.cause in BY_WINDOW
     pacing = tools.pacing[prepared.directory]
+    digest = csr_digest(row.csr)
+    order = new_order(row.name, prepared.directory, now, prepared.cause, replaces=prepared.replaces, csr_sha256=digest)
     issued = () if row.changing else tools.seals.past(row.name).issued
     with pacing.turn:
-        opened = tools.orders.open(
-            row.name,
-            prepared.directory,
-            prepared.cause,
-            now,
-            prepared.replaces,
-            names=names,
-            csr_sha256=csr_digest(row.csr),
-        )
+        opened = tools.orders.open(order, names)
         if opened is None:
             return left_elsewhere(row.name, tools.orders.elsewhere(row.name, now), now)
         prepared.record = opened

@@ -20,7 +20,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.events import Event
 from issuer.model.failure import Failure
-from issuer.model.orders import Cause, OrderRecord
+from issuer.model.orders import OrderRecord
 from issuer.model.seal_faults import Fault
 from issuer.model.timing import Timing
 from issuer.model.unapproved import Unapproved
@@ -94,19 +94,9 @@ class OrderStore(Protocol):
     method may raise StoreError. :meth:`save` and :meth:`fail` raise LeaseLost where another issuer took the order over,
     and GivenUp where somebody ended it."""
 
-    def open(
-        self,
-        name: str,
-        directory: str,
-        cause: Cause,
-        now: int,
-        replaces: str = "",
-        *,
-        names: Sequence[str] = (),
-        csr_sha256: str = "",
-    ) -> OrderRecord | None:
-        """A new order for *names* and the CSR with that digest, in PLANNED under our lease. Returns None where another
-        issuer has an order under way for *name*."""
+    def open(self, planned: OrderRecord, names: Sequence[str]) -> OrderRecord | None:
+        """Save the *planned* order for *names*, under our lease. Returns it with its number; None where another issuer
+        has an order under way for its certificate."""
 
     def claim(self, name: str, now: int) -> OrderRecord | None:
         """Take the lease of the order under way for *name*. Returns None where there is no such order, or another

@@ -140,21 +140,10 @@ class RehearsedOrders:
         self._numbers = itertools.count(-1, -1)  # of no order in the database
         self.opened: dict[int, tuple[OrderRecord, tuple[str, ...]]] = {}
 
-    def open(
-        self,
-        name: str,
-        directory: str,
-        cause: Cause,
-        now: int,
-        replaces: str = "",
-        *,
-        names: Sequence[str] = (),
-        csr_sha256: str = "",
-    ) -> OrderRecord | None:
-        if name in self._elsewhere:
+    def open(self, planned: OrderRecord, names: Sequence[str]) -> OrderRecord | None:
+        if planned.name in self._elsewhere:
             return None
-        planned = OrderState.PLANNED
-        record = OrderRecord(next(self._numbers), name, planned, directory, now, cause=cause, replaces=replaces)
+        record = dataclasses.replace(planned, id=next(self._numbers))
         self.opened[record.id] = record, tuple(names)
         return record
 

@@ -111,6 +111,14 @@ class OrderRecord:
         return self.state in ENDED
 
 
+def new_order(
+    name: str, directory: str, now: int, cause: Cause, *, replaces: str = "", csr_sha256: str = ""
+) -> OrderRecord:
+    """An order that no store has numbered yet."""
+    state = OrderState.PLANNED
+    return OrderRecord(0, name, state, directory, now, cause=cause, replaces=replaces, csr_sha256=csr_sha256)
+
+
 def is_by_hand(cause: Cause, deadline: int | None, now: float) -> bool:
     """Does a person work on an order under way, until a believable *deadline*?"""
     return cause is Cause.BY_HAND and believable(deadline, now, HAND_SECONDS)

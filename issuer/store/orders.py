@@ -70,34 +70,21 @@ class Orders:
         self._owner = owner
         self._seals = seals or Onlooker()
 
-    def open(
-        self,
-        name: str,
-        directory: str,
-        cause: Cause,
-        now: int,
-        replaces: str = "",
-        *,
-        names: Sequence[str] = (),
-        csr_sha256: str = "",
-    ) -> OrderRecord | None:
+    def open(self, planned: OrderRecord, names: Sequence[str]) -> OrderRecord | None:
         """An order of our own that is under way is returned: the answer to our own INSERT may have been lost."""
-        planned = OrderRecord(
-            0, name, OrderState.PLANNED, directory, now, cause=cause, replaces=replaces, csr_sha256=csr_sha256
-        )
         row = {
-            "name": name,
-            "active_name": name,
+            "name": planned.name,
+            "active_name": planned.name,
             "names": names_text(names),
             "state": planned.state.value,
-            "directory": directory,
-            "reason": cause.value,
-            "replaces": replaces or None,
-            "csr_sha256": csr_sha256 or None,
-            "created_at": now,
-            "updated_at": now,
+            "directory": planned.directory,
+            "reason": planned.cause.value,
+            "replaces": planned.replaces or None,
+            "csr_sha256": planned.csr_sha256 or None,
+            "created_at": planned.created_at,
+            "updated_at": planned.created_at,
             "seal": self._seals.of_order(planned),
-            **self._lease(now),
+            **self._lease(planned.created_at),
         }
         try:
             # a power cut may forget it, until the CA's order makes it worth remembering
@@ -105,7 +92,7 @@ class Orders:
         except StoreError as error:
             if not isinstance(error.__cause__, sa.exc.IntegrityError):
                 raise
-            found = self._under_way(name)
+            found = self._under_way(planned.name)
             ours = found is not None and (found["lease_owner"], found["state"]) == (self._owner, row["state"])
             return self._record(found) if found is not None and ours else None
         return dataclasses.replace(planned, id=number)

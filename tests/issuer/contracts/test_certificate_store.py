@@ -11,7 +11,7 @@ from issuer.model.enrolment import AT_ONCE, Change, Validation
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
-from issuer.model.orders import Cause
+from issuer.model.orders import Cause, new_order
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import BY_FILES, OTHER, Stores, signed
 from tests.issuer.contracts.test_order_store import planned
@@ -293,7 +293,7 @@ def test_a_change_is_over_with_its_certificate(stores: Stores) -> None:
 def test_a_row_with_a_change_knows_which_csr_its_order_is_for(stores: Stores) -> None:
     """Until that order has ended."""
     changing(stores)
-    record = stores.orders("mine").open(NAME, CA, Cause.CHANGE, NOW, csr_sha256="ab" * 32)
+    record = stores.orders("mine").open(new_order(NAME, CA, NOW, Cause.CHANGE, csr_sha256="ab" * 32), [])
     assert record is not None
     assert record.csr_sha256 == "ab" * 32
     assert stores.orders("mine").claim(NAME, NOW) == record

@@ -7,7 +7,7 @@ import pytest
 from issuer.model.errors import GivenUp, LeaseLost
 from issuer.model.limits import Limit
 from issuer.model.moments import CLOCKS_APART
-from issuer.model.orders import Cause, OrderRecord, OrderState
+from issuer.model.orders import Cause, OrderRecord, OrderState, new_order
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.contracts.conftest import OTHER, Stores
 from tests.issuer.store.opened import CA, NAME, NOW, side_by_side
@@ -17,7 +17,7 @@ LIMIT = Limit(10, 3600)
 
 
 def planned(stores: Stores, owner: str = "mine", name: str = NAME, *, cause: Cause = Cause.RENEWAL) -> OrderRecord:
-    record = stores.orders(owner).open(name, CA, cause, NOW, names=[name])
+    record = stores.orders(owner).open(new_order(name, CA, NOW, cause), [name])
     assert record is not None
     return record
 
@@ -29,7 +29,9 @@ def ordered(record: OrderRecord) -> OrderRecord:
 def test_one_order_for_a_certificate(stores: Stores) -> None:
     """Of eight issuers that open an order for one name at the same moment exactly one gets it."""
     issuers = [stores.orders(f"issuer{number}") for number in range(8)]
-    records = side_by_side(*(lambda each=each: each.open(NAME, CA, Cause.RENEWAL, NOW) for each in issuers))
+    records = side_by_side(
+        *(lambda each=each: each.open(new_order(NAME, CA, NOW, Cause.RENEWAL), []) for each in issuers)
+    )
     [won] = [record for record in records if record is not None]
     assert (won.name, won.state, won.directory, won.created_at) == (NAME, OrderState.PLANNED, CA, NOW)
     assert planned(stores, name=OTHER).id != won.id
@@ -38,16 +40,16 @@ def test_one_order_for_a_certificate(stores: Stores) -> None:
 def test_our_own_order_is_returned_again(stores: Stores) -> None:
     """The answer to our own INSERT may have been lost on its way; but not once the CA knows of it."""
     record = planned(stores)
-    assert stores.orders("mine").open(NAME, CA, Cause.RENEWAL, NOW) == record
+    assert stores.orders("mine").open(new_order(NAME, CA, NOW, Cause.RENEWAL), []) == record
     stores.orders("mine").save(record, ordered(record), NOW)
-    assert stores.orders("mine").open(NAME, CA, Cause.RENEWAL, NOW) is None
+    assert stores.orders("mine").open(new_order(NAME, CA, NOW, Cause.RENEWAL), []) is None
 
 
 def test_an_order_of_another_is_not_taken_by_opening_one(stores: Stores) -> None:
     """Not even where nobody holds it just now: claim takes it."""
     record = planned(stores, "theirs")
     stores.orders("theirs").release(record)
-    assert stores.orders("mine").open(NAME, CA, Cause.RENEWAL, NOW) is None
+    assert stores.orders("mine").open(new_order(NAME, CA, NOW, Cause.RENEWAL), []) is None
     assert stores.orders("mine").claim(NAME, NOW) == record
 
 
@@ -77,7 +79,7 @@ def test_a_lease_of_another_is_respected_until_it_ends(stores: Stores) -> None:
 def test_a_lease_of_a_clock_that_was_years_ahead(stores: Stores) -> None:
     """Its holder is dead, or has the right time by now; one that is minutes ahead is respected."""
     other = stores.orders("other")
-    record = other.open(NAME, CA, Cause.RENEWAL, NOW + LEASE_SECONDS)
+    record = other.open(new_order(NAME, CA, NOW + LEASE_SECONDS, Cause.RENEWAL), [])
     assert record is not None
     assert stores.orders("mine").claim(NAME, NOW) is None
     assert other.save(record, record, NOW + 4 * 365 * 86400) == record
@@ -227,11 +229,11 @@ def test_what_counts_for_a_limit_on_orders(stores: Stores) -> None:
     second = planned(stores)
     stores.orders("mine").fail(stores.orders("mine").save(second, ordered(second), NOW), "", NOW)
     assert stores.counts.orders(CA, LIMIT, NOW, besides=0) == [NOW]
-    suggested = stores.orders("mine").open(NAME, CA, Cause.SUGGESTED, NOW + 1, "replaced", names=[NAME])
+    suggested = stores.orders("mine").open(new_order(NAME, CA, NOW + 1, Cause.SUGGESTED, replaces="replaced"), [NAME])
     assert suggested is not None
     assert stores.counts.orders(CA, LIMIT, NOW, besides=0) == [NOW]
     assert stores.counts.orders(CA, dataclasses.replace(LIMIT, in_window=True), NOW, besides=0) == [NOW + 1, NOW]
-    assert stores.orders("mine").open(OTHER, CA, Cause.SUGGESTED, NOW + 2, names=[OTHER]) is not None
+    assert stores.orders("mine").open(new_order(OTHER, CA, NOW + 2, Cause.SUGGESTED), [OTHER]) is not None
     assert stores.counts.orders(CA, LIMIT, NOW, besides=0) == [NOW + 2, NOW]
     assert stores.counts.orders(CA, Limit(1, 3600), NOW, besides=0) == [NOW + 2]
 
@@ -242,7 +244,7 @@ def test_what_counts_for_a_limit_on_certificates(stores: Stores) -> None:
     def counted(names: list[str], domain: str = "", besides: int = 0) -> tuple[list[int], int]:
         return stores.counts.certificates(CA, LIMIT, NOW, besides=besides, names=names, domain=domain)
 
-    record = stores.orders("mine").open(NAME, CA, Cause.RENEWAL, NOW, names=[OTHER, NAME])
+    record = stores.orders("mine").open(new_order(NAME, CA, NOW, Cause.RENEWAL), [OTHER, NAME])
     assert record is not None
     assert counted([NAME, OTHER]) == ([], 1)
     assert counted([NAME, OTHER], besides=record.id) == ([], 0)

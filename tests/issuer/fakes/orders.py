@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from issuer.model.errors import GivenUp, LeaseLost
 from issuer.model.limits import Limit
 from issuer.model.moments import CLOCKS_APART
-from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState, check_move
+from issuer.model.orders import BY_WINDOW, OrderRecord, OrderState, check_move
 from issuer.store.orders import LEASE_SECONDS
 from tests.issuer.fakes.tables import OrderRow, Tables
 
@@ -17,33 +17,15 @@ class MemoryOrders:
     def __init__(self, tables: Tables, owner: str):
         self._tables, self._owner = tables, owner
 
-    def open(
-        self,
-        name: str,
-        directory: str,
-        cause: Cause,
-        now: int,
-        replaces: str = "",
-        *,
-        names: Sequence[str] = (),
-        csr_sha256: str = "",
-    ) -> OrderRecord | None:
+    def open(self, planned: OrderRecord, names: Sequence[str]) -> OrderRecord | None:
         with self._tables.lock:
-            found = self._tables.active(name)
+            found = self._tables.active(planned.name)
             if found is not None:
                 ours = (found.holder, found.record.state) == (self._owner, OrderState.PLANNED)
                 return found.record if ours else None
             number = next(self._tables.numbers)
-            record = OrderRecord(
-                number,
-                name,
-                OrderState.PLANNED,
-                directory,
-                created_at=now,
-                cause=cause,
-                replaces=replaces,
-                csr_sha256=csr_sha256,
-            )
+            record = dataclasses.replace(planned, id=number)
+            now = planned.created_at
             until = now + LEASE_SECONDS
             self._tables.orders[number] = OrderRow(record, tuple(sorted(names)), self._owner, until, now)
             return record

@@ -12,7 +12,7 @@ from issuer.model.config import AWAIT_APPROVAL, RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import EventKind
 from issuer.model.leaf import Damaged
-from issuer.model.orders import Cause
+from issuer.model.orders import Cause, new_order
 from issuer.model.outcomes import Ended, Ending
 from issuer.rules.acceptance import Past
 from issuer.rules.approval import approval_wanted_until, offered_at
@@ -213,7 +213,7 @@ def test_one_that_must_not_be_used_gives_way(aged: World, past: str) -> None:
 def test_what_may_wait(aged: World, state: dict[str, object], waits: bool) -> None:
     """Only beside a present certificate that is good."""
     aged.change(NAME, **state)
-    record = aged.process().tools.orders.open(NAME, aged.ca.directory, Cause.RENEWAL, int(aged.clock()))
+    record = aged.process().tools.orders.open(new_order(NAME, aged.ca.directory, int(aged.clock()), Cause.RENEWAL), [])
     assert record is not None
     assert bool(approval_wanted_until(aged.row(), record, int(aged.clock()), POLICY)) is waits
     assert approval_wanted_until(aged.row(), record, int(aged.clock()), RenewalSettings()) == 0

@@ -18,7 +18,7 @@ from issuer.model.config import CaSettings
 from issuer.model.errors import DnsError
 from issuer.model.failure import Failure
 from issuer.model.limits import CaLimits, Limit
-from issuer.model.orders import Cause
+from issuer.model.orders import Cause, new_order
 from issuer.model.outcomes import Ending
 from issuer.model.seal_faults import Fault
 from issuer.rules.findings import bad
@@ -90,7 +90,7 @@ def test_what_would_be_held_or_fail_or_is_elsewhere() -> None:
     process = world.process()
     process.tools.holds.add(world.ca.account_id, held, NOW + 60, Failure("too many"), NOW)
     world.change(broken, csr=b"damaged")
-    MemoryOrders(world.tables, "another").open(busy, CA, Cause.FIRST, NOW)
+    MemoryOrders(world.tables, "another").open(new_order(busy, CA, NOW, Cause.FIRST), [])
     tools = rehearsing(process)
     found = {name: rehearse(world.row(name), tools) for name in (held, broken, busy)}
     assert [one.verdict for one in found.values()] == [Verdict.HELD, Verdict.FAILED, Verdict.ELSEWHERE]

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from common.certificate import parse_bundle
-from issuer.model.orders import Cause
+from issuer.model.orders import Cause, new_order
 from issuer.store.certificates import Certificates
 from issuer.store.orders import Orders
 from tests.issuer.box import Box
@@ -142,7 +142,7 @@ def test_a_request_in_a_column_of_text_gets_its_certificate(mariadb: MariaDB, tm
     with closing(opened(database)) as store:
         certificates, orders = Certificates(store), Orders(store, "us")
         [row] = certificates.get([NAME])
-        record = orders.open(NAME, CA, Cause.FIRST, NOW)
+        record = orders.open(new_order(NAME, CA, NOW, Cause.FIRST), [])
         assert record is not None
         certificates.store(record, obtained(row.csr, bundle, due_at=NOW + 9), NOW)
         assert certificates.get([NAME])[0].crt == bundle.leaf_pem

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from common.errors import RefusedError
 from issuer.model.moments import CLOCKS_APART
-from issuer.model.orders import HAND_SECONDS, Cause
+from issuer.model.orders import HAND_SECONDS, Cause, new_order
 from issuer.store.certificates import refuse_under_way
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
@@ -31,7 +31,7 @@ _LATEST = NOW + HAND_SECONDS + CLOCKS_APART
 def test_all_say_the_same(store: Database, cause: str | None, deadline: int | None, *, theirs: bool) -> None:
     """The record that `run` goes by, the pages of people, the questions of the daemon, and what refuses a command."""
     orders, lookout = Orders(store, "us"), DueQueries(store, "us")
-    assert orders.open(NAME, CA, Cause.RENEWAL, NOW) is not None
+    assert orders.open(new_order(NAME, CA, NOW, Cause.RENEWAL), []) is not None
     change = sa.text("UPDATE orders SET reason = :cause, deadline = :deadline")
     store.write(lambda connection: connection.execute(change, {"cause": cause, "deadline": deadline}))
     record = orders.claim(NAME, NOW)

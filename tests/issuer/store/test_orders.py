@@ -10,7 +10,7 @@ from common.certificate import parse_bundle
 from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import Limit
-from issuer.model.orders import Cause
+from issuer.model.orders import Cause, new_order
 from issuer.store.certificates import Certificates
 from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
@@ -27,7 +27,7 @@ def test_a_lease_of_a_clock_that_was_years_ahead(store: Database, tmp_path: Path
     """Its holder is dead, or has the right time by now; one that is minutes ahead is respected."""
     seals = seals_in(tmp_path)
     mine, other = Orders(store, "mine", seals), Orders(store, "other", seals)
-    record = other.open(NAME, CA, Cause.RENEWAL, NOW + LEASE_SECONDS)
+    record = other.open(new_order(NAME, CA, NOW + LEASE_SECONDS, Cause.RENEWAL), [])
     assert record is not None
     assert mine.claim(NAME, NOW) is None
     assert other.save(record, record, NOW + 4 * 365 * 86400) == record
@@ -66,10 +66,10 @@ def test_moments_of_a_clock_that_was_years_ahead(store: Database, changes: str) 
 def test_a_failed_order_frees_its_certificate(store: Database) -> None:
     """After FAILED the same name may have a new order; the old row keeps its reason."""
     mine = Orders(store, "mine")
-    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
+    record = mine.open(new_order(NAME, CA, NOW, Cause.RENEWAL), [])
     assert record is not None
     assert mine.fail(record, "the reason", NOW).ended
-    second = mine.open(NAME, CA, Cause.RENEWAL, NOW + 1)
+    second = mine.open(new_order(NAME, CA, NOW + 1, Cause.RENEWAL), [])
     assert second is not None
     assert second.id != record.id
     rows = store.read(lambda connection: connection.execute(sa.text("SELECT state, error FROM orders ORDER BY id")))
@@ -83,7 +83,7 @@ def test_only_the_csr_that_is_enrolled_gets_a_certificate(store: Database) -> No
     issued = Authority("Root").intermediate("CA").issue([NAME])
     bundle = parse_bundle(issued.fullchain_pem)
     for given in (csr([NAME]), row.csr):
-        record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
+        record = mine.open(new_order(NAME, CA, NOW, Cause.RENEWAL), [])
         assert record is not None
         expected = contextlib.nullcontext() if given == row.csr else pytest.raises(Overtaken)
         with expected:
@@ -100,7 +100,7 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
     mine, certificates = Orders(store, "mine"), Certificates(store)
     certificates.set_enabled([NAME], True, NOW)
     certificates.request_reissue([NAME], "by hand")
-    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
+    record = mine.open(new_order(NAME, CA, NOW, Cause.RENEWAL), [])
     assert record is not None
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     # whose key nobody can tell, so it may be that one
@@ -118,7 +118,7 @@ def test_a_compromised_key_gets_no_certificate_from_an_order_under_way(store: Da
 def test_what_comes_too_late_is_not_called_compromised(store: Database) -> None:
     """The order of a removed row was given up for another reason: nobody is told to revoke what came of it."""
     mine, certificates = Orders(store, "mine"), Certificates(store)
-    record = mine.open(NAME, CA, Cause.RENEWAL, NOW)
+    record = mine.open(new_order(NAME, CA, NOW, Cause.RENEWAL), [])
     assert record is not None
     bundle = parse_bundle(Authority("Root").intermediate("CA").issue([NAME]).fullchain_pem)
     certificates.remove(NAME, NOW + LEASE_SECONDS + 1)

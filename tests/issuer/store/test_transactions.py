@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from issuer.model.config import DatabaseSettings
 from issuer.model.enrolment import Validation
-from issuer.model.orders import Cause, OrderState
+from issuer.model.orders import Cause, OrderState, new_order
 from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -144,7 +144,7 @@ def test_url_of_an_order_is_durable_and_later_steps_are_not(store: Database, mon
         return write(database, work, durable=durable)
 
     mine = Orders(store, "mine")
-    planned = mine.open(NAME, CA, Cause.RENEWAL, NOW)
+    planned = mine.open(new_order(NAME, CA, NOW, Cause.RENEWAL), [])
     assert planned is not None
     monkeypatch.setattr(Database, "write", watched)
     ordered = mine.save(planned, dataclasses.replace(planned, state=OrderState.ORDERED, url="u"), NOW)
