@@ -29,7 +29,7 @@ from issuer.model.seal_faults import OF_THE_CSR
 from issuer.rules.change import Outcome, append_faults, difference, newest, outcome_of
 from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
 from issuer.store.certificates import Certificates
-from issuer.store.changes import Changes
+from issuer.store.changes import Changes, Replacement
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 
@@ -151,7 +151,7 @@ class _Populating:
             raise NotSealed(row.name, faults)
         seal = self._sealer.enrolling(row.name, facts, validation, now, change=True)
         own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
-        outcome = self._changes.replace(row.name, facts, validation, now, seal=seal, own_seal=own)
+        outcome = self._changes.replace(row.name, Replacement(facts, validation, seal, own), now)
         if outcome in (Outcome.TAKEN, Outcome.DROPPED):
             self._sealer.seals.dropped(row.name)
         if outcome is Outcome.TAKEN:

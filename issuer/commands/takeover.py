@@ -12,7 +12,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation, change_scope
 from issuer.rules.change import Outcome, outcome_of
 from issuer.store.certificates import Certificates
-from issuer.store.changes import Changes
+from issuer.store.changes import Changes, Replacement
 from issuer.store.database import Database
 
 
@@ -41,5 +41,6 @@ class Takeover:
         validation = row.validation if row.csr else Validation()
         at = row.own_end - self._seconds
         seal = sealer.enrolling(self._name, self._csr, validation, now, change=True, takeover=at)
-        Changes(database).replace(self._name, self._csr, validation, now, seal=seal, takeover=self._seconds)
+        by = Replacement(self._csr, validation, seal, takeover=self._seconds)
+        Changes(database).replace(self._name, by, now)
         sealer.remember({change_scope(self._name): seal})

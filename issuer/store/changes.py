@@ -1,5 +1,7 @@
 """Changes: another CSR for a row that is enrolled. One method, one transaction."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 
 from common.errors import RefusedError
@@ -21,27 +23,28 @@ _ANEW = {"count_fail_update": 0, "due_at": None, **NO_FAILURE}  # a row whose fa
 _FAILURES = [kind.value for kind in FAILURES]
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Another CSR for a row, with the ways of *validation* for its names. *seal*: for that CSR; *own_seal*: for the one
+    of the row with those ways, where it is the same. *takeover*: how many seconds before the end of an imported
+    certificate a CSR that waits is ordered; 0: at once."""
+
+    csr: CsrFacts
+    validation: Validation
+    seal: Seal | None = None
+    own_seal: Seal | None = None
+    takeover: int = 0
+
+
 class Changes:
     """Moments are epoch seconds. Raises StoreError."""
 
     def __init__(self, database: Database):
         self._database = database
 
-    def replace(
-        self,
-        name: str,
-        csr: CsrFacts,
-        validation: Validation,
-        now: int,
-        *,
-        seal: Seal | None = None,
-        own_seal: Seal | None = None,
-        takeover: int = 0,
-    ) -> Outcome:
-        """Enrol another CSR for *name*, with the ways of *validation* for its names; an earlier change that waits
-        is forgotten. The ways of a CSR that waits wait with it. *seal*: for that CSR; *own_seal*: for the present one,
-        with those ways, where it is the same. *takeover*: how many seconds before the end of an imported certificate
-        a CSR that waits is ordered; 0: at once. Raises RefusedError if there is no such row."""
+    def replace(self, name: str, by: Replacement, now: int) -> Outcome:
+        """Enrol another CSR for *name*; an earlier change that waits is forgotten. The ways of a CSR that waits wait
+        with it. Raises RefusedError if there is no such row."""
 
         def work(connection: sa.Connection) -> Outcome:
             row = next(iter(named(connection, [name])), None)
@@ -49,34 +52,51 @@ class Changes:
                 raise RefusedError(
                     f"{name} is not enrolled", hint="enrol it without --replace", reference="not-enrolled"
                 )
-            effect = outcome_of(row, csr)
-            if effect is not Outcome.SAME and (effect is Outcome.TAKEN or not row.failing):
-                # people were told of another CSR: the next failure is news
-                connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
-            if row.change is not None and row.change.csr != csr.pem:
+            outcome = outcome_of(row, by.csr)
+            if outcome is Outcome.TAKEN or (outcome is not Outcome.SAME and not row.failing):
+                _forget_alarms(connection, name)
+            if row.change is not None and row.change.csr != by.csr.pem:
                 _end_order(connection, row, row.change.csr, now)
-            if effect is Outcome.DROPPED:
+            if outcome is Outcome.DROPPED:
                 _set(connection, name, NO_CHANGE)
                 add_event(connection, now, name, "change dropped", "")
-            elif effect is Outcome.TAKEN:
-                give_up(connection, name, "another CSR was enrolled", now)
-                _set(connection, name, {"csr": csr.pem, "md5_modulus": csr.md5_modulus, **_ANEW})
-                add_event(connection, now, name, "enrolled anew", _told(csr))
-                put_seal(connection, name, seal, now)
-            elif effect is Outcome.WAITS:
-                at = row.own_end - takeover if takeover else AT_ONCE
-                waits = {"change_csr": csr.pem, "change_due_at": at, "change_failures": 0, "takeover": takeover or None}
-                _set(connection, name, {**NO_CHANGE, **waits, "change_validations": validation.ways_text})
-                if row.change is None or _terms(row.change) != (csr.pem, validation.ways_text, takeover):
-                    add_event(connection, now, name, "change enrolled", _told(csr))
-                put_seal(connection, name, seal, now, change=True)
-            if effect is not Outcome.WAITS and validation.ways_text != row.validation.ways_text:
-                _set(connection, name, {"validations": validation.ways_text or None})
-                if effect is not Outcome.TAKEN:
-                    put_seal(connection, name, own_seal, now)
-            return effect
+            elif outcome is Outcome.TAKEN:
+                _take(connection, name, by, now)
+            elif outcome is Outcome.WAITS:
+                _let_wait(connection, row, by, now)
+            if outcome is not Outcome.WAITS and by.validation.ways_text != row.validation.ways_text:
+                _set(connection, name, {"validations": by.validation.ways_text or None})
+                if outcome is not Outcome.TAKEN:
+                    put_seal(connection, name, by.own_seal, now)
+            return outcome
 
         return self._database.write(work)
+
+
+def _forget_alarms(connection: sa.Connection, name: str) -> None:
+    """People were told of another CSR: the next failure is news."""
+    connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
+
+
+def _take(connection: sa.Connection, name: str, by: Replacement, now: int) -> None:
+    give_up(connection, name, "another CSR was enrolled", now)
+    _set(connection, name, {"csr": by.csr.pem, "md5_modulus": by.csr.md5_modulus, **_ANEW})
+    add_event(connection, now, name, "enrolled anew", _told(by.csr))
+    put_seal(connection, name, by.seal, now)
+
+
+def _let_wait(connection: sa.Connection, row: Enrolment, by: Replacement, now: int) -> None:
+    waits = {
+        "change_csr": by.csr.pem,
+        "change_due_at": row.own_end - by.takeover if by.takeover else AT_ONCE,
+        "change_failures": 0,
+        "takeover": by.takeover or None,
+        "change_validations": by.validation.ways_text,
+    }
+    _set(connection, row.name, NO_CHANGE | waits)
+    if row.change is None or _terms(row.change) != (by.csr.pem, by.validation.ways_text, by.takeover):
+        add_event(connection, now, row.name, "change enrolled", _told(by.csr))
+    put_seal(connection, row.name, by.seal, now, change=True)
 
 
 def _end_order(connection: sa.Connection, row: Enrolment, csr: bytes, now: int) -> None:
