@@ -42,24 +42,22 @@ def any_row(database: Database, column: str) -> bool:
 
 
 def due(now: int) -> list[Question]:
-    """Enabled rows whose moment is not known yet; whose moment has come; and two kinds whose moment is too far ahead to
-    be meant, because a clock was wrong: rows that end soon or have no certificate, and rows that failed. A row whose
-    ``ts_expire`` has passed beside a certificate is among the former, whatever its moment: only the certificate tells
-    whether it is good (:func:`issuer.rules.due.forced`). The same for changes.
+    """The rows to look at now, or whose change is. One question for each reason: an OR would scan the table.
 
-    One question for each, because an OR would scan the table.
+    A clock that was wrong once must keep no row waiting for years, so a moment that is too far ahead does not count.
     """
     longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
     ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + _NEAR_END)
     failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
     retries = sa.func.coalesce(sa.and_(*failed), sa.false())
     past = (certs.c.ts_expire <= now, certs.c.due_at > now)
-    forced = sa.and_(*past, sa.func.length(certs.c.crt) > 0, sa.not_(retries))
-    # a comparison of due_at alone would walk its index through all rows that are well
+    # whatever its moment: only the certificate tells whether it is good (issuer.rules.due.forced)
+    seems_expired = sa.and_(*past, sa.func.length(certs.c.crt) > 0, sa.not_(retries))
     return [
         (is_enabled, certs.c.due_at.is_(None)),
         (is_enabled, certs.c.due_at <= now),
-        (is_enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), forced)),
+        # a comparison of due_at alone would walk its index through all rows that are well: these end soon, or failed
+        (is_enabled, *ends_soon, sa.or_(too_far(certs.c.due_at, now, longest), seems_expired)),
         (is_enabled, *failed, too_far(certs.c.due_at + 0, now, LONGEST_HOLD)),
         (is_enabled, certs.c.change_due_at <= now),
         (is_enabled, certs.c.takeover.is_(None), too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
