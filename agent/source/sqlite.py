@@ -39,7 +39,7 @@ class SqliteSource:
             which = f"name IN ({places}) LIMIT {len(names)}"
             try:
                 rows = self._ask(f"SELECT {columns} FROM certs WHERE {which}", *names)  # noqa: S608 - question marks
-                return {name: Mark.of_cells(*cells) for name, *cells in rows}
+                return {name.decode(errors="replace"): Mark.of_cells(*cells) for name, *cells in rows}
             except SourceError as error:
                 if not more or "no such column" not in str(error.__cause__):
                     raise
@@ -92,6 +92,7 @@ class SqliteSource:
             connection = sqlite3.connect(
                 _uri(self._file, mode), uri=True, timeout=_BUSY_TIMEOUT, check_same_thread=False
             )
+            connection.text_factory = bytes  # text that is not UTF-8 would cost the whole answer
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_CELL)
             try:
                 return self._waits.within(self._patience, work)

@@ -22,6 +22,7 @@ K = TypeVar("K", bound=Enum)
 log = structlog.get_logger()
 _warned: dict[str, set[tuple[str, str]]] = {}  # by table: (row, value)
 _MOST_WARNED = 20  # rows of one table: somebody may add any number
+_LARGEST = 2**63 - 1
 _LONGEST_WORDS = 65_535  # characters
 LONGEST_TOLD = 2000  # characters of a text for people; nothing of ours writes more
 
@@ -92,20 +93,21 @@ def _octets_in_file(length: OctetLength, compiler: Any, **options: Any) -> str:
 
 
 class Number(sa.TypeDecorator[int]):
-    """A whole number; None for NULL and for a value that is no number."""
+    """A whole number of 64 bits; None for NULL and for another value, as a date, or a number that no column takes."""
 
     impl = sa.BigInteger
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:
         try:
-            return None if value is None else int(value)
-        except (ValueError, OverflowError):
+            number = None if value is None else int(value)
+        except (TypeError, ValueError, OverflowError):
             return None
+        return None if number is None or abs(number) > _LARGEST else number
 
 
 class NumberOrZero(Number):
-    """A whole number; 0 for NULL and for a value that is no number."""
+    """The same with 0 in place of None."""
 
     cache_ok = True
 
@@ -139,6 +141,8 @@ class Told(Words):
         return _Start(column, LONGEST_TOLD + 1, self)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> str:
+        if isinstance(value, bytes):  # on SQLite too: an old script may have written in another encoding
+            value = value.decode(errors="replace")
         text = super().process_result_value(value, dialect)
         return text if len(text) <= LONGEST_TOLD else text[:LONGEST_TOLD] + "…"
 

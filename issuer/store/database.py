@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,14 +108,30 @@ class Database:
         """Run *work* in a transaction that only reads and return its result. Raises StoreError."""
         return self._transact(work, _READING)
 
-    def portions(self, query: sa.Select[Any], key: sa.Column[Any], most: int) -> Iterator[Sequence[Any]]:
+    def portions(
+        self,
+        query: sa.Select[Any],
+        key: sa.Column[Any],
+        most: int,
+        make: Callable[[sa.Connection, list[Any]], list[Any]] = lambda _, rows: rows,
+    ) -> Iterator[list[Any]]:
         """The rows of *query* in the order of its first column, *key*: so many in one transaction, which are in memory
-        together. Rows whose key cannot be read are left out. Raises StoreError."""
+        together, as what *make* makes of them there. Rows whose key cannot be read are left out. Raises StoreError,
+        also where nothing leads on behind a whole portion, because others wrote such keys."""
         query = query.order_by(key).limit(most)
         later: sa.ColumnElement[bool] = sa.true()
-        while rows := self.read(partial(_with_key, query.where(later))):
-            yield rows
-            later = key > rows[-1][0]
+        last = None
+        while True:
+            count, reached, made = self.read(partial(_portion, query.where(later), make))
+            if made:
+                yield made
+            if count < most:
+                return
+            if reached in (None, last):
+                what = f"the rows of {key.table.name} at {self.place} cannot be told apart"
+                why = f"{count} have the same {key.name}, or none that can be read"
+                raise StoreError(what, why=why, hint="nothing of ours writes such rows: look who does, and delete them")
+            later, last = key > reached, reached
 
     def certificate_life(self) -> tuple[int, int] | None:
         """Start and end of the server's own certificate (epoch seconds); None without TLS. Raises StoreError."""
@@ -197,8 +213,13 @@ def _close_pooled(engine: sa.Engine) -> None:
     engine.pool.dispose()
 
 
-def _with_key(query: sa.Select[Any], connection: sa.Connection) -> list[Any]:
-    return [row for row in connection.execute(query) if row[0]]
+def _portion(
+    query: sa.Select[Any], make: Callable[[sa.Connection, list[Any]], list[Any]], connection: sa.Connection
+) -> tuple[int, Any, list[Any]]:
+    """How many rows *query* finds, the last key that can be read, None without any, and what *make* makes of those."""
+    rows = connection.execute(query).all()
+    readable = [row for row in rows if row[0]]
+    return len(rows), readable[-1][0] if readable else None, make(connection, readable)
 
 
 def rows_of(
@@ -221,8 +242,18 @@ def _connect_sqlite(file: Path, locked_seconds: float) -> sqlite3.Connection:
     # _begin_sqlite, so that DDL rolls back too
     uri = f"{file.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=locked_seconds, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _text_or_octets
     connection.execute("PRAGMA journal_mode=WAL")
     return connection
+
+
+def _text_or_octets(content: bytes) -> str | bytes:
+    """A text of SQLite, which keeps one in any encoding; of one that is not UTF-8 the octets, as of a blob. The driver
+    itself would give no row at all."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def _beside(file: Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """Rows of ``certs`` as they are read: which ones are due, and each with what other tables say of it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,11 +21,11 @@ WATCH = ("audit_at", "audit_found", "audit_served", "mute_until", "mute", "conta
 _COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
 # SQLite takes any length; a longer one is no name of ours, and its row is left alone
 _IS_NAME = OctetLength(certs.c.name) <= 4 * 250
-_ROWS = sa.select(*_COLUMNS, ANY).where(_IS_NAME).order_by(certs.c.name)
+_ROWS = sa.select(*_COLUMNS, ANY).where(_IS_NAME)
 _NO_CHAIN = sa.type_coerce(sa.null(), certs.c.ca.type).label("ca")
 _WITHOUT_CHAINS = sa.select(*(column for column in _COLUMNS if column is not certs.c.ca), _NO_CHAIN, ANY)
-_WITHOUT_CHAINS = _WITHOUT_CHAINS.where(_IS_NAME).order_by(certs.c.name)
-_NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True)))
+_WITHOUT_CHAINS = _WITHOUT_CHAINS.where(_IS_NAME)
+_NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True))).order_by(certs.c.name)
 _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
     orders.c.active_name.in_(sa.bindparam("names", expanding=True))
 )
@@ -70,29 +69,22 @@ def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
 
 
 def select(
-    connection: sa.Connection,
-    conditions: Iterable[sa.ColumnElement[bool]],
-    most: int | None = None,
-    *,
-    chains: bool = True,
+    connection: sa.Connection, conditions: Iterable[sa.ColumnElement[bool]], most: int | None = None
 ) -> list[Enrolment]:
     """As :meth:`Certificates.all`, of the rows that fulfil all *conditions*."""
-    rows = _ROWS if chains else _WITHOUT_CHAINS
-    return _enrolments(connection, connection.execute(rows.where(*conditions).limit(most)))
+    return _enrolments(connection, connection.execute(_ROWS.where(*conditions).order_by(certs.c.name).limit(most)))
 
 
 def portions(
     database: Database, conditions: Sequence[sa.ColumnElement[bool]], most: int, *, chains: bool = True
 ) -> Iterator[list[Enrolment]]:
     """The rows that fulfil all *conditions*, by name: so many in one transaction, which are in memory together."""
-    later: sa.ColumnElement[bool] = sa.true()
-    while rows := database.read(partial(select, conditions=[*conditions, later], most=most, chains=chains)):
-        yield rows
-        later = certs.c.name > rows[-1].name
+    rows = _ROWS if chains else _WITHOUT_CHAINS
+    return database.portions(rows.where(*conditions), certs.c.name, most, _enrolments)
 
 
-def _enrolments(connection: sa.Connection, result: sa.CursorResult[Any]) -> list[Enrolment]:
-    rows = [row for row in result.mappings() if row["name"]]
+def _enrolments(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list[Enrolment]:
+    rows = [row._mapping for row in found if row.name]
     compromised = compromised_keys(connection, [row["name"] for row in rows if row["any_compromised"]])
     changing = [row["name"] for row in rows if row["change_csr"]]
     under_way = connection.execute(_ORDERED, {"names": changing}) if changing else ()

@@ -71,7 +71,8 @@ def _portion(
     changes, unsigned = sign(rows)
     if changes:
         connection.execute(_SIGN, changes)
-    return Signed(len(changes), unsigned), rows[-1].name if rows else ""
+    reached = rows[-1].name if rows else ""
+    return Signed(len(changes), unsigned), "" if reached == after else reached  # a row that others made may stay ahead
 
 
 def _signed(

@@ -123,6 +123,24 @@ def test_a_row_of_blobs_in_a_file(host: Host, nginx: Nginx) -> None:
     assert [one["state"] for one in host.run(wrap=small).json["certificates"]] == ["unprovable", "waiting"]
 
 
+def test_text_in_another_encoding_in_a_file(tmp_path: Path) -> None:
+    """SQLite keeps what an old script, or a thief, wrote in one row: the others are answered all the same."""
+    database = SqliteDatabase(tmp_path)
+    for statement in TABLES.split(";"):
+        database.execute(statement)
+    cells = ", ".join(["CAST(X'42FC726F' AS TEXT)"] * 6)
+    for name in ("a.b", "odd.b"):
+        columns = "name, enable, crt, ca, rolled_back, statement, ts_last_update, ts_expire"
+        database.execute(f"INSERT INTO certs ({columns}) VALUES ('{name}', {cells}, 77)")  # noqa: S608
+    database.execute("UPDATE certs SET enable = 'N', ts_last_update = 99, crt = 'leaf' WHERE name = 'a.b'")
+    opened = SqliteSource(database.path, Waits())
+    assert opened.marks(["a.b", "odd.b"]) == {"a.b": Mark(99, 77), "odd.b": Mark(0, 77)}
+    assert opened.marks(["a.b"])["a.b"].disabled
+    found = opened.fetch("odd.b")
+    assert found is not None
+    assert found.leaf_pem == b"B\xfcro"
+
+
 def test_a_name_in_a_column_of_bytes_is_found(mariadb: MariaDB, tmp_path: Path) -> None:
     """A classic script may have made it so; the case of the letters is that of the table then."""
     database = mariadb.create_database()

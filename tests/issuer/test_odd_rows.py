@@ -75,6 +75,38 @@ def test_cells_of_another_kind(box: Box) -> None:
             assert FAILING in box.run(*words, *more).out
 
 
+def test_text_in_another_encoding(box: Box) -> None:
+    """An old script wrote in Latin-1, a thief anything, in a row of his too: SQLite keeps it. What is well is issued,
+    and all of it can be looked at."""
+    box.enrol(NAME)
+    box.populate(FAILING)
+    words = "CAST(X'42FC726F' AS TEXT)"  # "Büro"
+    cells = ", ".join(f"{column} = {words}" for column in ("comment", "contact", "csr", "crt", "ts_expire", "seal"))
+    box.database.execute(f"UPDATE certs SET {cells}, count_fail_update = {words} WHERE name = '{FAILING}'")  # noqa: S608
+    box.database.execute(f"INSERT INTO certs (name, enable, csr) VALUES ({words}, 'Y', {words})")  # noqa: S608
+    values = f"'{FAILING}', {words}, {words}, {words}, {words}, {int(time.time())}"
+    columns = "name, host, account, sha256, state, ts_report"
+    box.database.execute(f"INSERT INTO installations ({columns}) VALUES ({values})")  # noqa: S608
+    assert f"{NAME}: stored" in box.run("run").out
+    for looks in (["status"], ["status", "--json"], ["status", "--hosts"], ["history", FAILING], ["audit"]):
+        assert box.run(*looks).code in (0, 1), looks
+    [facts] = box.run("status", FAILING, "--json").report()["certificates"]
+    assert facts["contact"] == "B\N{REPLACEMENT CHARACTER}ro"
+
+
+def test_numbers_that_nobody_can_mean(box: Box) -> None:
+    """SQLite keeps a number of any size in any column: one that our own memory cannot keep counts as none."""
+    box.enrol(NAME)
+    box.populate(FAILING)
+    values = f"'{FAILING}', 'h', 'a', 'installed', 1e26, 1e26"
+    columns = "name, host, account, state, not_after, ts_report"
+    box.database.execute(f"INSERT INTO installations ({columns}) VALUES ({values})")  # noqa: S608
+    moments = ("ts_expire", "ts_last_update", "count_fail_update", "due_at", "ari_at", "audit_at", "hosts_look_at")
+    box.database.execute(f"UPDATE certs SET {' = 1e26, '.join(moments)} = -1e26 WHERE name = '{FAILING}'")  # noqa: S608
+    assert f"{NAME}: stored" in box.run("run").out
+    assert FAILING in box.run("status").out
+
+
 def test_the_daemon_among_odd_rows(box: Box, tmp_path: Path) -> None:
     """The same, with the numbers of /metrics."""
     with Smtp(tmp_path) as smtp:

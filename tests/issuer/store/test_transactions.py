@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import sqlalchemy as sa
 
 from issuer.model.config import DatabaseSettings
 from issuer.model.enrolment import Validation
+from issuer.model.errors import StoreError
 from issuer.model.orders import Cause, OrderState, new_order
 from issuer.rules.csr import read_csr
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.orders import Orders
+from issuer.store.tables import installations
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.issuer.store.opened import CA, NAME, NOW, opened, side_by_side
+from tests.servers.database import SqliteDatabase
 from tests.servers.mariadb import MariaDB
 from tests.servers.sql_server import SqlServer
 
@@ -150,3 +154,32 @@ def test_url_of_an_order_is_durable_and_later_steps_are_not(store: Database, mon
     ordered = mine.save(planned, dataclasses.replace(planned, state=OrderState.ORDERED, url="u"), NOW)
     mine.save(ordered, dataclasses.replace(ordered, state=OrderState.PUBLISHED), NOW)
     assert seen == [True, False]
+
+
+def test_a_walk_ends(tmp_path: Path) -> None:
+    """SQLite takes a name of any length, of which the start is read: the walk goes on. Where a whole portion has the
+    same start, or none that can be read, nothing leads on: an error says so, and no row is hidden behind it."""
+    database = SqliteDatabase(tmp_path)
+    Box(tmp_path / "box", database).set_up()
+    store = opened(database)
+
+    def walk() -> list[str]:
+        query, name = sa.select(installations.c.name), installations.c.name
+        return [row.name[:9] for rows in islice(store.portions(query, name, 2), 9) for row in rows]
+
+    def add(*names: str) -> None:
+        for name in names:
+            cells = f"{name}, HEX(RANDOMBLOB(9)), 'a', 'x', 1"
+            database.execute(f"INSERT INTO installations (name, host, account, state, ts_report) VALUES ({cells})")  # noqa: S608
+
+    long = "'long' || REPLACE(HEX(ZEROBLOB(9999)), '0', 'x')"
+    add("'a'", "'b'", long, "'z'")
+    assert walk() == ["a", "b", "longxxxxx", "z"]
+    add(f"{long} || '1'", f"{long} || '2'")
+    with pytest.raises(StoreError, match="cannot be told apart"):
+        walk()
+    database.execute("DELETE FROM installations WHERE name LIKE 'long%'")
+    add("CAST(X'61FF' AS TEXT)", "CAST(X'61FE' AS TEXT)", "CAST(X'61FD' AS TEXT)", "'y'")
+    with pytest.raises(StoreError, match="cannot be told apart"):
+        walk()
+    store.close()
