@@ -9,6 +9,7 @@ class Fault(Enum):
     NONE = "it has no seal: another program wrote its row"
     OTHER_SEAL_KEY = "its seal was made with another seal key"
     FORGED = "its seal was not made by an issuer"
+    OTHER_KIND = "its seal is that of something else than a row, or a newer certfleet made it"
     OTHER_ROW = "its seal is that of another row"
     OLD = "its seal is older than the last one: somebody put an earlier row back"
     KEY = "the CSR in its row has another key than the one that was enrolled"

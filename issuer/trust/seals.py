@@ -121,7 +121,7 @@ class Seals:
 
     def of_order(self, record: OrderRecord) -> str:
         """The seal of an order that is under way as it is: a line "KEY MAC", whose content is that of the row."""
-        return f"{self.key_id} {self._mac(_order_text(record))}"
+        return f"{self.key_id} {self._mac(order_text(record))}"
 
     def wrote(self, record: OrderRecord, seal: str) -> bool:
         """Did an issuer with our key write *record* with that *seal*? Without a usable key nobody did."""
@@ -160,13 +160,16 @@ class Seals:
             return Fault.OTHER_SEAL_KEY
         if not hmac.compare_digest(mac.encode(), self._mac(content).encode()):
             return Fault.FORGED
-        return Sealed.of_text(content)
+        try:
+            return Sealed.of_text(content)
+        except ValueError:  # of an order, say: somebody has put it here
+            return Fault.OTHER_KIND
 
     def _mac(self, content: str) -> str:
         return hmac.digest(self._key, content.encode(), "sha256").hex()
 
 
-def _order_text(record: OrderRecord) -> str:
+def order_text(record: OrderRecord) -> str:
     """All that decides where an order is asked for, for what, and what comes next. It begins as no text of a row
     does."""
     asked = (record.name, record.directory, record.url, record.csr_sha256, record.replaces)

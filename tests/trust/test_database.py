@@ -4,6 +4,9 @@ statements, and tests/issuer/contracts/ holds what they read to the same promise
 import re
 import time
 
+from issuer.model.orders import OrderRecord, OrderState
+from issuer.trust.seals import Seals, order_text
+from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
 from tests.servers.silent import Silent
@@ -24,6 +27,12 @@ def seal_of(name: str) -> str:
     return f"(SELECT seal FROM kept WHERE name = '{name}')"  # noqa: S608
 
 
+def seal_of_an_order(box: Box) -> str:
+    """He read it while the order was under way, and knows the form of what it covers."""
+    order = OrderRecord(1, NAME, OrderState.ORDERED, "https://ca.example/", 1)
+    return f"'{Seals(box.state_dir).of_order(order)} {order_text(order)}'"
+
+
 def test_the_database_as_the_issuer_reads_it(siege: Siege) -> None:
     """It carries, and does not decide what is ordered."""
     thief, row, insert = Thief("The database, as the issuer reads it"), siege.row, siege.insert
@@ -34,7 +43,11 @@ def test_the_database_as_the_issuer_reads_it(siege: Siege) -> None:
     got |= siege.gets(lambda: row(csr=his_csr(), seal="'x y z'", **NOW), "made with another seal key")
     got |= siege.gets(lambda: row(csr=his_csr(), seal="NULL", **NOW), "it has no seal")
     got |= siege.gets(lambda: row(change_csr=his_csr(), change_due_at="0"), "it has no seal")
-    thief.tries("the same with the seal of another row, with one of his own, without one, as a change", got=got)
+    got |= siege.gets(
+        lambda: row(csr=his_csr(), seal=seal_of_an_order(siege.box), **NOW), "of something else than a row"
+    )
+    what = "the same with the seal of another row or of an order, with one of his own, without one, as a change"
+    thief.tries(what, got=got)
 
     got = siege.gets(
         lambda: insert(name=f"'{HIS}'", csr=his_csr(HIS), **NEW),
