@@ -42,7 +42,7 @@ class Reports:
             news |= new
             over += old
         if news or over:
-            self._memory.remember(news, over)
+            self._memory.remember(news, {key for before in heard.values() for key in before}, over)
         return found
 
     def recall(self, now: int) -> None:

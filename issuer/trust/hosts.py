@@ -10,14 +10,18 @@ from issuer.model.hosts import Heard, ReportKey
 from issuer.trust.state_database import StateDatabase
 
 HOSTS = "hosts.db"  # in the state folder
+MOST_OF_ACCOUNT = 20_000  # as many as the table takes of one
 _AT_ONCE = 500  # names in one question
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS reports (name TEXT, host TEXT, account TEXT, reported INTEGER NOT NULL,
   seen INTEGER NOT NULL, PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS settled (name TEXT, host TEXT, account TEXT, sha256 TEXT NOT NULL,
   PRIMARY KEY (name, host, account)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS reports_of_account ON reports (account)",
 )
 _KEY = "name = ? AND host = ? AND account = ?"
+_COUNT = "SELECT COUNT(*) FROM reports WHERE account = ?"
+_SETTLE = f"INSERT OR REPLACE INTO settled SELECT name, host, account, ? FROM reports WHERE {_KEY}"  # noqa: S608
 
 
 class HostMemory:
@@ -45,19 +49,32 @@ class HostMemory:
                     found.setdefault(name, {})[name, host, account] = Heard(reported, seen, settled)
         return found
 
-    def remember(self, news: Mapping[ReportKey, Heard], over: Collection[ReportKey] = ()) -> None:
-        """Keep *news*, and forget those that are *over*."""
-        rows = [(*key, heard.reported, heard.seen) for key, heard in news.items()]
+    def remember(
+        self, news: Mapping[ReportKey, Heard], known: Collection[ReportKey], over: Collection[ReportKey] = ()
+    ) -> None:
+        """Keep *news*, and forget those that are *over*. *known*: keys that are kept already. No others are kept of an
+        account that has very many: it may call its hosts by other names every hour."""
         with self._database.writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?, ?)", rows)
             for table in ("reports", "settled"):
                 connection.executemany(f"DELETE FROM {table} WHERE {_KEY}", over)  # noqa: S608 - constants
+            rows, room = list[tuple[object, ...]](), dict[str, int]()
+            for key, heard in news.items():
+                if key not in known:
+                    account = key[2]
+                    if account not in room:
+                        [held] = connection.execute(_COUNT, (account,)).fetchone()
+                        room[account] = MOST_OF_ACCOUNT - held
+                    room[account] -= 1
+                    if room[account] < 0:
+                        continue
+                rows.append((*key, heard.reported, heard.seen))
+            connection.executemany("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?, ?)", rows)
 
     def settle(self, certificates: Mapping[ReportKey, str]) -> None:
-        """Keep which certificate (SHA-256) each report names that is settled."""
+        """Keep which certificate (SHA-256) each report names that is settled, of those that are kept."""
         with self._database.writing() as connection:
-            rows = [(*key, sha256) for key, sha256 in certificates.items()]
-            connection.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?)", rows)
+            rows = [(sha256, *key) for key, sha256 in certificates.items()]
+            connection.executemany(_SETTLE, rows)
 
     def forget(self, hosts: Sequence[str], account: str | None) -> int:
         """Forget *hosts*, all without any, of one *account* or of every one; how many reports that were."""

@@ -1,10 +1,12 @@
 """A thief who holds the database account of one agent, on the real server with the grants that are printed."""
 
 import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pymysql
 
@@ -13,6 +15,7 @@ from agent.model.errors import SourceError
 from agent.model.result import Outcome, Result
 from agent.source.mysql import MysqlSource
 from common.database_url import MysqlAddress
+from issuer.trust import hosts
 from tests.issuer.box import Box
 from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlDatabase, SqlServer
@@ -22,6 +25,7 @@ from tests.trust.thief import Thief
 # Of the server, and of one account: ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED
 _IS_FULL = {1040, 1203, 1226}
 _FEW = 10  # connections of everybody
+_FEW_HOSTS = 5
 
 
 def account_of(box: Box, user: str) -> MysqlSource:
@@ -60,6 +64,8 @@ def test_an_agent_s_account_of_the_database(sql_server: SqlServer, tmp_path: Pat
     more = f"INSERT INTO own_installations (name, host, account, state, ts_report) VALUES ({values})"  # noqa: S608
     assert done(his, more)
     thief.tries("100,000 reports", got=done(his, more))
+    what = "room without end in the issuer's memory of hosts, by another name of his host each hour"
+    thief.tries(what, got=_remembered(his, box) > _FEW_HOSTS)
     with _locked_by(his, sql_server):
         told = box.refused("disable", NAME, code=1, says=["Lock wait timeout", "INNODB_TRX"])
     thief.tries("that nothing is changed in a row, by keeping it locked", got="did not do its work" in told.err)
@@ -70,6 +76,19 @@ def test_an_agent_s_account_of_the_database(sql_server: SqlServer, tmp_path: Pat
     sql_server.sql(f"ALTER USER `{user}`@`%` WITH MAX_USER_CONNECTIONS 5")
     thief.tries("the same with `MAX_USER_CONNECTIONS`", got=_keeps_out(his, box, sql_server))
     thief.is_told()
+
+
+def _remembered(his: MysqlSource, box: Box) -> int:
+    """Of how many hosts of his the issuer remembers reports, which has room for a few here, and not for 20,000."""
+    with patch.object(hosts, "MOST_OF_ACCOUNT", _FEW_HOSTS):
+        for number in range(_FEW_HOSTS + 2):
+            assert done(his, f"UPDATE own_installations SET host = CONCAT(host, '{number}')")  # noqa: S608
+            box.run("status")
+    with contextlib.closing(sqlite3.connect(box.state_dir / hosts.HOSTS)) as memory:
+        query = "SELECT COUNT(*), COUNT(DISTINCT account) FROM reports WHERE account = ?"
+        [(count, seen)] = memory.execute(query, (his._address.user,)).fetchall()
+    assert seen == 1
+    return int(count)
 
 
 @contextlib.contextmanager
