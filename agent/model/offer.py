@@ -7,6 +7,8 @@ from common.dataclasses import dataclass, field
 OFFER_COLUMNS = (("crt", "ca", "rolled_back", "statement"), ("crt", "ca", "rolled_back"), ("crt", "ca"))
 """The columns of ``certs`` that make an offer, in the tables of this and of earlier issuers, the newest first."""
 
+_LARGEST = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -29,10 +31,13 @@ class Mark:
 
 
 def _number(cell: Any) -> int:
+    """0 too for one of more than 64 bits: no record of ours could be read that has it, and the host's memory of what it
+    has taken before would be lost with it."""
     try:
-        return int(cell or 0)
+        number = int(cell or 0)
     except (TypeError, ValueError, OverflowError):
         return 0
+    return number if abs(number) <= _LARGEST else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,14 @@ def test_the_database_as_a_host_reads_it(fleet: Fleet) -> None:
     assert host.run().code == 0
     got = takes("key", lambda _: first["key"], said=old_word["key"], back=True)
     thief.tries("an earlier certificate of the host, with its earlier statement, on a host with issuer_key", got=got)
+    back = issuer.sign(first["key"], older=True)  # once the issuer went back, and on again
+    for issued, text in ((first["key"], back), (newer, issuer.sign(newer))):
+        issuer.offer(issued, text)
+        assert host.run().code == 0
+    host.sql("UPDATE certs SET ts_expire = 1e26")
+    assert host.run().code == 0
+    got = takes("key", lambda _: first["key"], said=back)
+    thief.tries("the same after a number in the row that no record of the host can keep", got=got)
     got = takes("roots", lambda _: first["roots"], back=True)
     thief.tries("an earlier certificate of the host, without issuer_key", got=got)
     with Published(fleet.folder / "lists", fleet.hosts["none"][0].authority) as lists:
