@@ -290,11 +290,12 @@ def _accepted(pem: bytes, work: Work, now: int, tools: Tools) -> Bundle:
 
 
 def _answer(work: Work, tools: Tools) -> None:
+    """Also after a restart nobody asks a server that the table names: only challenges that the CA itself lists."""
     ca = authority(work.record, tools)
-    entries = {entry.url: entry for entry in journalled(work, tools)}  # one challenge may have entries in two places
-    for entry in entries.values():
-        if work.resumed:  # an earlier process may have answered; the CA refuses a second answer
-            authorization = ca.authorization(entry.authorization_url)
-            if not any(item.url == entry.url and item.status == "pending" for item in authorization.challenges):
-                continue
-        ca.answer(entry.url)
+    urls = dict.fromkeys(entry.url for entry in journalled(work, tools))  # one challenge may have entries in two places
+    if work.resumed:  # an earlier process may have answered; the CA refuses a second answer
+        found = [ca.authorization(url) for url in ca.order(work.record.url).authorizations]
+        pending_there = {item.url for one in found for item in one.challenges if item.status == "pending"}
+        urls = {url: None for url in urls if url in pending_there}
+    for url in urls:
+        ca.answer(url)

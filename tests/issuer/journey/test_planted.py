@@ -9,7 +9,7 @@ from common.certificate import fingerprint, parse_bundle
 from common.errors import RefusedError
 from issuer.journey.by_hand import by_hand, request_by_hand
 from issuer.loops.run import Summary
-from issuer.model.acme import CaOrder
+from issuer.model.acme import CaAuthorization, CaOrder
 from issuer.model.events import EventKind, of_ending
 from issuer.model.orders import Cause, OrderState
 from issuer.model.outcomes import Ending
@@ -38,6 +38,10 @@ class TwoServers(MemoryCa):
             return super().order(url)
         self.asked += 1
         return CaOrder(HIS, "valid", (), f"{HIS}/finalize", HIS, None, None)
+
+    def authorization(self, url: str) -> CaAuthorization:
+        self.asked += url == HIS
+        return super().authorization(url)
 
     def certificate(self, url: str) -> bytes:
         if url != HIS:
@@ -93,6 +97,21 @@ def test_another_url_in_an_order_of_ours(world: World) -> None:
         world.plant(url=HIS)  # after the sweep
         assert world.process().attempt().ending is Ending.STORED
         assert (told(world), asked(world)) == ([EventKind.PLANTED] * nth, 0)
+
+
+@pytest.mark.parametrize("nth", [2, 3])
+def test_another_url_in_a_challenge_of_an_order_of_ours(world: World, nth: int) -> None:
+    """It was interrupted before its challenge was answered, and somebody changed where that leads: nobody asks there.
+    The order that he held up so gives way to another one."""
+    world.change(reissue_reason="x", due_at=None)
+    process = world.process()
+    process.calls.after(Call("orders.save", nth), process.calls.kill)
+    with pytest.raises(Killed):
+        process.run()
+    for number, (order, entry) in world.tables.challenges.items():
+        world.tables.challenges[number] = (order, dataclasses.replace(entry, url=HIS, authorization_url=HIS))
+    world.process().run()
+    assert asked(world) == 0
 
 
 def test_one_for_a_row_that_is_not_due(world: World) -> None:
