@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from common.chunks import chunks
 from common.errors import ConfigError, FileError, Finding, LockedError
 from common.folders import Folder, Place, open_folder, open_place
 from common.owners import heir, owner_hint
@@ -53,11 +54,10 @@ def write_private(file: Path, content: bytes) -> None:
 def sync_all(folder: Path) -> None:
     """Make all files of *folder* survive a power cut. Raises FileError."""
     with file_errors(folder), open_folder(folder) as opened:
-        names = list(opened.names())
-        for first in range(0, len(names), _SIDE_BY_SIDE):
+        for some in chunks(opened.names(), _SIDE_BY_SIDE):
             with contextlib.ExitStack() as open_files:
                 descriptors = {}
-                for name in names[first : first + _SIDE_BY_SIDE]:
+                for name in some:
                     descriptor = opened.open(name, os.O_RDONLY)
                     open_files.callback(os.close, descriptor)
                     descriptors[descriptor] = folder / name

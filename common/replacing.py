@@ -11,6 +11,7 @@ from errno import EBUSY, ELOOP, ENODATA, ENOTSUP, EROFS
 from pathlib import Path
 from threading import Thread
 
+from common.chunks import chunks
 from common.dataclasses import dataclass, field
 from common.errors import FileError
 from common.folders import Folder, Place
@@ -40,16 +41,14 @@ def replace_all(contents: Mapping[Place, NewContent]) -> None:
     content or the new, whatever instruction a crash hits. A link is replaced, not followed. Raises FileError."""
     with ExitStack() as stack:
         temporaries: dict[Place, str] = {}
-        items = list(contents.items())
-        for first in range(0, len(items), _SIDE_BY_SIDE):
-            temporaries |= _staged_together(items[first : first + _SIDE_BY_SIDE], stack)
+        for some in chunks(contents.items(), _SIDE_BY_SIDE):
+            temporaries |= _staged_together(some, stack)
         for place, temporary in temporaries.items():
             folder = place.folder.descriptor
             with file_errors(place.path):
                 os.rename(temporary, place.name, src_dir_fd=folder, dst_dir_fd=folder)
-        touched = list(dict.fromkeys(place.folder for place in temporaries))
-        for first in range(0, len(touched), _SIDE_BY_SIDE):
-            _sync_folders(touched[first : first + _SIDE_BY_SIDE])
+        for folders in chunks(dict.fromkeys(place.folder for place in temporaries), _SIDE_BY_SIDE):
+            _sync_folders(folders)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.model.certificate import file_stem
+from common.chunks import chunks
 from common.errors import FileError
 from common.files import make_private_folder, read_regular, write_together
 from common.replacing import file_errors
@@ -29,8 +30,8 @@ class KeptFolder:
         files = [(self._file(name, serial), fullchain) for name, serial, fullchain in certificates]
         for folder in (self._kept, *(file.parent for file, _ in files)):
             make_private_folder(folder)
-        for first in range(0, len(files), _SIDE_BY_SIDE):
-            write_together(dict(files[first : first + _SIDE_BY_SIDE]), mode=0o600)
+        for some in chunks(files, _SIDE_BY_SIDE):
+            write_together(dict(some), mode=0o600)
 
     def read_kept(self, name: str, serial: str) -> bytes:
         file = self._file(name, serial)

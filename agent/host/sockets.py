@@ -9,11 +9,12 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 from agent.host.waits import Waits, result
 from agent.model.remote_host import RemoteHost
 from agent.rules.evidence import LookAt, Sight
+from common.chunks import chunks
 from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError
 from common.files import read_secret
@@ -23,11 +24,9 @@ from common.probe.look import look, why
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_in
 
-T = TypeVar("T")
-Item = TypeVar("Item")
 _Host = tuple[str, int]
 _Found = list[Address] | BaseException
-_SIDE_BY_SIDE = 16  # sockets that are looked at at once
+_SIDE_BY_SIDE = 16  # sockets that are looked at at once: a service may take no more connections of one client
 _STEADY_SECONDS = 0.5  # for which a service must keep showing what was waited for
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
 
@@ -114,8 +113,7 @@ class Prober:
         """An address that gave no client of some an answer in time is not asked for more names: a service that hangs
         with hundreds of them would not get its old files back for minutes."""
         silent: dict[Address, Sight] = {}
-        for first in range(0, len(looks), _SIDE_BY_SIDE):
-            some = looks[first : first + _SIDE_BY_SIDE]
+        for some in chunks(looks, _SIDE_BY_SIDE):
             asked = [one for one in some if one.address not in silent]
             sights = [*map(result, self.waits.each_within(2 * self.one_look, self._look_at, asked))]
             found = dict(zip(asked, sights, strict=True))
@@ -128,15 +126,12 @@ class Prober:
     def _found_of(self, targets: Iterable[ProbeTarget]) -> dict[_Host, _Found]:
         """The addresses of their hosts, each asked for once."""
         hosts = {_host(target): target for target in targets}
-        return dict(zip(hosts, self._each(_RESOLVING, addresses, list(hosts.values())), strict=True))
+        some = chunks(hosts.values(), _SIDE_BY_SIDE)
+        found = [one for each in some for one in self.waits.each_within(_RESOLVING, addresses, each)]
+        return dict(zip(hosts, found, strict=True))
 
     def _look_at(self, one: _Asked) -> Sight:
         return _sight(one, look(one.target, one.address, one.server_name, self.one_look, one.key_type))
-
-    def _each(self, seconds: float, work: Callable[[Item], T], items: Sequence[Item]) -> list[T | BaseException]:
-        """As `each_within`, for some at a time: a service may take no more connections of one client."""
-        portions = (items[first : first + _SIDE_BY_SIDE] for first in range(0, len(items), _SIDE_BY_SIDE))
-        return [one for some in portions for one in self.waits.each_within(seconds, work, some)]
 
     def deadline(self, settle: float) -> float:
         return time.monotonic() + max(self.patience, settle)

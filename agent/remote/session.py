@@ -7,7 +7,7 @@ run.
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -19,13 +19,13 @@ from agent.model.remote_host import RemoteHost
 from agent.remote.access import Access, Ended
 from agent.remote.sftp import SftpAccess
 from agent.remote.shell import BEGUN, ShellAccess, in_any_shell
+from common.chunks import chunks
 from common.dataclasses import dataclass, field
 from common.errors import CertfleetError
 from common.ssh import BROKEN, SshConnection, SshError, load_private_key
 from common.ssh_limits import SshLimits
 
 T = TypeVar("T")
-Item = TypeVar("Item")
 LIMITS = SshLimits(action=60.0)
 PATIENCE = LIMITS.connect + LIMITS.handshake + 2 * LIMITS.answer  # seconds for a whole login
 _HINT = "check that the host runs and lets this one in over SSH; the next run goes on"
@@ -201,7 +201,7 @@ class Session:
 
 def reach(sessions: Sequence[Session], waits: Waits) -> None:
     """Connect all of them, many at a time."""
-    for some in _portions(sessions):
+    for some in chunks(sessions, _AT_ONCE):
         for session, found in zip(some, waits.each_within(PATIENCE, Session.connect, some), strict=True):
             session.keep(found)
 
@@ -221,15 +221,11 @@ def ask_each(asked: Mapping[Session, Callable[[Access], T]], waits: Waits) -> di
 def _ask_once(asked: Mapping[Session, Callable[[Access], T]], waits: Waits) -> dict[Session, T | BaseException]:
     return {
         session: found
-        for some in _portions([*asked])
+        for some in chunks(asked, _AT_ONCE)
         for session, found in zip(
             some, waits.each_within(LIMITS.action, lambda one: one.once(asked[one]), some), strict=True
         )
     }
-
-
-def _portions(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[first : first + _AT_ONCE] for first in range(0, len(items), _AT_ONCE))
 
 
 def _access_on(there: Connected, limits: SshLimits) -> Access:

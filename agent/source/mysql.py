@@ -23,6 +23,7 @@ from agent.model.errors import SourceError, Stopped
 from agent.model.offer import OFFER_COLUMNS, Mark, Offer
 from agent.model.result import Result
 from common import mysql_session
+from common.chunks import chunks
 from common.database_url import MysqlAddress
 from common.deadline import Allowance, Deadline
 from common.mysql_connection import SLOW_SECONDS, BoundedConnection, Unanswered
@@ -109,8 +110,7 @@ class MysqlSource:
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         """Write some rows in each transaction: each gets the patience of one question, over a slow line too."""
         refused: dict[str, SourceError] = {}
-        for first in range(0, len(results), _ROWS_AT_ONCE):
-            some = results[first : first + _ROWS_AT_ONCE]
+        for some in chunks(results, _ROWS_AT_ONCE):
             rows = {one.name: (*one.columns(), moment, one.name, host) for one in some}
             refused |= self._within(partial(self._write, rows))
         return refused

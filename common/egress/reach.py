@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 
+from common.chunks import chunks
 from common.dataclasses import dataclass
 from common.egress.needs import Reach, Reached, Spot, is_ip
 from common.terminal import PROGRESS
@@ -53,9 +54,9 @@ def _resolve(host: str) -> Resolved:
 def reach(spots: Sequence[Spot], seconds: float) -> Mapping[Spot, Reached]:
     """The outcome of a connection to each spot within *seconds* for each 200 of them."""
     found: dict[Spot, Reached] = {}
-    for first in range(0, len(spots), _AT_ONCE):
-        PROGRESS.tell(f"{first} of {len(spots)} connections tried, others are under way")
-        found |= _reach_some(spots[first : first + _AT_ONCE], seconds)
+    for some in chunks(spots, _AT_ONCE):
+        PROGRESS.tell(f"{len(found)} of {len(spots)} connections tried, others are under way")
+        found |= _reach_some(some, seconds)
     return found
 
 

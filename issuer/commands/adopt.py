@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.chunks import chunks
 from common.command_line import complain, say
 from common.config_file import load
 from common.errors import RefusedError, UsageError, render
@@ -13,7 +14,6 @@ from issuer.commands.many import names_of
 from issuer.commands.removal import confirmed
 from issuer.commands.rows import Rows
 from issuer.commands.sealing import Sealer
-from issuer.ground.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, change_scope

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
+from common.chunks import chunks
 from common.clock import parse_duration, utc_text
 from common.command_line import complain, report, say, table
 from common.config_file import load
@@ -25,7 +26,6 @@ from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
-from issuer.ground.chunks import chunks
 from issuer.journey.solver import solver_for
 from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from common.chunks import chunks
 from common.clock import utc_text
 from common.terminal import PROGRESS
 from issuer.commands.change import change_fields
@@ -13,7 +14,6 @@ from issuer.commands.lock import tries
 from issuer.commands.particulars import Particulars
 from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
-from issuer.ground.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
 from issuer.model.failure import Failure

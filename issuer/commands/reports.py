@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from issuer.ground.chunks import chunks
+from common.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from common.chunks import chunks
 from common.errors import CertfleetError, ConfigError
 from common.revocation import Revocation
 from common.terminal import PROGRESS
 from issuer.check.revocation import Revocations, nobody_asked
 from issuer.commands.wiring import build_looks
-from issuer.ground.chunks import chunks
 from issuer.journey.looks import planned_looks
 from issuer.loops.audit import Auditor
 from issuer.model.config import Settings

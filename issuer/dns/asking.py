@@ -21,11 +21,11 @@ import dns.flags
 import dns.message
 import dns.rcode
 
+from common.chunks import chunks
 from common.deadline import Deadline
 from common.threads import on_thread
 from issuer.dns.over_tcp import over_tcp
 from issuer.dns.servers import Server
-from issuer.ground.chunks import chunks
 
 ASK_SECONDS = 2.0
 _SEND_AGAIN = 0.8  # seconds; a datagram may be lost

@@ -12,10 +12,10 @@ from itertools import count
 
 import structlog
 
+from common.chunks import chunks
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError, Retry
 from common.threads import each_on_thread
-from issuer.ground.chunks import chunks
 from issuer.journey.begin import stored_csr
 from issuer.journey.ports import Tools
 from issuer.journey.sealed import NOT_OURS, WITHHELD, tell_not_ours

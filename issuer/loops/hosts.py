@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from issuer.ground.chunks import chunks
+from common.chunks import chunks
 from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import HostState, Report, Standing

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
-from issuer.ground.chunks import chunks
+from common.chunks import chunks
 from issuer.model.audit import Audited
 from issuer.model.enrolment import Enrolment
 from issuer.model.watch import MAILS, REPLACING

@@ -7,10 +7,10 @@ from shlex import quote
 import sqlalchemy as sa
 
 from common.certificate import Bundle, certified_names, serial_text, spki_sha256
+from common.chunks import chunks
 from common.clock import utc_text
 from common.errors import CertfleetError, RefusedError, UsageError
 from common.similar import MOST_COMPARED, did_you_mean
-from issuer.ground.chunks import chunks
 from issuer.model.csr import CsrFacts, md5_modulus
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation
 from issuer.model.errors import GivenUp, Overtaken

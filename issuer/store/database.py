@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import pymysql
 import sqlalchemy as sa
 
+from common.chunks import chunks
 from common.database_url import SqliteAddress, parse_database_url
 from common.deadline import Deadline
 from common.errors import ConfigError, Finding
@@ -26,7 +27,6 @@ from common.files import create_empty, read_password
 from common.mysql_errors import AGAIN, code_of, text_of
 from common.owners import owner_hint
 from common.tls import verified_tls
-from issuer.ground.chunks import chunks
 from issuer.model.config import DatabaseSettings
 from issuer.model.errors import StoreError
 from issuer.store import mysql

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from common.chunks import chunks
 from common.egress.needs import Sighting
-from issuer.ground.chunks import chunks
 from issuer.store.cells import too_far
 from issuer.store.database import Database
 from issuer.store.tables import egress

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from issuer.ground.chunks import chunks
+from common.chunks import chunks
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Report, ReportKey
 from issuer.rules.hosts import CLOCK_AHEAD, WELL_WORDS

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from common.chunks import chunks
 from common.strict_json import parse_json
-from issuer.ground.chunks import chunks
 from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, shortened, to_json
 from issuer.model.hosts import HostState, Standing

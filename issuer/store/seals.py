@@ -6,7 +6,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from issuer.ground.chunks import chunks
+from common.chunks import chunks
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, events

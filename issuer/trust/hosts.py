@@ -5,7 +5,7 @@ take a report away, or make it pass for a new one. It holds nothing secret. Wher
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from issuer.ground.chunks import chunks
+from common.chunks import chunks
 from issuer.model.hosts import Heard, ReportKey
 from issuer.trust.state_database import StateDatabase
 

@@ -1,4 +1,4 @@
-"""Long lists in pieces that a database or the kernel takes at once."""
+"""Long lists in pieces that a database, a host or the kernel takes at once. Pure."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
