@@ -24,6 +24,9 @@ from agent.settings.preset import Preset
 from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
+_OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # parts of a preset, by agent.toml
+_COMMANDS = ("check", "activate", "verify", "start", "restart", "is_up", "logs")  # parts of a service
+_NO_PRESET = Preset(note="agent.toml has the commands")
 _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 
 
@@ -39,18 +42,13 @@ def uses(
         found = find(preset.units, preset.programs)
         return replace(told, program=found.program) if told.unit else found
 
-    services = [
-        service_of(name, preset, present(preset), places(own.name, own.key, files), own)
-        for name, preset in presets.items()
-    ]
+    words = places(own.name, own.key, files)
+    services = [service_of(name, preset, present(preset), words, own) for name, preset in presets.items()]
     default = {name: preset_probes(own.name, preset) for name, preset in presets.items()}
     commands = (own.check, own.activate if not isinstance(own.activate, str) else None, own.verify, own.start)
     if not presets:
-        words = places(own.name, own.key, files)
-        there = told if told.unit else Presence()
-        logs = _filled(listening(there, own.logs or ()), words)
-        alone = Service("", start=starting(there, ()), restart=restarting(there, ()), logs=logs)
-        services = [_overruled(alone, _filled_in(own, words), lambda _: ())]
+        alone = service_of("", _NO_PRESET, told if told.unit else Presence(), words, own)
+        services = [replace(alone, is_up=(), has_ended=())]  # a oneshot unit is told although it never runs
     if not presets or (len(presets) > 1 and any(one is not None for one in commands)):
         probes = own.probe if own.probe is not None else tuple(chain.from_iterable(default.values()))
         return (Use(_merged(services), tuple(dict.fromkeys(probes))),)
@@ -62,31 +60,30 @@ def service_of(
 ) -> Service:
     """The service of a *preset* on a host where it is present so, overruled by agent.toml where that says anything.
     *words*: for the places in commands."""
-    words = {**words, "program": presence.program or next(iter(preset.programs), "")}
-    filled = partial(_filled, words=words)
-    action = preset.activate if own is None or own.activate is None else own.activate
-    logs = preset.logs if own is None or own.logs is None else own.logs
-
-    def acting(action: str) -> tuple[Command, ...]:
-        return activating(action, presence, preset.units, filled(preset.own))
-
-    service = Service(
+    filled = partial(_filled, words={**words, "program": presence.program or next(iter(preset.programs), "")})
+    given = {part: value for part in _OVERRULED if (value := getattr(own, part, None)) is not None}
+    is_elsewhere = isinstance(given.get("activate"), tuple)  # as in a container: the process here may be of another one
+    preset = replace(preset, **given)
+    action, start = preset.activate, filled(preset.start)
+    own_start = None if own is None or own.start is None else filled(own.start)  # it goes before systemd's own
+    return Service(
         name,
         check=filled(preset.check),
-        activate=acting(preset.activate) if isinstance(preset.activate, str) else filled(preset.activate),
+        activate=filled(action)
+        if isinstance(action, tuple)
+        else activating(action, presence, preset.units, filled(preset.own)),
         verify=filled(preset.verify),
-        start=starting(presence, filled(preset.start)),
-        restart=restarting(presence, filled(preset.start)),
+        start=starting(presence, start) if own_start is None else own_start,
+        restart=restarting(presence, start) if own_start is None else own_start,
         starts_stopped=preset.starts_stopped,
-        asks=preset.activate == ASK,
+        asks=action == ASK,
         is_up=asking(presence),
         has_ended=asking_for_its_end(action, presence, preset.processes),
-        logs=filled(listening(presence, logs)),
+        logs=filled(listening(presence, preset.logs)),
         settle=preset.settle,
         reader=preset.key_readable_by,
-        may_read=reading(preset.key_readable_by, preset.processes),
+        may_read=() if is_elsewhere else reading(preset.key_readable_by, preset.processes),
     )
-    return service if own is None else _overruled(service, _filled_in(own, words), acting)
 
 
 def _filled(commands: Iterable[Command], words: Mapping[str, str]) -> tuple[Command, ...]:
@@ -96,54 +93,21 @@ def _filled(commands: Iterable[Command], words: Mapping[str, str]) -> tuple[Comm
     )
 
 
-def _filled_in(own: CertificateSettings, words: Mapping[str, str]) -> CertificateSettings:
-    """*own* with the words in the places of its commands."""
-    parts = {"check": own.check, "activate": own.activate, "verify": own.verify, "start": own.start}
-    given = {part: found for part, found in parts.items() if isinstance(found, tuple)}
-    commands: dict[str, Any] = {part: _filled(found, words) for part, found in given.items()}
-    return replace(own, **commands)
-
-
-def _overruled(service: Service, own: CertificateSettings, acting: Callable[[str], tuple[Command, ...]]) -> Service:
-    activate = acting(own.activate) if isinstance(own.activate, str) else own.activate
-    elsewhere = isinstance(own.activate, tuple)  # as in a container: the process here may be of another one
-    return Service(
-        service.name,
-        check=service.check if own.check is None else own.check,
-        activate=service.activate if activate is None else activate,
-        verify=service.verify if own.verify is None else own.verify,
-        start=service.start if own.start is None else own.start,
-        restart=service.restart if own.start is None else own.start,
-        starts_stopped=service.starts_stopped if own.starts_stopped is None else own.starts_stopped,
-        asks=service.asks if own.activate is None else own.activate == ASK,
-        is_up=service.is_up,
-        has_ended=service.has_ended,
-        logs=service.logs,
-        settle=service.settle if own.settle is None else own.settle,
-        reader=service.reader,
-        may_read=() if elsewhere else service.may_read,
-    )
-
-
 def _merged(services: Sequence[Service]) -> Service:
     """All of them as one, with what several have in common once."""
-
-    def of_all(part: Callable[[Service], tuple[Command, ...]]) -> tuple[Command, ...]:
-        return tuple(dict.fromkeys(chain.from_iterable(map(part, services))))
-
+    commands = {part: _of_all(services, part) for part in _COMMANDS}
     return Service(
         " and ".join(service.name for service in services),
-        check=of_all(lambda one: one.check),
-        activate=of_all(lambda one: one.activate),
-        verify=of_all(lambda one: one.verify),
-        start=of_all(lambda one: one.start),
-        restart=of_all(lambda one: one.restart),
         starts_stopped=any(service.starts_stopped for service in services),
         asks=any(service.asks for service in services),
-        is_up=of_all(lambda one: one.is_up),
-        logs=of_all(lambda one: one.logs),
         settle=max(service.settle for service in services),
+        **commands,
     )
+
+
+def _of_all(services: Iterable[Service], part: str) -> Any:
+    """The commands of that *part* of each service, each once."""
+    return tuple(dict.fromkeys(chain.from_iterable(getattr(one, part) for one in services)))
 
 
 def shared(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
@@ -152,8 +116,7 @@ def shared(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
     found: dict[Service, Service] = {}
     for service in chain.from_iterable(one.services for one in certificates):
         known = found.setdefault(_itself(service), service)
-        verify = tuple(dict.fromkeys((*known.verify, *service.verify)))
-        logs = tuple(dict.fromkeys((*known.logs, *service.logs)))
+        verify, logs = (_of_all((known, service), part) for part in ("verify", "logs"))
         found[_itself(service)] = replace(known, settle=max(known.settle, service.settle), verify=verify, logs=logs)
 
     def with_shared(use: Use) -> Use:
