@@ -236,18 +236,18 @@ def _access_on(there: Connected, limits: SshLimits) -> Access:
 
 def _access(transport: paramiko.Transport, limits: SshLimits) -> Access:
     """SFTP, which most hosts offer; on the others a shell does the same."""
-    shell = ShellAccess(partial(_executed, transport, limits))
+    execute = partial(_executed, transport, limits)
     channel = _channel(transport, limits)
     try:
         channel.settimeout(limits.answer)
         channel.invoke_subsystem("sftp")
-        return SftpAccess(paramiko.SFTPClient(channel), shell)
+        return SftpAccess(paramiko.SFTPClient(channel), execute)
     except (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError) as error:
         # an OSError: its program is not there, and the host closes the channel before we send something
         if isinstance(error, TimeoutError) or not transport.is_active():
             raise
         channel.close()
-        return shell
+        return ShellAccess(execute)
 
 
 def _channel(transport: paramiko.Transport, limits: SshLimits) -> paramiko.Channel:

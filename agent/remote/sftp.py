@@ -1,24 +1,23 @@
 """The files of another host over SFTP, with OpenSSH's extensions where they are there."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import paramiko
 from paramiko.sftp import CMD_EXTENDED
 
-from agent.model.presence import Kind
 from agent.remote.access import Status
-from agent.remote.shell import ShellAccess
+from agent.remote.shell import Execute, ShellAccess
 
 
-class SftpAccess:
-    """The Access of ``agent.remote.access``. *shell* does what an SFTP server lacks."""
+class SftpAccess(ShellAccess):
+    """What an SFTP server lacks, and names that are not in UTF-8, which paramiko does not take, are left to a shell."""
 
-    def __init__(self, client: paramiko.SFTPClient, shell: ShellAccess):
+    def __init__(self, client: paramiko.SFTPClient, execute: Execute):
+        super().__init__(execute)
         self._client = client
-        self._shell = shell
 
     @property
     def is_open(self) -> bool:
@@ -27,15 +26,6 @@ class SftpAccess:
 
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
         return [self._status(path) for path in paths]
-
-    def kinds(self, places: Sequence[str]) -> list[Kind]:
-        return self._shell.kinds(places)
-
-    def link(self, path: str) -> str:
-        return self._shell.link(path)  # as `names`
-
-    def look(self, path: str, most: int) -> tuple[Status, bytes]:
-        return self._shell.look(path, most)
 
     def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
         with suppress(FileNotFoundError):
@@ -50,22 +40,10 @@ class SftpAccess:
             if wanted != there:
                 file.chown(*wanted)
             file.chmod(mode)
-            self._sync(file, path)
-
-    def key_in(self, path: str) -> bytes:
-        return self._shell.key_in(path)
-
-    def copy(self, source: str, path: str, mode: int, owner: tuple[int, int]) -> None:
-        self._shell.copy(source, path, mode, owner)
-
-    def rename(self, moves: Mapping[str, str]) -> None:
-        self._shell.rename(moves)
+            self._sync_open(file, path)
 
     def remove(self, path: str) -> None:
         self._client.remove(path)
-
-    def names(self, folder: str) -> list[str]:
-        return self._shell.names(folder)  # paramiko takes no names but those in UTF-8
 
     def _status(self, path: str) -> Status | None:
         try:
@@ -75,9 +53,9 @@ class SftpAccess:
         numbers = found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime
         return Status(*(number or 0 for number in numbers))
 
-    def _sync(self, file: paramiko.SFTPFile, path: str) -> None:
+    def _sync_open(self, file: paramiko.SFTPFile, path: str) -> None:
         client: Any = self._client  # paramiko has no method for this extension
         try:
             client._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
         except OSError:
-            self._shell.sync(path)
+            self.sync(path)

@@ -56,7 +56,7 @@ def in_any_shell(script: str) -> str:
     return _WRAP.format(_OF_SHELLS.sub(lambda found: f"\\0{ord(found[0]):03o}", script))
 
 
-class _Execute(Protocol):
+class Execute(Protocol):
     def __call__(self, script: str, stdin: bytes = b"") -> Ended:
         """The end of *script*, run in a shell of the host. Raises the errors of the connection, untranslated."""
 
@@ -64,7 +64,7 @@ class _Execute(Protocol):
 class ShellAccess:
     """The Access of ``agent.remote.access``."""
 
-    def __init__(self, execute: _Execute):
+    def __init__(self, execute: Execute):
         self._execute = execute
 
     @property
