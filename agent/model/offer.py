@@ -4,9 +4,6 @@ from typing import Any, Self
 
 from common.dataclasses import dataclass, field
 
-OFFER_COLUMNS = (("crt", "ca", "rolled_back", "statement"), ("crt", "ca", "rolled_back"), ("crt", "ca"))
-"""The columns of ``certs`` that make an offer, in the tables of this and of earlier issuers, the newest first."""
-
 _LARGEST = 2**63 - 1
 
 
@@ -53,8 +50,8 @@ class Offer:
 
     @classmethod
     def of_cells(cls, leaf: Any, chain: Any, *more: Any) -> Self:
-        """The offer in the cells of OFFER_COLUMNS, of which old tables lack the last ones. They hold text where another
-        program wrote text."""
+        """The offer in the cells of ``agent.source.columns``, of which old tables lack the last ones. They hold text
+        where another program wrote text."""
         return cls(_octets(leaf), _octets(chain), *(_octets(cell).decode(errors="replace") for cell in more))
 
     @property

@@ -20,8 +20,9 @@ from pymysql.constants import CLIENT
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
-from agent.model.offer import OFFER_COLUMNS, Mark, Offer
+from agent.model.offer import Mark, Offer
 from agent.model.result import Result
+from agent.source.columns import OFFER_COLUMNS, newest
 from common import mysql_session
 from common.chunks import chunks
 from common.database_url import MysqlAddress
@@ -38,6 +39,7 @@ _IO_TIMEOUT = 30
 _PATIENCE = 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds; each pause is a random part of it, so that agents do not meet again
 _ROWS_AT_ONCE = 50
+_NAME = "LOWER(CONVERT(name USING utf8mb4))"  # as in agent.toml: the server ignores case, and may have it in bytes
 _LONGEST_ANSWER = 16_000_000  # bytes; the marks of 100,000 names, or three cells
 _NO_VIEW = (1142, 1146)  # a view that this account may not read; a database of an earlier certfleet
 _UNREACHABLE = "check host and port in [source] url, tls_ca, and that the server is running; the next run tries again"
@@ -83,29 +85,20 @@ class MysqlSource:
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         if not names:
             return {}
-        # in lower case, as in agent.toml: the server ignores case; CONVERT makes text of a column of bytes
-        name = "LOWER(CONVERT(name USING utf8mb4))"
-        columns = f"{name}, ts_last_update, ts_expire"
-        try:
-            rows = self._of_certs(f"{columns}, LEFT(enable, 9)", "name IN %s", (tuple(names),))
-        except SourceError as error:
-            if not isinstance(error.__cause__, Exception) or about(error.__cause__) is not About.SCHEMA:
-                raise  # else the view of an earlier certfleet, which lacks the column
-            rows = self._of_certs(columns, "name IN %s", (tuple(names),))
+
+        def ask(more: str) -> Sequence[tuple[Any, ...]]:
+            return self._of_certs(f"{_NAME}, ts_last_update, ts_expire{more}", "name IN %s", (tuple(names),))
+
+        rows = newest((", LEFT(enable, 9)", ""), ask, _lacks_column)
         return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
-        for columns in OFFER_COLUMNS:
+        def ask(columns: Sequence[str]) -> Sequence[tuple[Any, ...]]:
             cells = ", ".join(f"LEFT({column}, {LARGEST + 1})" for column in columns)
-            try:
-                rows = self._of_certs(cells, "name = %s", (name,))
-            except SourceError as error:
-                lacks_column = isinstance(error.__cause__, Exception) and about(error.__cause__) is About.SCHEMA
-                if columns != OFFER_COLUMNS[-1] and lacks_column:
-                    continue
-                raise
-            return Offer.of_cells(*rows[0]) if rows else None
-        return None
+            return self._of_certs(cells, "name = %s", (name,))
+
+        rows = newest(OFFER_COLUMNS, ask, _lacks_column)
+        return Offer.of_cells(*rows[0]) if rows else None
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         """Write some rows in each transaction: each gets the patience of one question, over a slow line too."""
@@ -131,8 +124,7 @@ class MysqlSource:
         """The names of which there is a row of ours. An UPDATE that finds none would lock the gap in which it looked,
         and many agents with their first report would then wait for each other: a deadlock."""
         (*_, host) = next(iter(rows.values()))
-        name = "LOWER(CONVERT(name USING utf8mb4))"
-        query = f"SELECT {name} FROM own_installations WHERE host = %s AND name IN %s"  # noqa: S608 - our own words
+        query = f"SELECT {_NAME} FROM own_installations WHERE host = %s AND name IN %s"  # noqa: S608 - our own words
         cursor.execute(query, (host, tuple(rows)))
         return {str(found).strip() for (found,) in cursor.fetchall()}
 
@@ -265,6 +257,10 @@ class MysqlSource:
         what = f"the database on {self._address} cannot be used"
         hint = _UNANSWERED if isinstance(error, Unanswered) else _HINTS.get(about(error), _UNREACHABLE)
         return SourceError(what, why=text_of(error), hint=hint)
+
+
+def _lacks_column(error: BaseException | None) -> bool:
+    return error is not None and about(error) is About.SCHEMA
 
 
 def _is_in_the_way(error: BaseException) -> bool:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from agent.host.waits import Waits
 from agent.model.errors import SourceError, Stopped
-from agent.model.offer import OFFER_COLUMNS, Mark, Offer
+from agent.model.offer import Mark, Offer
 from agent.model.result import Result
+from agent.source.columns import OFFER_COLUMNS, newest
 from common.owners import own_name
 from common.pem import LARGEST
 
@@ -33,29 +34,22 @@ class SqliteSource:
         self._given_up: SourceError | None = None
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
-        places = ", ".join("?" * len(names))
-        for more in (", CAST(substr(enable, 1, 9) AS TEXT)", ""):  # a view of an operator's own may lack the column
+        which = f"name IN ({', '.join('?' * len(names))}) LIMIT {len(names)}"
+
+        def ask(more: str) -> list[tuple[Any, ...]]:
             columns = f"name, {', '.join(_MOMENTS)}{more}"
-            which = f"name IN ({places}) LIMIT {len(names)}"
-            try:
-                rows = self._ask(f"SELECT {columns} FROM certs WHERE {which}", *names)  # noqa: S608 - question marks
-                return {name.decode(errors="replace"): Mark.of_cells(*cells) for name, *cells in rows}
-            except SourceError as error:
-                if not more or "no such column" not in str(error.__cause__):
-                    raise
-        raise AssertionError
+            return self._ask(f"SELECT {columns} FROM certs WHERE {which}", *names)  # noqa: S608 - question marks
+
+        rows = newest((", CAST(substr(enable, 1, 9) AS TEXT)", ""), ask, _lacks_column)
+        return {name.decode(errors="replace"): Mark.of_cells(*cells) for name, *cells in rows}
 
     def fetch(self, name: str) -> Offer | None:
-        for columns in OFFER_COLUMNS:
+        def ask(columns: Sequence[str]) -> list[tuple[Any, ...]]:
             cells = ", ".join(map(_bounded, columns))
-            try:
-                rows = self._ask(f"SELECT {cells} FROM certs WHERE name = ? LIMIT 1", name)  # noqa: S608 - constants
-            except SourceError as error:
-                if columns != OFFER_COLUMNS[-1] and "no such column" in str(error.__cause__):
-                    continue
-                raise
-            return Offer.of_cells(*rows[0]) if rows else None
-        return None
+            return self._ask(f"SELECT {cells} FROM certs WHERE name = ? LIMIT 1", name)  # noqa: S608 - constants
+
+        rows = newest(OFFER_COLUMNS, ask, _lacks_column)
+        return Offer.of_cells(*rows[0]) if rows else None
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         columns = "sha256, not_after, state, detail, ts_report, name, host, account"
@@ -103,6 +97,10 @@ class SqliteSource:
                     self._given_up = SourceError(f"the database {self._file} cannot be used", why=str(stop), hint=hint)
                     raise self._given_up from stop
                 raise
+
+
+def _lacks_column(error: BaseException | None) -> bool:
+    return "no such column" in str(error)
 
 
 def _bounded(column: str) -> str:
