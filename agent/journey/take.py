@@ -3,26 +3,23 @@
 The only part of a run that parses certificates and keys, and so loads the library for it.
 """
 
-from collections.abc import Sequence
-from shlex import quote
-
 from agent.journey.answers import not_enrolled, offered, waiting
 from agent.journey.due import Due, found_in_files, refused, unless_in_place
 from agent.journey.go_back import stay
 from agent.journey.next_key import key_for
 from agent.journey.ports import Turn
-from agent.journey.vouch import REVOKED, Voucher, is_trusted, revoked, vouch
+from agent.journey.vouch import Voucher, is_trusted, revoked, vouch
 from agent.model.errors import HostLost, VerificationError
 from agent.model.host_key import HostKey
 from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
 from agent.model.result import Outcome, Result, Stated
+from agent.rules.remedy import remedy
 from agent.rules.standing import ROOTS_HINT
-from agent.rules.statement import NO_COLUMN, OTHER_KEY, OTHER_KEY_HINT, STATEMENT, Word, dates_count, hear, known_leaves
+from agent.rules.statement import OTHER_KEY, STATEMENT, Word, dates_count, hear, known_leaves
 from agent.rules.verify import Expectation, installed_facts, verify
 from agent.rules.window import waits_for
 from common.certificate import Bundle, fingerprint, not_after, parse_bundle
-from common.clock import utc_text
 from common.dataclasses import dataclass, replace
 from common.errors import CertfleetError, Finding
 from common.issuer_key import issuer_key_text, parse_issuer_key
@@ -139,37 +136,8 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
         if not findings:
             return voucher
     which = "offered" if turn.away is None else "staged"
-    raise VerificationError(f"the certificate {which} does not fit", findings, hint=_hint(turn, findings))
-
-
-def _hint(turn: Turn, findings: Sequence[Finding]) -> str:
-    """The cure of *findings*; that of a kind that every other certificate would have too goes first."""
-    kinds = {finding.path for finding in findings}
-    name = quote(turn.certificate.name)
-    hint = f"`certfleet-issuer reissue {name}` makes a new one; it is taken when it comes"
-    if "key" in kinds:
-        hint = f"put its key in place; or make a CSR here with `certfleet-agent request {name}`, then on the issuer "
-        hint += f"`certfleet-issuer populate --replace {name} --csr FILE`"
-    elif "names" in kinds:  # another certificate for the same CSR would have the same names
-        hint = "say in `names` of agent.toml what it has to cover, as for a label; or on the issuer "
-        hint += f"`certfleet-issuer populate --append {name} --csr FILE` with a CSR that has the names"
-    elif STATEMENT in kinds:
-        hint = f"on the issuer `check {name}` says what is wrong, and `key sign {name}` signs it if it is meant"
-        if any(finding.problem == NO_COLUMN for finding in findings):
-            hint = "run `certfleet-issuer db upgrade` on the issuer"
-    elif OTHER_KEY in kinds:
-        hint = f"{OTHER_KEY_HINT}; else on the issuer `check {name}` says what is wrong"
-    elif REVOKED in kinds:
-        hint = (
-            f"on the issuer `reissue {name}` makes a new one, and `rollback {name} --serial SERIAL` names another one"
-        )
-    elif "trust" in kinds:
-        hint = f"{ROOTS_HINT}; {hint}"
-    elif "dates" in kinds:
-        hint = f"if it is {utc_text(turn.tools.now)}, as this host's clock says, {hint}"
-    elif "age" in kinds:
-        hint = f"if the older one is meant, say so with `certfleet-issuer rollback {name}`"
-    return hint
+    hint = remedy(turn.certificate.name, findings, turn.tools.now)
+    raise VerificationError(f"the certificate {which} does not fit", findings, hint=hint)
 
 
 def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from agent.journey.ports import Turn
 from agent.model.host_key import HostKey
+from agent.rules.remedy import REVOKED
 from agent.rules.verify import leaf_faults
 from common.certificate import Bundle, pem
 from common.dataclasses import dataclass
@@ -17,7 +18,6 @@ from common.late_log import LateLog
 from common.revocation.state import Status
 
 _log = LateLog()
-REVOKED = "revocation"
 Anchors = Literal["system", "none"] | Path | bytes
 
 
