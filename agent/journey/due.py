@@ -35,23 +35,19 @@ from common.errors import CertfleetError
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """*bundle* fits *key* and all that agent.toml asks for. *mark* and *circumstances* are remembered with what comes
-    of it; *offered* is the SHA-256 of leaf and chain as they were offered; *by_issuer*: no trusted root vouches for it,
-    only the CA of its predecessor. *in_place*: the certificate for the key that the live files hold; *gone_back*: a
-    person of this host went back to this one; *switches*: *key* is the next one, and becomes the live one. *offer*: the
-    source's, None for one that was kept here."""
+    """A certificate that fits its key and all that agent.toml asks for."""
 
     turn: Turn
     bundle: Bundle
     key: HostKey
-    mark: Mark
+    mark: Mark  # this one and the next two are remembered with what comes of it
     circumstances: str
-    offered: str
-    by_issuer: bool
-    in_place: Bundle | None = None
-    gone_back: GoneBack | None = None
-    switches: bool = False
-    offer: Offer | None = None
+    offered: str  # SHA-256 of leaf and chain, as they were offered
+    by_issuer: bool  # no trusted root vouches for it, only the CA of its predecessor
+    in_place: Bundle | None = None  # the certificate for the live key that the live files hold
+    gone_back: GoneBack | None = None  # a person of this host went back to this one
+    switches: bool = False  # the key is the next one, and becomes the live one
+    offer: Offer | None = None  # the source's; None for one that was kept here
 
     @property
     def name(self) -> str:

@@ -20,21 +20,17 @@ from common.errors import CertfleetError
 
 @dataclass(slots=True)
 class Member:
-    """A certificate that is due, and its live files: what they are and become (*planned*, by real path), and which copy
-    is of which (*saved*). *before* is what its sockets showed when the install began, *beside* what was at those of its
-    *neighbours*; *losing* is what is to be said of its files, *refused_by* what of checks that held nothing back, and
-    *doubt* what if it fails.
-    """
+    """A certificate that is due, in an install."""
 
     due: Due
-    planned: dict[Path, Planned]
-    losing: tuple[str, ...] = ()
-    refused_by: tuple[str, ...] = ()
-    doubt: str = ""
-    saved: tuple[SavedFile, ...] = ()
-    before: tuple[Sight, ...] = ()
+    planned: dict[Path, Planned]  # its live files, by their real paths
+    losing: tuple[str, ...] = ()  # to be said of its files
+    refused_by: tuple[str, ...] = ()  # to be said of checks that held nothing back
+    doubt: str = ""  # to be said if it fails
+    saved: tuple[SavedFile, ...] = ()  # which copy is of which file
+    before: tuple[Sight, ...] = ()  # what its sockets showed when the install began
     neighbours: tuple[Certificate, ...] = ()
-    beside: tuple[Sight, ...] = ()
+    beside: tuple[Sight, ...] = ()  # what was at the sockets of its neighbours then
 
     @property
     def name(self) -> str:

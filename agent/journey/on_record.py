@@ -21,14 +21,15 @@ def concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
 def on_record(results: Sequence[tuple[Turn, Result]], tools: Tools) -> list[Result]:
     """The results as they are kept. One that cannot be saved leaves its journal open: it has not *ended*."""
     kept = [_as_kept(turn.before, result, int(tools.now)) for turn, result in results]
-    news = [one for one, (turn, result) in zip(kept, results, strict=True) if not result.says_the_same_as(turn.before)]
+    news = [one for one, (turn, result) in zip(kept, results, strict=True) if result != turn.before]
     unsaved = _saved(news, tools)
     return [replace(one, ended=False) if one.name in unsaved else one for one in kept]
 
 
 def _as_kept(before: Result, result: Result, now: int) -> Result:
-    is_news = not result.says_the_same_as(before)
-    return replace(result, since=now if is_news else before.since, unsent=before.unsent or (now if is_news else 0))
+    if result == before:
+        return replace(result, since=before.since, unsent=before.unsent)
+    return replace(result, since=now, unsent=before.unsent or now)
 
 
 def told(results: Sequence[Result], tools: Tools) -> list[Result]:

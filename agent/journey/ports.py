@@ -297,20 +297,17 @@ class Tools(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One certificate's turn in a run: what is asked for, how it stood *before*, and what to act with. *pause*: a
-    person said that nothing new is taken; *disabled*: the issuer does not renew it. *neighbours*: others, whose sockets
-    are looked at too during its install. *superseded*: the source has another one than what is staged; *away*: it
-    cannot be asked, and what is staged stands in. *first_look*: what was shown before the run changed anything."""
+    """One certificate's turn in a run: what is asked for, how it stood before, and what to act with."""
 
     certificate: Certificate
     before: Result
     tools: Tools
-    pause: Pause | None = None
-    disabled: bool = False
-    neighbours: tuple[Certificate, ...] = ()
-    superseded: bool = False
-    away: SourceError | None = None
-    first_look: Callable[[Turn], tuple[Sight, ...]] | None = None
+    pause: Pause | None = None  # a person said that nothing new is taken
+    disabled: bool = False  # the issuer does not renew it
+    neighbours: tuple[Certificate, ...] = ()  # others, whose sockets are looked at too during its install
+    superseded: bool = False  # the source has another one than what is staged
+    away: SourceError | None = None  # the source cannot be asked, and what is staged stands in
+    first_look: Callable[[Turn], tuple[Sight, ...]] | None = None  # shows it as it was before the run changed anything
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
         """How it stands now; what is installed and what is refused are as before."""

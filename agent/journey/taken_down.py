@@ -125,4 +125,4 @@ def _again(turn: Turn, result: Result, broken: Mapping[Service, bool], efforts: 
         notes = [*result.notes, *(f"{one.label} went down with an install of this run" for one in down)]
     notes += [efforts[one].note for one in turn.certificate.services if one in efforts and one.name in found.took_down]
     found = with_notes_told(standing(replace(found, notes=tuple(notes)), turn.tools.now))
-    return result if found.says_the_same_as(result) else concluded(replace(turn, before=result), found)
+    return result if found == result else concluded(replace(turn, before=result), found)

@@ -77,31 +77,23 @@ class TargetFile:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service, as installs see it: two certificates concern the same service if these are equal. *host*: where it
-    runs, "" for this machine.
-    *check* is its own test of its configuration, *activate* makes it read its files anew, *verify* proves afterwards
-    what no socket shows. *start* brings it up again if it died; *starts_stopped*: also if it was down before; *restart*
-    does so where whoever starts it takes it for up. *is_up* fails where it does not run, and *has_ended* unless nobody
-    will start it again by himself. *asks*: an operator restarts it, and nobody else. *logs* print the last
-    lines that it wrote there. *settle*: seconds that it may take to show a new certificate, if more than others.
-    *reader*: the user that reads the key; *may_read* fails where the service runs as that one, who may not read a file
-    that is appended to the command. It is () for one that reads all."""
+    """A service, as installs see it: two certificates concern the same service if these are equal."""
 
     name: str  # of its preset; "" where agent.toml has the commands
-    check: tuple[Command, ...] = ()
-    activate: tuple[Command, ...] = ()
-    verify: tuple[Command, ...] = ()
-    start: tuple[Command, ...] = ()
-    restart: tuple[Command, ...] = ()
-    starts_stopped: bool = False
-    asks: bool = False
-    is_up: tuple[Command, ...] = ()
-    has_ended: tuple[Command, ...] = ()
-    logs: tuple[Command, ...] = ()
-    settle: int = 0
-    reader: str = ""
-    may_read: Command = ()
-    host: str = ""
+    check: tuple[Command, ...] = ()  # its own test of its configuration
+    activate: tuple[Command, ...] = ()  # make it read its files anew
+    verify: tuple[Command, ...] = ()  # prove afterwards what no socket shows
+    start: tuple[Command, ...] = ()  # bring it up again if it died
+    restart: tuple[Command, ...] = ()  # the same where whoever starts it takes it for up
+    starts_stopped: bool = False  # it is also started if it was down before
+    asks: bool = False  # an operator restarts it, and nobody else
+    is_up: tuple[Command, ...] = ()  # fail where it does not run
+    has_ended: tuple[Command, ...] = ()  # fail unless nobody will start it again by himself
+    logs: tuple[Command, ...] = ()  # print the last lines that it wrote
+    settle: int = 0  # seconds that it may take to show a new certificate, if more than others
+    reader: str = ""  # the user that reads the key
+    may_read: Command = ()  # fails where it runs as that user and may not read the file appended to it; (): reads all
+    host: str = ""  # where it runs; "": on this machine
 
     @property
     def label(self) -> str:
@@ -124,22 +116,19 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in.
-    *issuer_key*: only what this key has signed is installed; "" believes the source. *window*: None is any time.
-    *on_install* and *on_failure*: who is told of what a run did, and both of what waits for a person. *host*: where its
-    key, files and services are, if not on this machine; *roots* are a file here."""
+    """Everything that one ``[[certificate]]`` of agent.toml asks for, with the presets' defaults filled in."""
 
     name: str
     names: frozenset[str]
     key: Path
     files: tuple[TargetFile, ...] = ()
     uses: tuple[Use, ...] = ()
-    roots: Roots = "system"
-    issuer_key: str = ""
-    window: Window | None = None
-    on_install: tuple[Means, ...] = ()
-    on_failure: tuple[Means, ...] = ()
-    host: RemoteHost | None = None
+    roots: Roots = "system"  # a file is one of this machine
+    issuer_key: str = ""  # only what this key has signed is installed; "" believes the source
+    window: Window | None = None  # None: any time
+    on_install: tuple[Means, ...] = ()  # who is told of a new certificate; of one that waits for a person, too
+    on_failure: tuple[Means, ...] = ()  # who is told of one that is not well
+    host: RemoteHost | None = None  # where key, files and services are, if not on this machine
 
     @property
     def paths(self) -> str:

@@ -44,21 +44,19 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The certificate that the agent has put into the live files. *mark* is its row and *circumstances* were settings
-    and key at that time; *files* has the digest of each live file by its path, *chain* that of each certificate that a
-    service must show beside the leaf. *by_issuer*: no trusted root vouches for it, only the CA of its predecessor.
-    *written* has what was written to each path, and how the key's own file was (``LiveFile.facts``), whatever lies
-    there since. An earlier agent put the last four on no record: then *not_before* is 0."""
+    """The certificate that the agent has put into the live files. *written*: what it wrote to each path, and how the
+    key's own file was (``LiveFile.facts``), whatever lies there since. An earlier agent recorded none of the last four.
+    """
 
     sha256: str
     serial: str
     not_after: int
-    mark: Mark
-    files: Mapping[str, str]
-    circumstances: str
+    mark: Mark  # that of its row then
+    files: Mapping[str, str]  # the digest of each live file, by its path
+    circumstances: str  # settings and keys then: ``Certificate.circumstances``
     not_before: int = 0
-    chain: tuple[str, ...] = ()
-    by_issuer: bool = False
+    chain: tuple[str, ...] = ()  # the digest of each certificate that a service must show beside the leaf
+    by_issuer: bool = False  # no trusted root vouches for it, only the CA of its predecessor
     written: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,44 +96,33 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One certificate. *detail* says why it is as it is, *hint* what to do, *since* when any of these last changed;
-    *unsent*: since when the issuer's side has not been told; 0: it has. *past*: SHA-256 of the leaves that were
-    installed here, newest first. *gone_back*, *pause*, *postponed*: why a newer one is not taken;
-    *staged*: that newer one, as long as neither an install nor the source has put an end to it;
-    *disabled*: the issuer does not renew it; *alarm*: what people of this host were last told. *took_down*: its
-    services, by name, that an install took down and that were not seen to run since. *outdated*: a later result could
-    not be put on record.
-
-    The last six are about one run and are not kept: *changed* says that new live files were put in place, *at_fault*
-    that the certificate offered is not to be tried again for a while, *alone* that it then goes without others,
-    *ran_on* that its services took none of the new files and kept serving, *ended* that the journal of an install may
-    go; *notes* are to be told even where all is well.
-    """
+    """One certificate. Two results are equal if they say the same about it, whenever that was and whoever was told:
+    then nothing needs to be written or reported. The last six fields are about one run, and are not kept."""
 
     name: str
     outcome: Outcome = Outcome.NEVER_RUN
-    detail: str = ""
-    hint: str = ""
+    detail: str = ""  # why it is as it is
+    hint: str = ""  # what to do
     installed: Installed | None = None
     refusal: Refusal | None = None
-    since: int = 0
-    unsent: int = 0
+    since: int = field(default=0, compare=False)  # when what it says has last changed
+    unsent: int = field(default=0, compare=False)  # since when the issuer's side has not been told; 0: it has
     stated: Stated | None = None
-    past: tuple[str, ...] = ()
-    gone_back: GoneBack | None = None
+    past: tuple[str, ...] = ()  # SHA-256 of the leaves that were installed here, newest first
+    gone_back: GoneBack | None = None  # this one, `pause` and `postponed`: why a newer one is not taken
     pause: Pause | None = None
     postponed: Postponed | None = None
-    staged: Staged | None = None
-    alarm: Alarm | None = None
-    disabled: bool = False
-    took_down: tuple[str, ...] = ()
-    outdated: bool = False
-    changed: bool = False
-    at_fault: bool = False
-    alone: bool = False
-    ran_on: bool = False
-    ended: bool = False
-    notes: tuple[str, ...] = ()
+    staged: Staged | None = None  # that newer one, until it is installed or the source has another one
+    alarm: Alarm | None = field(default=None, compare=False)  # what people of this host were last told
+    disabled: bool = False  # the issuer does not renew it
+    took_down: tuple[str, ...] = ()  # its services that an install took down, and that were not seen to run since
+    outdated: bool = False  # a later result could not be put on record
+    changed: bool = field(default=False, compare=False)  # new live files were put in place
+    at_fault: bool = field(default=False, compare=False)  # the certificate offered is not tried again for a while
+    alone: bool = field(default=False, compare=False)  # it then goes without others
+    ran_on: bool = field(default=False, compare=False)  # its services took none of the new files, and kept serving
+    ended: bool = field(default=False, compare=False)  # the journal of its install may go
+    notes: tuple[str, ...] = field(default=(), compare=False)  # to be told even where all is well
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -160,15 +147,6 @@ class Result:
     def is_untold(self, now: float) -> bool:
         """Has the issuer's side not been told for a day? Then what it says about this host is not true."""
         return self.unsent > 0 and now - self.unsent >= _LONGEST_UNSENT
-
-    def says_the_same_as(self, other: "Result") -> bool:
-        """Equal but for time and delivery? Then nothing needs to be written or told."""
-        return self._said() == other._said()
-
-    def _said(self) -> tuple[object, ...]:
-        kept = self.installed, self.refusal, self.stated, self.past, self.staged
-        said = self.gone_back, self.pause, self.postponed, self.disabled, self.took_down, self.outdated
-        return self.outcome, self.detail, self.hint, *kept, *said
 
     def columns(self) -> tuple[str, int, str, str]:
         """The columns sha256, not_after, state and detail of the table ``installations``."""

@@ -18,9 +18,7 @@ service that has a certificate for each type; and the host of both, None for thi
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look at one address of one target. *shared*: the target has several addresses and none is this host's, so
-    that others may serve there as well. *leaf*: the certificate shown, in DER; no journal keeps it. *listens*: at one
-    that is UNKNOWN something is there all the same."""
+    """One look at one address of one target."""
 
     target: str
     address: str
@@ -28,9 +26,9 @@ class Sight:
     problem: str = ""
     sha256: str = ""
     chain: tuple[str, ...] = ()  # SHA-256 of each certificate shown beside the leaf
-    shared: bool = False
-    leaf: bytes = field(default=b"", repr=False, compare=False)
-    listens: bool = False
+    shared: bool = False  # the target has several addresses, and none is this host's: others may serve there as well
+    leaf: bytes = field(default=b"", repr=False, compare=False)  # in DER; no journal keeps it
+    listens: bool = False  # something is there all the same, where it is UNKNOWN
 
 
 class Proof(Enum):
