@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataclasses import MISSING, Field, asdict, astuple, dataclass, field, fields, replace
+    from dataclasses import MISSING, Field, asdict, astuple, dataclass, field, fields, is_dataclass, replace
 else:
     MISSING = object()
 
-__all__ = ["MISSING", "Field", "asdict", "astuple", "dataclass", "field", "fields", "replace"]
+__all__ = ["MISSING", "Field", "asdict", "astuple", "dataclass", "field", "fields", "is_dataclass", "replace"]
 _Fields = Mapping[str, "_Field"]  # by name, in the order of the arguments
 
 
@@ -113,6 +113,11 @@ def _fields_of(one: Any) -> _Fields:
     return found
 
 
+def _is_dataclass(one: Any) -> bool:
+    """Is it a class or an object of one? Of ours at first: the other look makes what the standard library wants."""
+    return hasattr(one, "__fields__") or hasattr(one, "__dataclass_fields__")
+
+
 def _init(self: Any, /, *given: Any, **named: Any) -> None:
     cls, keep = type(self), object.__setattr__  # frozen or not
     if given:
@@ -171,7 +176,7 @@ def _replace(one: Any, /, **changes: Any) -> Any:
 
 def _plain(value: Any, form: Callable[[Any], Any]) -> Any:
     """*value* with each dataclass in it as *form* has it."""
-    if hasattr(type(value), "__fields__") or hasattr(type(value), "__dataclass_fields__"):
+    if _is_dataclass(type(value)):
         return form(value)
     if isinstance(value, list | tuple):
         return type(value)(_plain(one, form) for one in value)
@@ -190,6 +195,7 @@ def _astuple(one: Any) -> tuple[Any, ...]:
 
 if not TYPE_CHECKING:
     dataclass, field, Field, replace, asdict, astuple = _dataclass, _Field, _Field, _replace, _asdict, _astuple
+    is_dataclass = _is_dataclass
 
     def fields(one: Any) -> tuple[_Field, ...]:
         """Those of a class or of an object, in the order of the arguments."""

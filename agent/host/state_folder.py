@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +29,7 @@ from common.files import make_private_folder, read_regular, sync_all, write_atom
 from common.issuer_key import parse_issuer_key
 from common.late_log import LateLog
 from common.replacing import file_errors
-from common.strict_json import parse_json
+from common.strict_json import made, parse_json
 
 if TYPE_CHECKING:
     from agent.rules.journal import JournalEntry
@@ -116,7 +117,7 @@ class StateFolder(KeptFolder):
             os.utime(file, (moment, moment))
 
     def pause(self, name: str) -> Pause | None:
-        return _read(self._pauses / f"{file_stem(name)}.json", record.pause_of)
+        return _read(self._pauses / f"{file_stem(name)}.json", partial(made, Pause))
 
     def save_pause(self, name: str, pause: Pause | None) -> None:
         file = self._pauses / f"{file_stem(name)}.json"

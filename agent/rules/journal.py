@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.model.remote_host import RemoteHost, SshAddress
+from agent.model.remote_host import RemoteHost
 from agent.rules.evidence import Sight
 from agent.rules.install_states import InstallState, check_transition
-from common.dataclasses import asdict, dataclass, replace
-from common.probe.view import Seen
-from common.strict_json import checked
+from common.dataclasses import dataclass, replace
+from common.strict_json import document_of, made
 
-_KEPT = ("target", "address", "sha256", "listens")  # of a sight, beside what was seen
+_KEPT = ("target", "address", "seen", "sha256", "listens")  # of a sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +58,30 @@ class JournalEntry:
 
     def document(self) -> dict[str, Any]:
         """Texts, numbers and lists, for JSON."""
-        host = None if self.host is None else _host_document(self.host)
-        parts = list(map(_part_document, self.parts))
-        return {"name": self.name, "state": self.state.value, "host": host, "parts": parts}
-
-
-def _host_document(host: RemoteHost) -> dict[str, Any]:
-    return {**asdict(host), "key_file": str(host.key_file), "host_keys": str(host.host_keys)}
+        return {**document_of(replace(self, parts=())), "parts": list(map(_part_document, self.parts))}
 
 
 def _part_document(part: Part) -> dict[str, Any]:
-    looks = [{name: getattr(sight, name) for name in _KEPT} | {"seen": sight.seen.value} for sight in part.before]
-    files = [
-        {
-            **asdict(file),
-            "path": str(file.path),
-            "mode": f"{file.mode:04o}",
-            "attributes": {name: value.hex() for name, value in (file.attributes or {}).items()},
-        }
-        for file in part.files
-    ]
-    return {"name": part.name, "sha256": part.sha256, "files": files, "before": looks}
+    looks = [{name: look[name] for name in _KEPT} for look in map(document_of, part.before)]
+    return {"name": part.name, "sha256": part.sha256, "files": list(map(_file_document, part.files)), "before": looks}
+
+
+def _file_document(file: SavedFile) -> dict[str, Any]:
+    attributes = {name: value.hex() for name, value in (file.attributes or {}).items()}
+    return {**document_of(file), "mode": f"{file.mode:04o}", "attributes": attributes}
 
 
 def from_document(document: Mapping[str, Any]) -> JournalEntry:
     """The entry in *document*; KeyError, TypeError or ValueError if it is none."""
     parts = tuple(map(_part, document["parts"]))
-    host = _host(document["host"]) if document["host"] is not None else None
-    return JournalEntry(str(document["name"]), InstallState(document["state"]), parts, host)
-
-
-def _host(document: Mapping[str, Any]) -> RemoteHost:
-    address = checked(SshAddress(**document["address"]))
-    return RemoteHost(address, Path(document["key_file"]), Path(document["host_keys"]))
+    return replace(made(JournalEntry, {**document, "parts": []}), parts=parts)
 
 
 def _part(document: Mapping[str, Any]) -> Part:
-    looks = (checked(Sight(**{**look, "seen": Seen(look["seen"])})) for look in document["before"])
-    files = map(_file, document["files"])
-    return Part(str(document["name"]), str(document["sha256"]), tuple(files), tuple(looks))
+    return replace(made(Part, {**document, "files": []}), files=tuple(map(_file, document["files"])))
 
 
 def _file(document: Mapping[str, Any]) -> SavedFile:
     attributes = {name: bytes.fromhex(value) for name, value in document["attributes"].items()}
-    path, mode = Path(document["path"]), int(document["mode"], 8)
-    return checked(SavedFile(**{**document, "path": path, "mode": mode, "attributes": attributes}))
+    found = made(SavedFile, {**document, "mode": int(document["mode"], 8), "attributes": None})
+    return replace(found, attributes=attributes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from common.strict_json import checked
+from common.strict_json import made
 from issuer.model.audit import Finding
 from issuer.model.failure import Failure
 from issuer.model.hosts import HostState, Standing
@@ -217,13 +217,7 @@ def to_json(event: Event) -> dict[str, Any]:
 
 def from_json(document: dict[str, Any]) -> Event:
     """Raises KeyError, TypeError, ValueError for a document that is no event."""
-    told = checked(Failure(**_known(Failure, document)))
-    return checked(Event(**_known(Event, document) | {"kind": EventKind(document["kind"]), "told": told}))
-
-
-def _known(kind: type[Any], document: dict[str, Any]) -> dict[str, Any]:
-    """The values in *document* for the fields of a dataclass."""
-    return {field.name: document[field.name] for field in dataclasses.fields(kind) if field.name in document}
+    return made(Event, document | {"told": document})
 
 
 def shortened(event: Event, longest: int) -> Event:

@@ -8,7 +8,7 @@ import json
 
 import sqlalchemy as sa
 
-from common.strict_json import checked, parse_json
+from common.strict_json import made, parse_json
 from issuer.model.failure import Failure
 from issuer.store.cells import LONGEST_TOLD
 
@@ -45,6 +45,6 @@ def to_text(failure: Failure) -> str:
 def of_text(text: str) -> Failure | None:
     """The failure in such a column; None for an empty one. Other text is told as it stands."""
     try:
-        return checked(Failure(**parse_json(text))) if text else None
+        return made(Failure, parse_json(text)) if text else None
     except (ValueError, TypeError):
         return Failure(text)

@@ -3,6 +3,7 @@
 import datetime
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part, SavedFile
 from common.certificate import parse_bundle
 from common.clock import utc_text
+from common.dataclasses import dataclass, field
 from common.probe.view import Seen
-from common.strict_json import parse_json
+from common.strict_json import document_of, made, parse_json
 from issuer.model.events import EventKind, from_json
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, leaf_of
@@ -42,6 +44,54 @@ def test_what_is_no_json(text: str) -> None:
     with pytest.raises(ValueError, match=r".{5}"):
         parse_json(text)
     assert parse_json('{"a": [1, 1.5, -9223372036854775808, true, null]}') == {"a": [1, 1.5, -(2**63), True, None]}
+
+
+WRONG = [
+    ("what", None),
+    ("what", 1),
+    ("files", "f"),
+    ("files", {}),
+    ("files", [1]),
+    ("marks", []),
+    ("marks", {"a": 1}),
+    ("mark", []),
+    ("mark", {"updated": "1", "expires": 2}),
+    ("mark", {"updated": 1}),
+    ("state", "no such"),
+    ("content", 1),
+    ("content", "\u0100"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A value with a field of each kind."""
+
+    what: str
+    files: tuple[Path, ...] = ()
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    mark: Mark | None = None
+    state: Outcome = Outcome.FAILED
+    content: bytes = b""
+
+
+WHOLE = Whole("w", (Path("/f"),), {"a": Mark(3, 4)}, Mark(1, 2), Outcome.BROKEN, b"\0\xff")
+
+
+def test_a_value_comes_back_as_it_was() -> None:
+    """Through JSON; also one that an earlier version wrote, without some fields, or a later one, with more."""
+    document = json.loads(json.dumps(document_of(WHOLE)))
+    assert repr(made(Whole, document)) == repr(WHOLE)
+    assert made(Whole, {"what": "w", "new": 1, "mark": {"updated": 1, "expires": 2, "new": 1}}) == Whole(
+        "w", mark=Mark(1, 2)
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_value_of_another_kind(name: str, value: object) -> None:
+    """Nothing is made of it, wherever it stands."""
+    with pytest.raises((TypeError, ValueError)):
+        made(Whole, document_of(WHOLE) | {name: value})
 
 
 @pytest.mark.parametrize("value", ODD)
