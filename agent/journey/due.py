@@ -15,7 +15,8 @@ from agent.model.live_file import LiveFile, Planned
 from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.model.waiting import GoneBack
-from agent.rules.evidence import Evidence, Proof, conclusion, judge
+from agent.rules.conclusion import conclusion
+from agent.rules.evidence import Evidence, Proof, judge
 from agent.rules.record import back_off, remembered
 from agent.rules.targets import (
     as_left,

@@ -16,7 +16,8 @@ from agent.model.host_key import HostKey
 from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
 from agent.rules.audit import audit
-from agent.rules.evidence import OTHER_SOCKET, REACHABLE, Proof, Sight, judge
+from agent.rules.conclusion import OTHER_SOCKET, REACHABLE
+from agent.rules.evidence import Proof, Sight, judge
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
 from agent.rules.verify import installed_in

@@ -24,7 +24,8 @@ from agent.journey.roll_back import Returning, enter, enter_if_written, note_rol
 from agent.model.certificate import Service
 from agent.model.errors import InstallError, Stopped
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Evidence, Proof, conclusion
+from agent.rules.conclusion import conclusion
+from agent.rules.evidence import Evidence, Proof
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, SavedFile
 from common.dataclasses import dataclass, field, replace

@@ -15,7 +15,8 @@ from agent.model.errors import SourceError
 from agent.model.offer import Staged
 from agent.model.result import Outcome, Result
 from agent.model.waiting import Postponed
-from agent.rules.evidence import conclusion, judge
+from agent.rules.conclusion import conclusion
+from agent.rules.evidence import judge
 from agent.rules.standing import before_the_first
 from agent.rules.window import waits_for
 from common.dataclasses import replace

@@ -9,7 +9,8 @@ from agent.journey.watch import watch_all
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import HostLost, InstallError
 from agent.rules.blame_in_logs import named_in, new_lines
-from agent.rules.evidence import Evidence, Proof, conclusion, judge, why_here
+from agent.rules.conclusion import conclusion, why_here
+from agent.rules.evidence import Evidence, Proof, judge
 from common.errors import CertfleetError
 
 Failures = dict[str, CertfleetError]  # by the name of the certificate

@@ -16,7 +16,8 @@ from agent.journey.watch import first_look, with_first_looks
 from agent.model.certificate import Certificate, Service
 from agent.model.live_file import LiveFile
 from agent.model.result import Result
-from agent.rules.evidence import Sight, conclusion, foreseen
+from agent.rules.conclusion import conclusion
+from agent.rules.evidence import Sight, foreseen
 from agent.rules.groups import groups
 from agent.rules.standing import standing
 from agent.rules.targets import differences

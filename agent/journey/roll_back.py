@@ -12,18 +12,17 @@ from agent.journey.watch import Judge, look_at_all, of_service, watch, watch_all
 from agent.model.certificate import Command, Service
 from agent.model.errors import BrokenBefore, HostLost, InstallError
 from agent.model.result import Outcome, Result
+from agent.rules.conclusion import conclusion, why_here
 from agent.rules.evidence import (
     Evidence,
     Proof,
     Sight,
-    conclusion,
     is_as_before,
     is_silent,
     judge,
     runs,
     sights_of,
     was_down,
-    why_here,
     with_neighbours,
 )
 from agent.rules.install_states import InstallState

@@ -14,7 +14,8 @@ from agent.journey.watch import Together, look_at_all, watch
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError
 from agent.model.result import Outcome, Result, with_notes_told
-from agent.rules.evidence import Evidence, Proof, Sight, conclusion, judge, runs, sights_of
+from agent.rules.conclusion import conclusion
+from agent.rules.evidence import Evidence, Proof, Sight, judge, runs, sights_of
 from agent.rules.standing import standing
 from common.dataclasses import dataclass, replace
 

@@ -16,7 +16,8 @@ from agent.model.errors import SourceError
 from agent.model.live_file import digest
 from agent.model.offer import Mark, Offer
 from agent.model.result import Installed, Outcome, Refusal, Result
-from agent.rules.evidence import Proof, conclusion, judge
+from agent.rules.conclusion import conclusion
+from agent.rules.evidence import Proof, judge
 from common.dataclasses import replace
 from common.probe.view import Seen
 

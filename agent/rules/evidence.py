@@ -1,12 +1,11 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import Enum, IntEnum
 from pathlib import Path
 
-from agent.model.certificate import Certificate, Service, to_read, why_in_logs
+from agent.model.certificate import Certificate, Service
 from agent.model.remote_host import RemoteHost
-from agent.model.result import Outcome
 from common.dataclasses import dataclass, field, replace
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, Seen
@@ -67,32 +66,53 @@ def judge(
     service."""
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
-    wrong, pending, incomplete, down, unknown = [], [], [], [], []
-    strangers, gone, quiet = list[Sight](), list[Sight](), list[Sight]()
+    faults: list[_Fault] = []
     for target in dict.fromkeys(sight.target for sight in sights):
         looks = _ours([sight for sight in sights if sight.target == target], {sha256})
-        if target in by_hand and any(sight.sha256 != sha256 for sight in looks):
-            pending += [_awaited(sight) for sight in looks if sight.sha256 != sha256]
-            continue
-        others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
-        lost = _lost(looks, [sight for sight in before if sight.target == target])
-        strangers += others
-        gone += lost
-        wrong += [f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)" for sight in others]
-        wrong += [f"{_place(sight)} {_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}" for sight in lost]
-        incomplete += [_lacks(sight, lacking, chain) for sight in looks if (lacking := _lacking(sight, sha256, chain))]
-        if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
-            continue
-        silent = [sight for sight in looks if sight.seen in _ASKED]
-        quiet += silent
-        down += [f"{_ASKED[sight.seen]} {_place(sight)}: {sight.problem}" for sight in silent]
-        unknown += [f"{target} cannot be asked: {sight.problem}" for sight in looks if not silent]
-    found = {Proof.WRONG: wrong, Proof.PENDING: pending, Proof.INCOMPLETE: incomplete}
-    found |= {Proof.DOWN: down, Proof.UNKNOWN: unknown}
-    for proof, problems in found.items():
-        if problems:
-            return Evidence(proof, "; ".join(problems), tuple(strangers), tuple(gone), tuple(quiet))
-    return Evidence(Proof.PROVEN)
+        awaited = [sight for sight in looks if sight.sha256 != sha256] if target in by_hand else []
+        was = [sight for sight in before if sight.target == target]
+        faults += map(_awaited, awaited) if awaited else _faults(looks, was, sha256, chain)
+    proof = min((one.proof for one in faults), key=_WORST_FIRST.index, default=Proof.PROVEN)
+    wrong = [one.sight for one in faults if one.proof is Proof.WRONG]
+    return Evidence(
+        proof,
+        "; ".join(one.sentence for one in faults if one.proof is proof),
+        others=tuple(sight for sight in wrong if sight.seen is Seen.SERVED),
+        lost=tuple(sight for sight in wrong if sight.seen is not Seen.SERVED),
+        silent=tuple(one.sight for one in faults if one.proof is Proof.DOWN),
+    )
+
+
+_WORST_FIRST = (Proof.WRONG, Proof.PENDING, Proof.INCOMPLETE, Proof.DOWN, Proof.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A *sight* that speaks against a certificate, and the *proof* that its sockets give at best with it."""
+
+    proof: Proof
+    sight: Sight
+    sentence: str
+
+
+def _faults(looks: Sequence[Sight], before: Sequence[Sight], sha256: str, chain: Collection[str]) -> Iterator[_Fault]:
+    """The faults of one target."""
+    others = [sight for sight in looks if sight.seen is Seen.SERVED and sight.sha256 != sha256]
+    lost = _lost(looks, before)
+    for sight in others:
+        yield _Fault(Proof.WRONG, sight, f"{_place(sight)} shows another certificate ({sight.sha256[:16]}…)")
+    for sight in lost:
+        yield _Fault(Proof.WRONG, sight, f"{_place(sight)} {_GONE.get(sight.seen, _NO_MORE)}: {sight.problem}")
+    for sight in looks:
+        if lacking := _lacking(sight, sha256, chain):
+            yield _Fault(Proof.INCOMPLETE, sight, _lacks(sight, lacking, chain))
+    if others or lost or any(sight.seen is Seen.SERVED for sight in looks):
+        return
+    silent = [sight for sight in looks if sight.seen in _ASKED]
+    for sight in silent:
+        yield _Fault(Proof.DOWN, sight, f"{_ASKED[sight.seen]} {_place(sight)}: {sight.problem}")
+    for sight in looks if not silent else ():
+        yield _Fault(Proof.UNKNOWN, sight, f"{sight.target} cannot be asked: {sight.problem}")
 
 
 def with_neighbours(
@@ -188,9 +208,11 @@ def _lacks(sight: Sight, lacking: Collection[str], chain: Collection[str]) -> st
     return f"{_place(sight)} leaves out {len(lacking)} of {len(chain)} intermediate certificates ({digests})"
 
 
-def _awaited(sight: Sight) -> str:
-    """What is said of a socket until a person has restarted its service, which may have ended by that."""
-    return ": ".join(filter(None, (f"{_place(sight)} does not show it yet", sight.problem)))
+def _awaited(sight: Sight) -> _Fault:
+    """The fault of a socket until a person has restarted its service, which may have ended by that."""
+    return _Fault(
+        Proof.PENDING, sight, ": ".join(filter(None, (f"{_place(sight)} does not show it yet", sight.problem)))
+    )
 
 
 def is_as_before(
@@ -227,45 +249,6 @@ def _differs(old: Sight, new: Sight | None, own: str, stays: Collection[str]) ->
     return ""
 
 
-REACHABLE = (
-    "name a socket that this host can reach in `probe`; ?connect=ADDRESS looks elsewhere under the same name; where "
-    "one answers, see that the service's configuration names {files}"
-)
-_ELSEWHERE = (
-    "see that the service's configuration names {files}; where a reload does not reach that socket, say "
-    "activate = \"restart\"; if that address is another host's, name this host's own: ?connect=127.0.0.1; let a "
-    "container mount the folder: a file mounted alone stays the old one, as a hard link does{to_read}"
-)
-_WHOLE = "let the service read the file with the full chain, or the chain's own: without it clients refuse the leaf"
-OTHER_SOCKET = (
-    "say in `probe` if it listens elsewhere (?connect=127.0.0.1), wants a balancer's header (?proxy=v2), or has no TLS "
-    "([]){to_read}"
-)
-_AT_WORK = (
-    "start or reload {service}, whose configuration must name {files} for that socket; the next run looks again; "
-    + OTHER_SOCKET
-)
-_CONCLUSIONS = {
-    Proof.PROVEN: (Outcome.INSTALLED, ""),
-    Proof.INCOMPLETE: (Outcome.INCOMPLETE, _WHOLE),
-    Proof.PENDING: (Outcome.PENDING, 'restart the service by hand: agent.toml says "ask"'),
-    Proof.NOTHING_TO_ASK: (Outcome.UNPROVABLE, ""),
-    Proof.WRONG: (Outcome.UNPROVEN, _ELSEWHERE),
-    Proof.DOWN: (Outcome.UNPROVEN, _AT_WORK),
-    Proof.UNKNOWN: (Outcome.UNPROVEN, REACHABLE),
-}
-
-
-def conclusion(evidence: Evidence, certificate: Certificate) -> tuple[Outcome, str, str]:
-    """Outcome, detail and hint of a certificate whose files are in place; the texts are empty where all is proven."""
-    outcome, hint = _CONCLUSIONS[evidence.proof]
-    place = "the files are in place, but" if outcome is Outcome.INCOMPLETE else "the files are in place, not proven:"
-    services = _of(certificate, (*evidence.others, *evidence.lost, *evidence.silent))
-    label = services[0].label if len(services) == 1 else "the service"
-    hint = hint.format(files=certificate.paths, service=label, to_read=to_read(services))
-    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
-
-
 def served_any(before: Sequence[Sight]) -> bool:
     """Was there a certificate on any socket?"""
     return any(sight.seen is Seen.SERVED for sight in before)
@@ -275,16 +258,6 @@ def sights_of(service: Service, certificate: Certificate, sights: Sequence[Sight
     """The *sights* of *certificate* that show sockets of *service*."""
     texts = {probe.text for use in certificate.uses if use.service == service for probe in use.probes}
     return [sight for sight in sights if sight.target in texts]
-
-
-def _of(certificate: Certificate, sights: Sequence[Sight]) -> Sequence[Service]:
-    """The services whose sockets *sights* are; all of the certificate where that is not known."""
-    return [one for one in certificate.services if sights_of(one, certificate, sights)] or certificate.services
-
-
-def why_here(certificate: Certificate, sights: Sequence[Sight]) -> str:
-    """A hint that names the logs of the services whose sockets *sights* are; "" where there is none."""
-    return why_in_logs(_of(certificate, sights))
 
 
 def was_down(before: Sequence[Sight]) -> bool:
