@@ -18,7 +18,7 @@ from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
 from agent.journey.member import Life, Member, is_to_start, judge_of, left_alone, life, look_before, services_of
 from agent.journey.ports import Tools, Turn
-from agent.journey.proving import Failures, faults, listen, named_first, prove, verify
+from agent.journey.proving import Failures, Said, faults, listen, named_first, prove, verify
 from agent.journey.readers import kept_from_all, kept_from_their_restart, with_cure
 from agent.journey.roll_back import Returning, enter, enter_if_written, note_roll_back, roll_back, tell
 from agent.model.certificate import Service
@@ -98,35 +98,55 @@ def _swapped(members: list[Member], under_way: Install) -> list[Member]:
 
 def _proven(members: list[Member], under_way: Install) -> list[Member]:
     """From the reload to the commit, or back: those that are served, or that nothing speaks against."""
-    tools, group = under_way.tools, members
+    group = members
     try:
-        under_way.entry = enter(InstallState.ACTIVATING, under_way.entry, tools)
-        before = listen(members, tools)
-        under_way.told |= activate(members, tools)
-        under_way.entry = enter(InstallState.PROVING, under_way.entry, tools)
-        evidence = under_way.evidence = prove(members, under_way.told, tools)
+        said = _tell(members, under_way)
     except CertfleetError as failure:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []
+    members, evidence = _without_faulty(members, said, under_way)
+    if members:
+        commit(under_way.entry, under_way.tools)
+    for member in members:
+        under_way.results[member.name] = _installed(member, evidence[member.name], under_way.told)
+    _mark_refused(group, members, under_way)
+    return members
+
+
+def _tell(members: Sequence[Member], under_way: Install) -> Said:
+    """Tell the services of new files, and look at what they show. Returns what their logs said before."""
+    tools = under_way.tools
+    under_way.entry = enter(InstallState.ACTIVATING, under_way.entry, tools)
+    said = listen(members, tools)
+    under_way.told |= activate(members, tools)
+    under_way.entry = enter(InstallState.PROVING, under_way.entry, tools)
+    under_way.evidence = prove(members, under_way.told, tools)
+    return said
+
+
+def _without_faulty(
+    members: list[Member], said: Said, under_way: Install
+) -> tuple[list[Member], Mapping[str, Evidence]]:
+    """Take back the members at fault, until nothing speaks against the others, which are returned with the evidence on
+    them. Those that their services name in their logs go first: without them the others may be served."""
+    tools, group, evidence = under_way.tools, members, under_way.evidence
     tries, accused = itertools.count(), set[str]()
     while failures := faults(members, evidence, under_way.told) or verify(members, under_way.told, tools):
         if next(tries) < _MOST_NAMED:
-            named = named_first(failures, group, under_way.told, before, tools)
+            named = named_first(failures, group, under_way.told, said, tools)
             accused |= named.keys() if len(named) < len(failures) else set()
             failures = named
         members, evidence = take_back(members, failures, under_way)
-    if members:
-        commit(under_way.entry, tools)
-    for member in members:
-        concluded = conclusion(evidence[member.name], member.certificate)
-        result = replace(member.turn.result(*concluded), changed=True, ended=True)
-        notes = (*result.notes, *member.losing, *member.refused_by, *left_alone(member, under_way.told))
-        is_up = evidence[member.name].proof is Proof.PROVEN
-        under_way.results[member.name] = replace(result, notes=notes, took_down=() if is_up else result.took_down)
-    _mark_refused(group, members, under_way)
     if len(accused) > 1:  # some of them perhaps by words of others, as of a client whose request is in the log
         under_way.results |= {name: replace(under_way.results[name], alone=True) for name in accused}
-    return members
+    return members, evidence
+
+
+def _installed(member: Member, evidence: Evidence, told: Mapping[Service, object]) -> Result:
+    result = member.turn.result(*conclusion(evidence, member.certificate))
+    notes = (*result.notes, *member.losing, *member.refused_by, *left_alone(member, told))
+    took_down = () if evidence.proof is Proof.PROVEN else result.took_down
+    return replace(result, changed=True, ended=True, notes=notes, took_down=took_down)
 
 
 def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> list[Member]:
