@@ -2,17 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import closing
 
 from agent.commands.run import begun
 from agent.commands.show import Reasons, explained, is_well, run_document, state_words, tell
-from agent.commands.wiring import LocalTools
+from agent.commands.wiring import LocalTools, refuse_beside_a_run
 from agent.journey.rehearsal import GroupPlan, Rehearsal, Step, Told, rehearse
 from agent.model.certificate import Command
 from agent.rules.evidence import Sight
 from common.clock import utc_text
 from common.command_line import complain, report, say
-from common.errors import LockedError
-from common.files import is_locked
 
 
 def dry_run(arguments: argparse.Namespace) -> int:
@@ -20,12 +19,9 @@ def dry_run(arguments: argparse.Namespace) -> int:
     would be settled first, because nobody knows how."""
     settings, certificates, selected = begun(arguments)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry, read_only=True)
-    if is_locked(tools.folder.lock_file):
-        raise LockedError(f"a run holds {tools.folder.lock_file}", hint="let it finish")
-    try:
+    refuse_beside_a_run(tools.folder)
+    with closing(tools):
         found = rehearse(selected, tools)
-    finally:
-        tools.close()
     if arguments.json:
         report(_document(found, tools.now))
     _show(found, tools.now, silent=arguments.json or arguments.quiet)

@@ -5,7 +5,7 @@ import time
 from datetime import datetime, timedelta
 
 from agent.commands.run import refuse_directors
-from agent.commands.wiring import selected_of
+from agent.commands.wiring import refuse_beside_a_run, selected_of
 from agent.host.state_folder import StateFolder
 from agent.model.offer import Mark
 from agent.model.result import Result
@@ -15,7 +15,7 @@ from common import config
 from common.clock import utc_text
 from common.command_line import say
 from common.dataclasses import replace
-from common.errors import LockedError, UsageError
+from common.errors import UsageError
 from common.files import is_locked
 
 _LONGEST_REASON = 1000  # characters
@@ -45,8 +45,7 @@ def release(arguments: argparse.Namespace) -> int:
     settings, certificates = load_settings(arguments.config)
     chosen = selected_of(arguments.name, certificates, arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
-    if is_locked(state.lock_file):  # else the run would overwrite what this command ends
-        raise LockedError(f"a run holds {state.lock_file}", hint="let it finish")
+    refuse_beside_a_run(state)  # else it would overwrite what this command ends
     state.create()
     for certificate in chosen:
         pause, before = state.pause(certificate.name), state.record(certificate.name)

@@ -4,11 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from agent.commands.run import refuse_directors
-from agent.commands.wiring import LocalTools, further_names, keys_on, name_in
+from agent.commands.wiring import further_names, keys_on, name_in, tools_at_work
 from agent.journey.interim import interim
 from agent.journey.ports import Turn
 from agent.journey.request import Request, Requested
@@ -18,7 +17,6 @@ from agent.settings.config import load_settings
 from agent.settings.places import DEFAULT_FILE
 from common.command_line import report
 from common.errors import UsageError
-from common.files import locked
 
 
 def request(arguments: argparse.Namespace) -> int:
@@ -59,10 +57,8 @@ def only_name(names: Sequence[str]) -> str:
 def _interim(config: Path, name: str) -> list[Path]:
     settings, certificates = load_settings(config)
     (certificate,) = (one for one in certificates if one.name == name)
-    with closing(LocalTools(settings, certificates, config, retry=False)) as tools:
-        tools.folder.create()
-        with locked(tools.folder.lock_file, doing="request --interim"):
-            return interim(Turn(certificate, tools.state.record(name), tools.on(certificate.host)))
+    with tools_at_work(settings, certificates, config, doing="request --interim") as tools:
+        return interim(Turn(certificate, tools.state.record(name), tools.on(certificate.host)))
 
 
 def _configured(config: Path, name: str) -> Certificate | None:

@@ -2,13 +2,12 @@
 
 import argparse
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from shlex import quote
 
 from agent.commands.request import document, only_name, tell
 from agent.commands.run import refuse_directors
-from agent.commands.wiring import LocalTools, further_names, real_key, selected_of
+from agent.commands.wiring import further_names, real_key, selected_of, tools_at_work
 from agent.host.presence import presence
 from agent.journey.due import found_in_files
 from agent.journey.next_key import drop_spent, is_open
@@ -23,7 +22,6 @@ from agent.settings.config import load_settings
 from common.certificate import certified_names
 from common.command_line import report
 from common.errors import RefusedError, UsageError
-from common.files import locked
 
 _HINT = (
     "give the new key a file of its own: `certfleet-agent request {name} --key NEW --csr FILE`, then on the issuer "
@@ -41,14 +39,12 @@ def request_next(arguments: argparse.Namespace) -> int:
     (certificate,) = selected_of([only_name(arguments.name)], certificates, arguments.config)
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{file_stem(certificate.name)}.next.csr")
     wanted = Request((), certificate.next_key, arguments.key_type, csr_file.absolute() if csr_file else None)
-    with closing(LocalTools(settings, certificates, arguments.config, retry=False)) as tools:
-        tools.folder.create()
-        with locked(tools.folder.lock_file, doing="request --next"):
-            broken = settle_all(tools)
-            turn = Turn(certificate, tools.state.record(certificate.name), tools.on(certificate.host))
-            _refuse_unsettled(turn, broken)
-            _refuse_shared(turn, certificates)
-            wanted, made = _made(turn, wanted, further_names(arguments.san))
+    with tools_at_work(settings, certificates, arguments.config, doing="request --next") as tools:
+        broken = settle_all(tools)
+        turn = Turn(certificate, tools.state.record(certificate.name), tools.on(certificate.host))
+        _refuse_unsettled(turn, broken)
+        _refuse_shared(turn, certificates)
+        wanted, made = _made(turn, wanted, further_names(arguments.san))
     if arguments.json:
         report(document(certificate.name, wanted, made))
     else:

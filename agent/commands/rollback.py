@@ -5,7 +5,7 @@ import contextlib
 
 from agent.commands.run import refuse_directors
 from agent.commands.show import Reasons, is_well, run_document, tell
-from agent.commands.wiring import LocalTools, selected_of
+from agent.commands.wiring import selected_of, tools_at_work
 from agent.host.presence import presence
 from agent.journey.go_back import go_back
 from agent.journey.run import settle_all
@@ -15,7 +15,6 @@ from agent.settings.config import load_settings
 from common.certificate import serial_number
 from common.command_line import complain, report
 from common.errors import UsageError
-from common.files import locked
 
 
 def rollback(arguments: argparse.Namespace) -> int:
@@ -27,16 +26,11 @@ def rollback(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"{arguments.to!r} is no serial number", hint="write it as `status --json` shows it under `kept`"
         )
-    tools = LocalTools(settings, certificates, arguments.config, retry=False)
-    tools.folder.create()
     results: list[Result] = []
-    with locked(tools.folder.lock_file, doing="run", on_full_disk=True), tools.waits.heeding_signals():
-        try:
-            with contextlib.suppress(Stopped):
-                results = [one for one in settle_all(tools) if one.name == certificate.name]
-                results = results or [go_back(one, arguments.to, tools) for one in tools.reach([certificate])]
-        finally:
-            tools.close()
+    at_work = tools_at_work(settings, certificates, arguments.config, doing="run")
+    with at_work as tools, tools.waits.heeding_signals(), contextlib.suppress(Stopped):
+        results = [one for one in settle_all(tools) if one.name == certificate.name]
+        results = results or [go_back(one, arguments.to, tools) for one in tools.reach([certificate])]
     if not results:
         complain("stopped on request; nothing was changed")
     if arguments.json:

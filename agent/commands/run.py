@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.commands.show import Reasons, is_well, run_document, tell
-from agent.commands.wiring import LocalTools, selected_of
+from agent.commands.wiring import selected_of, tools_at_work
 from agent.host.presence import presence
 from agent.journey.announce import announce
 from agent.journey.run import run as run_over
@@ -18,7 +18,6 @@ from agent.settings.config import AgentSettings, load_settings
 from agent.settings.places import ROOTS_FILE
 from common.command_line import complain, report
 from common.errors import UsageError
-from common.files import locked
 from common.owners import who_directs_root
 from common.terminal import PROGRESS
 
@@ -28,25 +27,21 @@ _MOST_FILES = 65_536
 def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
     settings, certificates, selected = begun(arguments)
-    tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry)
-    tools.folder.create()
     silent = arguments.json or arguments.quiet
     found: dict[str, Result] = {}
     reasons: Reasons = {}
-    PROGRESS.tell(f"0 of {len(selected)} certificates")
-    with locked(tools.folder.lock_file, doing="run", on_full_disk=True), tools.waits.heeding_signals():
-        try:
-            with suppress(Stopped):
-                for result in run_over(selected, tools):
-                    found[result.name] = result  # the last word, where there are two
-                    tell(result, tools.now, reasons, silent=silent)
-                    PROGRESS.tell(f"{len(found)} of {len(selected)} certificates")
-                    if tools.waits.stop_asked:
-                        break
-            announce(list(found.values()), certificates, tools)
-        finally:
-            tools.close()
-            PROGRESS.end()
+    at_work = tools_at_work(settings, certificates, arguments.config, doing="run", retry=arguments.retry)
+    with at_work as tools, tools.waits.heeding_signals():
+        PROGRESS.tell(f"0 of {len(selected)} certificates")
+        with suppress(Stopped):
+            for result in run_over(selected, tools):
+                found[result.name] = result  # the last word, where there are two
+                tell(result, tools.now, reasons, silent=silent)
+                PROGRESS.tell(f"{len(found)} of {len(selected)} certificates")
+                if tools.waits.stop_asked:
+                    break
+        announce(list(found.values()), certificates, tools)
+    PROGRESS.end()
     results = list(found.values())
     unfinished = len({one.name for one in selected} - found.keys())
     if unfinished:

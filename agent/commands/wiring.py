@@ -21,7 +21,8 @@ from agent.model.presence import Finder
 from agent.model.remote_host import RemoteHost, SshAddress
 from agent.settings.config import AgentSettings, questions, resolve
 from agent.source.open import open_source, own_files
-from common.errors import CertfleetError, ConfigError, FileError, Finding, UsageError
+from common.errors import CertfleetError, ConfigError, FileError, Finding, LockedError, UsageError
+from common.files import is_locked, locked
 from common.names import parse_name
 from common.similar import did_you_mean
 
@@ -237,6 +238,24 @@ def real_key(key: Path, files: Files) -> Path:
         raise
     except FileError:
         return key
+
+
+@contextmanager
+def tools_at_work(
+    settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, doing: str, retry: bool = False
+) -> Iterator[LocalTools]:
+    """The tools of a command that changes this host, and the lock of its state folder, which says what it is *doing*.
+    Raises LockedError while another one has the lock."""
+    with closing(LocalTools(settings, certificates, config, retry=retry)) as tools:
+        tools.folder.create()
+        with locked(tools.folder.lock_file, doing=doing, on_full_disk=True):
+            yield tools
+
+
+def refuse_beside_a_run(state: StateFolder) -> None:
+    """Raises LockedError while a run is under way."""
+    if is_locked(state.lock_file):
+        raise LockedError(f"a run holds {state.lock_file}", hint="let it finish")
 
 
 @contextmanager
