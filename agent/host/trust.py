@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
+from agent.model.certificate import Anchors
 from agent.model.host_key import HostKey
 from common.errors import ConfigError, Finding
 from common.files import stamps
@@ -20,9 +20,7 @@ from common.files import stamps
 _MOST_FLIGHTS = 4  # of each side; TLS 1.2 needs two
 
 
-def objection(
-    fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
-) -> str:
+def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Anchors) -> str:
     """Why a client that trusts *roots* refuses *fullchain* (PEM) under one of *names*; "" if it takes all.
 
     *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether a server can load
@@ -36,15 +34,11 @@ def objection(
         return f"a TLS server could not load it ({error.reason or error})"
     if roots == "none":
         return ""
-    client = _client(roots)
+    client = _client_of(roots, _stamp(roots))
     return next((said for name in names if (said := _handshake(client, server, name.replace("*", "www", 1)))), "")
 
 
-def _client(roots: Literal["system"] | Path | bytes) -> ssl.SSLContext:
-    return _client_of(roots, _stamp(roots))
-
-
-def _stamp(roots: Literal["system"] | Path | bytes) -> tuple[object, ...]:
+def _stamp(roots: Anchors) -> tuple[object, ...]:
     """Differs when others are to be read."""
     if isinstance(roots, bytes):
         return ()
@@ -54,7 +48,7 @@ def _stamp(roots: Literal["system"] | Path | bytes) -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=4)  # to read the system's store takes 0.02 s, and a host may have hundreds of certificates due
-def _client_of(roots: Literal["system"] | Path | bytes, _stamped: tuple[object, ...]) -> ssl.SSLContext:
+def _client_of(roots: Anchors, _stamped: tuple[object, ...]) -> ssl.SSLContext:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a CA that is named is trusted, be it a root or not
     if isinstance(roots, bytes):

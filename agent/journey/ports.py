@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from common.dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from agent.model.certificate import Certificate, Command, Keystore
+    from agent.model.certificate import Anchors, Certificate, Command, Keystore
     from agent.model.errors import SourceError
     from agent.model.host_key import HostKey
     from agent.model.live_file import LiveFile
@@ -196,9 +196,7 @@ class Keys(Protocol):
 class Trust(Protocol):
     """The judgement of clients."""
 
-    def objection(
-        self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
-    ) -> str:
+    def objection(self, fullchain: bytes, key: HostKey, names: Iterable[str], roots: Anchors) -> str:
         """Why a client that trusts *roots* refuses *fullchain* (PEM), served with *key* under *names*; "" if it takes
         it under all. *roots*: those of the system's store, a PEM file, or PEM; "none": no client is asked, only whether
         a server can load them. Raises ConfigError for a file without any."""

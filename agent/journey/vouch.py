@@ -4,10 +4,8 @@ The roots are those that agent.toml names. Where the system's store does not kno
 place vouches for its successor: a host whose store is old goes on, and says so.
 """
 
-from pathlib import Path
-from typing import Literal
-
 from agent.journey.ports import Turn
+from agent.model.certificate import Anchors
 from agent.model.host_key import HostKey
 from agent.rules.remedy import REVOKED
 from agent.rules.verify import leaf_faults
@@ -18,7 +16,6 @@ from common.late_log import LateLog
 from common.revocation.state import Status
 
 _log = LateLog()
-Anchors = Literal["system", "none"] | Path | bytes
 
 
 @dataclass(frozen=True, slots=True)

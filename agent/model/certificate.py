@@ -27,6 +27,8 @@ Means = str | Command
 
 Roots = Literal["system", "none"] | Path
 """The roots that the clients of this host trust: those of the system's store, or a PEM file; "none" asks for none."""
+Anchors = Roots | bytes
+"""The same; or roots in PEM."""
 
 
 @dataclass(frozen=True, slots=True)

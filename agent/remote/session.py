@@ -264,32 +264,14 @@ def _channel(transport: paramiko.Transport, limits: SshLimits) -> paramiko.Chann
 def _executed(
     transport: paramiko.Transport, limits: SshLimits, script: str, stdin: bytes = b"", tail: int = 0
 ) -> Ended:
-    """Run *script* to its end. A daemon that it starts may keep its output open: that is not waited for. Of a long
-    output the last *tail* bytes are kept; 0 refuses one."""
+    """Run *script* to its end. Of a long output the last *tail* bytes are kept; 0 refuses one."""
     with _channel(transport, limits) as channel:
         channel.settimeout(limits.answer)
         channel.exec_command(in_any_shell(script))
         if stdin:
             _send(channel, stdin)
         channel.shutdown_write()
-        channel.settimeout(_LOOK_UP)
-        out, err = bytearray(), bytearray()
-        at_end = False
-        while not at_end:
-            has_ended = channel.exit_status_ready()
-            try:
-                data = channel.recv(65536)
-                out += data
-                at_end = not data
-            except TimeoutError:
-                at_end = has_ended
-            while channel.recv_stderr_ready():
-                err += channel.recv_stderr(65536)
-            if len(out) + len(err) > _MOST_OUTPUT:
-                begin = out.find(BEGUN) + len(BEGUN)
-                if not tail or begin < len(BEGUN) or len(err) > _MOST_OUTPUT // 2:
-                    raise EOFError("its answer has no end")
-                del out[begin:-tail]
+        out, err = _output(channel, tail)
         channel.status_event.wait(limits.answer)
         if channel.exit_status == -1:  # by a signal; or the line is cut, and no further channel can be opened
             _channel(transport, limits).close()
@@ -299,6 +281,30 @@ def _executed(
             last = ended.said or said.decode("utf-8", "replace").strip().split("\n")[-1]
             raise _NoShellError(last or f"exit code {ended.code}")
         return ended
+
+
+def _output(channel: paramiko.Channel, tail: int) -> tuple[bytearray, bytearray]:
+    """Output and complaints of a command to its end. A daemon that it starts may keep them open, and is not waited
+    for."""
+    channel.settimeout(_LOOK_UP)
+    out, err = bytearray(), bytearray()
+    at_end = False
+    while not at_end:
+        has_ended = channel.exit_status_ready()
+        try:
+            data = channel.recv(65536)
+            out += data
+            at_end = not data
+        except TimeoutError:
+            at_end = has_ended
+        while channel.recv_stderr_ready():
+            err += channel.recv_stderr(65536)
+        if len(out) + len(err) > _MOST_OUTPUT:
+            begin = out.find(BEGUN) + len(BEGUN)
+            if not tail or begin < len(BEGUN) or len(err) > _MOST_OUTPUT // 2:
+                raise EOFError("its answer has no end")
+            del out[begin:-tail]
+    return out, err
 
 
 def _send(channel: paramiko.Channel, stdin: bytes) -> None:

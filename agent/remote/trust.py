@@ -6,9 +6,9 @@ import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from agent.host.trust import in_memory, refuse_no_roots
+from agent.model.certificate import Anchors
 from agent.model.host_key import HostKey
 from common.errors import FileError
 from common.names import is_address
@@ -19,9 +19,7 @@ _VERIFY = ("openssl", "verify", "-purpose", "sslserver", "-auth_level", "2", "-p
 _SAID = re.compile(r"error \d+ at \d+ depth lookup: *(.+)")
 
 
-def objection(
-    fullchain: bytes, key: HostKey, names: Iterable[str], roots: Literal["system", "none"] | Path | bytes
-) -> str:
+def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Anchors) -> str:
     """As ``agent.host.trust.objection``; "" for "none". FileError if there is no openssl on this machine."""
     if roots == "none":
         return ""
@@ -30,7 +28,7 @@ def objection(
     return next((said for name in names if (said := _verified(fullchain, name.replace("*", "www", 1), roots))), "")
 
 
-def _verified(fullchain: bytes, name: str, roots: Literal["system"] | Path | bytes) -> str:
+def _verified(fullchain: bytes, name: str, roots: Anchors) -> str:
     named = roots if isinstance(roots, bytes) else roots.read_bytes() if isinstance(roots, Path) else b""
     with in_memory(fullchain) as chain_file, in_memory(named) as roots_file:
         words = [*_VERIFY, "-verify_ip" if is_address(name) else "-verify_hostname", name]
