@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from cryptography import x509
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from agent.model.stapling import Served, Staple
-from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates, must_staple, readable_extension
+from common.certificate import PARSE_ERRORS, is_signed_by, load_certificates, must_staple
+from common.certificate_urls import OCSP, urls
 from common.clock import utc_text
 from common.revocation.ocsp import request_for
 
@@ -24,19 +24,9 @@ def served(file: str, content: bytes, chain: bytes = b"") -> tuple[Served, x509.
         return Served(file, problem="there is no certificate in it"), None, b""
     leaf = found[0]
     issuer = next((one for one in (*found[1:], *others) if is_signed_by(leaf, one)), None)
-    facts = Served(file, "", responders(leaf), must_staple(leaf), issuer is not None)
+    responders = tuple(url for kind, url in urls(leaf) if kind == OCSP)
+    facts = Served(file, "", responders, must_staple(leaf), issuer is not None)
     return facts, leaf, request_for(leaf, issuer) if issuer is not None else b""
-
-
-def responders(leaf: x509.Certificate) -> tuple[str, ...]:
-    """The URLs of its OCSP responders (RFC 5280 §4.2.2.1)."""
-    access = readable_extension(leaf, x509.AuthorityInformationAccess) or ()
-    return tuple(
-        one.access_location.value
-        for one in access
-        if one.access_method == AuthorityInformationAccessOID.OCSP
-        and isinstance(one.access_location, x509.UniformResourceIdentifier)
-    )
 
 
 def staple(file: str, content: bytes, leaves: Iterable[x509.Certificate], now: float) -> Staple:

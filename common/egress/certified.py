@@ -1,16 +1,10 @@
 """The URLs in certificates, to which servers and clients connect. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
-
-from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID as Access
 
 from common.certificate import load_certificates
+from common.certificate_urls import urls
 from common.egress.needs import Need, by_url
-
-OCSP, CRL, ISSUER = "OCSP", "CRL", "issuer"
-_ACCESS = {Access.OCSP: OCSP, Access.CA_ISSUERS: ISSUER}
 
 
 class Certified:
@@ -45,22 +39,3 @@ def _needs(pem: bytes) -> frozenset[Need]:
     except ValueError:
         return frozenset()
     return frozenset(need for one in certificates for kind, url in urls(one) for need in by_url(url, kind, ours=False))
-
-
-def urls(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
-    """(OCSP, CRL or ISSUER, URL) for each URL at which something is asked about a certificate that
-    :mod:`common.certificate` has read (RFC 5280 §4.2.1.13, §4.2.2.1)."""
-    for extension in certificate.extensions:
-        if isinstance(extension.value, x509.AuthorityInformationAccess):
-            for access in extension.value:
-                if access.access_method in _ACCESS:
-                    yield from _url(_ACCESS[access.access_method], access.access_location)
-        elif isinstance(extension.value, x509.CRLDistributionPoints):
-            for point in extension.value:
-                for name in point.full_name or ():
-                    yield from _url(CRL, name)
-
-
-def _url(kind: str, name: x509.GeneralName) -> Iterator[tuple[str, str]]:
-    if isinstance(name, x509.UniformResourceIdentifier):
-        yield kind, name.value

@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.certificate import PARSE_ERRORS, extension, is_signed_by, not_after, not_before, subject_text
+from common.certificate_urls import OCSP, urls
 from common.revocation.freshness import fault_of_dates
 from common.revocation.state import Revocation, unknown
 
@@ -19,10 +20,7 @@ _DAY = 86400  # how long an answer counts that does not say it: as long as in Fi
 
 def responders(leaf: x509.Certificate) -> list[str]:
     """The URLs of the responders that *leaf* names, by http. Raises one of PARSE_ERRORS."""
-    access = extension(leaf.extensions, x509.AuthorityInformationAccess) or ()
-    places = [one.access_location for one in access if one.access_method == AuthorityInformationAccessOID.OCSP]
-    urls = [place.value for place in places if isinstance(place, x509.UniformResourceIdentifier)]
-    return [url for url in urls if url.lower().startswith("http://")]
+    return [url for kind, url in urls(leaf) if kind == OCSP and url.lower().startswith("http://")]
 
 
 def request_for(leaf: x509.Certificate, issuer: x509.Certificate) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.certificate import Bundle, issuer_text
-from common.egress.certified import urls
+from common.certificate_urls import urls
 from common.egress.needs import by_url, merged
 from issuer.model.events import Event, EventKind, ca_changed
 from issuer.model.failure import Failure
