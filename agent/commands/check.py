@@ -16,8 +16,8 @@ from agent.host.capacity import shortage
 from agent.host.presence import found_programs, presence
 from agent.journey.answers import offered
 from agent.journey.examine import certificate_in_place, examine
+from agent.journey.examine_services import examine_services
 from agent.journey.ports import Turn
-from agent.journey.stopped import refusals
 from agent.journey.take import objection
 from agent.journey.update import kept_from
 from agent.journey.watch import with_first_looks
@@ -67,7 +67,7 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
         unsettled = dict.fromkeys(part.name for entry in tools.state.journals() for part in entry.parts)
         is_under_way = is_locked(tools.folder.lock_file)
         lines += (one for one in examined if not (is_under_way and one.subject in unsettled))
-        lines += refusals([one for one in turns if isinstance(one, Turn)])
+        lines += examine_services([one for one in turns if isinstance(one, Turn)])
         PROGRESS.tell("looks at stapling")
         lines += stapling_lines(settings, arguments.config)
         lines += (_under_way(name) if is_under_way else _interrupted(name) for name in unsettled)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import closing
 
-from agent.commands.run import begun
+from agent.commands.run import asked_for
 from agent.commands.show import Reasons, explained, is_well, run_document, state_words, tell
 from agent.commands.wiring import LocalTools, refuse_beside_a_run
 from agent.journey.rehearsal import GroupPlan, Rehearsal, Step, Told, rehearse
@@ -17,7 +17,7 @@ from common.command_line import complain, report, say
 def dry_run(arguments: argparse.Namespace) -> int:
     """The exit code is that of a run in which the services take all that is due; 1 also where an interrupted install
     would be settled first, because nobody knows how."""
-    settings, certificates, selected = begun(arguments)
+    settings, certificates, selected = asked_for(arguments)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry, read_only=True)
     refuse_beside_a_run(tools.folder)
     with closing(tools):

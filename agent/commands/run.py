@@ -26,7 +26,7 @@ _MOST_FILES = 65_536
 
 def run(arguments: argparse.Namespace) -> int:
     """Bring NAMEs, by default all, up to date. Exit code 1 if one is not well or was not looked at."""
-    settings, certificates, selected = begun(arguments)
+    settings, certificates, selected = asked_for(arguments)
     silent = arguments.json or arguments.quiet
     found: dict[str, Result] = {}
     reasons: Reasons = {}
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if not unfinished and all(is_well(result, tools.now) for result in results) else 1
 
 
-def begun(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
+def asked_for(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
     """The settings, all certificates of this host, and those that NAMEs mean."""
     settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments)

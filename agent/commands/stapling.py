@@ -11,11 +11,11 @@ from cryptography import x509
 
 from agent.host.configuration import certificates_in, content_of, end_of, environment_of, output_of, texts_of
 from agent.host.presence import found_programs, presence
-from agent.host.responders import reach
+from agent.host.responders import ways_to
 from agent.model.certificate import Command
 from agent.model.dialect import Dialect
 from agent.model.line import WARN, Line
-from agent.model.stapling import Directive, Read, Served, Shown, Site, Staple, Symptom, TooMuch, World, walk
+from agent.model.stapling import Directive, Dump, Facts, Parsed, Served, Site, Staple, Symptom, TooMuch, walk
 from agent.rules import stapling, stapling_facts, stapling_log
 from agent.rules.stapling_read import files_of, further_files, read, show_commands
 from agent.settings.config import AgentSettings
@@ -74,12 +74,12 @@ def _services(settings: AgentSettings, config: Path) -> Iterator[_Service]:
                 yield _Service(name, preset, preset.check if one.check is None else one.check)
 
 
-def _read(service: _Service, environment: dict[str, str], seconds: float) -> Read | None:
+def _read(service: _Service, environment: dict[str, str], seconds: float) -> Parsed | None:
     """The configuration; None where nothing of it could be seen. Raises TooMuch."""
     dialect = service.preset.stapling
     words = [word for command in service.check for word in command]
     for output in (output_of(one, seconds) for one in _shows(service)) if dialect.show else [""]:
-        shown = Shown(output, texts_of(files_of(dialect, output, words)), environment)
+        shown = Dump(output, texts_of(files_of(dialect, output, words)), environment)
         shown = replace(shown, texts={**shown.texts, **texts_of(further_files(dialect, shown))})
         if (found := read(dialect, shown)).tree:
             return found
@@ -93,7 +93,7 @@ def _shows(service: _Service) -> list[tuple[str, ...]]:
     return show_commands(preset.stapling, service.check, program, (*preset.programs, *preset.processes))
 
 
-def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Line]:
+def _findings(service: _Service, found: Parsed, sites: Sequence[Site]) -> list[Line]:
     dialect, now = service.preset.stapling, time.time()
     sites = [_expanded(site, dialect, found.folder) for site in sites]
     certificates = _certificates(sites, dialect, now)
@@ -101,15 +101,15 @@ def _findings(service: _Service, found: Read, sites: Sequence[Site]) -> list[Lin
     asked = stapling.to_ask(cases)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         questions = ((url, certificates.questions.get(one.served.file, b""), one.seconds) for url, one in asked.items())
-        ways = pool.map(lambda question: reach(*question), questions)
-    world = World(
+        ways = pool.map(lambda question: ways_to(*question), questions)
+    facts = Facts(
         certificates.served,
         dict(zip(asked, ways, strict=True)),
         dict(_staples(cases, certificates, now)),
         _missing_folders(found, dialect),
         tuple(_symptoms(found, dialect, now)),
     )
-    return stapling.findings(service.name, dialect, found, cases, world)
+    return stapling.findings(service.name, dialect, found, cases, facts)
 
 
 def _expanded(site: Site, dialect: Dialect, folder: str) -> Site:
@@ -161,7 +161,7 @@ def _staples(cases: Sequence[stapling.Case], certificates: _Certificates, now: f
         yield file, stapling_facts.staple(file, content, leaves, now) if content else Staple(file, "it is not there")
 
 
-def _missing_folders(found: Read, dialect: Dialect) -> frozenset[str]:
+def _missing_folders(found: Parsed, dialect: Dialect) -> frozenset[str]:
     """The folders of the caches that the configuration names and that are not there."""
     wanted = dialect.cache.lower()
     words = [one.words[0] for one in walk(found.tree) if wanted and one.name.lower() == wanted and one.words]
@@ -169,7 +169,7 @@ def _missing_folders(found: Read, dialect: Dialect) -> frozenset[str]:
     return frozenset(folder for folder in folders if folder.startswith("/") and not os.path.isdir(folder))
 
 
-def _symptoms(found: Read, dialect: Dialect, now: float) -> Iterator[Symptom]:
+def _symptoms(found: Parsed, dialect: Dialect, now: float) -> Iterator[Symptom]:
     wanted = dialect.log.lower()
     words = [one.words[0] for one in walk(found.tree) if wanted and one.name.lower() == wanted and one.words]
     for log in dict.fromkeys(

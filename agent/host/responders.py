@@ -6,7 +6,7 @@ import time
 
 from cryptography.x509 import ocsp
 
-from agent.model.stapling import Reach
+from agent.model.stapling import Way
 from common.certificate import PARSE_ERRORS
 from common.deadline import Deadline
 from common.revocation.fetch import NoAnswer, fetch
@@ -17,33 +17,33 @@ _MOST_BYTES = 100_000  # of an answer
 _NO_ADDRESS = (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 
-def reach(url: str, question: bytes, seconds: float) -> tuple[Reach, ...]:
+def ways_to(url: str, question: bytes, seconds: float) -> tuple[Way, ...]:
     """The way by each family, side by side. *question*: in DER; b"" asks nothing, and any answer counts."""
     deadline = Deadline(seconds)
 
-    def late(family: str) -> Reach:
-        return Reach(family, problem=f"no answer within {seconds:g} s")
+    def late(family: str) -> Way:
+        return Way(family, problem=f"no answer within {seconds:g} s")
 
     found = each_within(
         lambda family: _way(family, url, question, deadline), _FAMILIES, len(_FAMILIES), seconds + 0.2, late
     )
     if all(way.absent for way in found):  # then that is what is wrong
-        return tuple(Reach(way.family, problem=way.problem) for way in found)
+        return tuple(Way(way.family, problem=way.problem) for way in found)
     return tuple(found)
 
 
-def _way(family: str, url: str, question: bytes, deadline: Deadline) -> Reach:
+def _way(family: str, url: str, question: bytes, deadline: Deadline) -> Way:
     began = time.monotonic()
     try:
         problem = _refusal(fetch(url, deadline, _MOST_BYTES, question or None, _FAMILIES[family]))
     except NoAnswer as error:
         if question or error.is_away:
             cause = error.__cause__
-            return Reach(family, problem=str(error), absent=isinstance(cause, OSError) and cause.errno in _NO_ADDRESS)
+            return Way(family, problem=str(error), absent=isinstance(cause, OSError) and cause.errno in _NO_ADDRESS)
         problem = ""
     if question and problem:
-        return Reach(family, problem=problem)
-    return Reach(family, time.monotonic() - began)
+        return Way(family, problem=problem)
+    return Way(family, time.monotonic() - began)
 
 
 def _refusal(answer: bytes) -> str:

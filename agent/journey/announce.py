@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from agent.journey.ports import Tools
 from agent.model.certificate import Certificate, Means
 from agent.model.notice import Notice
-from agent.model.result import Outcome, Result
-from agent.model.waiting import Alarm
+from agent.model.result import Alarm, Outcome, Result
 from common.dataclasses import replace
 from common.errors import FileError
 from common.late_log import LateLog

@@ -1,5 +1,5 @@
-"""Services that do not run, and whose next start would fail: their own check refuses what is in place. And those that
-answer, and whose commands would not reach what answers."""
+"""A look at services that do not run, and whose own check refuses what is in place, so that their next start fails; and
+at those that answer, and whose commands would not reach what answers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ _ANOTHER = "let that unit or script start it, or name the command that reloads w
 _MEND = "mend what it names before the service is started"
 
 
-def refusals(turns: Sequence[Turn]) -> Iterator[Line]:
+def examine_services(turns: Sequence[Turn]) -> Iterator[Line]:
     """A line for each service that has an installed certificate among *turns*, does not run, and fails its check; and
     for each that answers, and does not run for systemd or its init script, which are to tell it. The check of one that
     runs is left to `run`: to a running service it says nothing new."""

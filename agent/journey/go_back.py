@@ -10,7 +10,7 @@ from agent.journey.answers import circumstances_of
 from agent.journey.due import Due, found_in_files, unless_in_place
 from agent.journey.groups import install_all
 from agent.journey.keep import kept
-from agent.journey.on_record import on_record, told
+from agent.journey.on_record import on_record, reported
 from agent.journey.ports import Tools, Turn
 from agent.journey.vouch import revoked, vouch
 from agent.model.certificate import Certificate
@@ -55,7 +55,7 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
         tools.state.finish(certificate.name)
     if result.outcome is Outcome.FAILED:
         return replace(result, refusal=None)  # no run tries it again
-    return told([result], tools)[0]
+    return reported([result], tools)[0]
 
 
 def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:

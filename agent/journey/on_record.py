@@ -12,10 +12,10 @@ from common.late_log import LateLog
 _log = LateLog()
 
 
-def concluded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
+def recorded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
     """Put the result on record and tell the issuer's side; neither can undo an install."""
     kept = on_record([(turn, result)], turn.tools)
-    return (told(kept, turn.tools) if tell else kept)[0]
+    return (reported(kept, turn.tools) if tell else kept)[0]
 
 
 def on_record(results: Sequence[tuple[Turn, Result]], tools: Tools) -> list[Result]:
@@ -32,7 +32,7 @@ def _as_kept(before: Result, result: Result, now: int) -> Result:
     return replace(result, since=now, unsent=before.unsent or now)
 
 
-def told(results: Sequence[Result], tools: Tools) -> list[Result]:
+def reported(results: Sequence[Result], tools: Tools) -> list[Result]:
     """Report those that the issuer's side does not know yet. The next run reports again what is not taken now."""
     unsent = [result for result in results if result.unsent]
     if not unsent:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.journey.on_record import concluded, on_record, told
+from agent.journey.on_record import on_record, recorded, reported
 from agent.journey.pause import as_it_stands, in_its_window, while_away, without_source
 from agent.journey.ports import Tools, Turn
 from agent.journey.put_right import close_key
@@ -154,7 +154,7 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     broken = []
     for name, result in results.items():
         if result.outcome is Outcome.BROKEN:
-            broken.append(concluded(turns[name], result))
+            broken.append(recorded(turns[name], result))
         else:  # its own turn tells how it stands
             _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
     if all(result.ended for result in results.values()):
@@ -201,7 +201,7 @@ def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool
     result = _guarded(turn, found)
     if not isinstance(result, Result):
         return result
-    return concluded(turn, with_notes_told(standing(result, turn.tools.now)), tell=tell)
+    return recorded(turn, with_notes_told(standing(result, turn.tools.now)), tell=tell)
 
 
 def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":
@@ -233,7 +233,7 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[tuple[Turn, Resul
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
         if all(turn.away is None for turn, _ in group):
-            results = told(results, tools)
+            results = reported(results, tools)
         yield from zip([turn for turn, _ in group], results, strict=True)
 
 

@@ -7,7 +7,7 @@ install took down is started: a service that a person has stopped stays so.
 from collections.abc import Collection, Mapping, Sequence
 
 from agent.journey.member import Life, life_by
-from agent.journey.on_record import concluded
+from agent.journey.on_record import recorded
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import tell
 from agent.journey.watch import Together, look_at_all, watch
@@ -126,4 +126,4 @@ def _again(turn: Turn, result: Result, broken: Mapping[Service, bool], efforts: 
         notes = [*result.notes, *(f"{one.label} went down with an install of this run" for one in down)]
     notes += [efforts[one].note for one in turn.certificate.services if one in efforts and one.name in found.took_down]
     found = with_notes_told(standing(replace(found, notes=tuple(notes)), turn.tools.now))
-    return result if found == result else concluded(replace(turn, before=result), found)
+    return result if found == result else recorded(replace(turn, before=result), found)

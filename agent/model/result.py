@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from agent.model.offer import Mark, Staged
-from agent.model.waiting import Alarm, GoneBack, Pause, Postponed
+from agent.model.waiting import GoneBack, Pause, Postponed
 from common.dataclasses import dataclass, field, replace
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
@@ -92,6 +92,14 @@ class Stated:
     sequence: int
     sha256: str
     issuer_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """People were told at *at* of the *outcome*, and of no other one since."""
+
+    outcome: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Directive:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Dump:
     """The configuration as a service showed it: the *output* of its command, the *texts* of its files by name, and
     the *environment* that it runs in."""
 
@@ -46,7 +46,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Parsed:
     """The configuration as a tree. *modules*: those that are loaded; None where the service did not say. *folder*: of
     files that are named without one."""
 
@@ -95,7 +95,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Way:
     """One address family's way to a responder: *family* is "IPv4" or "IPv6". *seconds*: until its answer; None, and the
     *problem*, where none came in time. *absent*: this host or the responder has no such address at all."""
 
@@ -106,12 +106,12 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Facts:
     """Facts about a configuration that its text does not tell: certificates by their file, ways to responders by URL,
     staples by file, folders that are not there, symptoms in error logs."""
 
     certificates: Mapping[str, Served] = field(default_factory=dict)
-    reached: Mapping[str, tuple[Reach, ...]] = field(default_factory=dict)
+    reached: Mapping[str, tuple[Way, ...]] = field(default_factory=dict)
     staples: Mapping[str, Staple] = field(default_factory=dict)
     missing_folders: frozenset[str] = frozenset()
     symptoms: tuple["Symptom", ...] = ()

@@ -39,14 +39,6 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """People were told at *at* of the *outcome*, and of no other one since."""
-
-    outcome: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Postponed:
     """A newer certificate with that *serial* waits for the next opening of its *window*, which is at *opens*."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent.model.dialect import Dialect
 from agent.model.line import BAD, OK, WARN, Line
-from agent.model.stapling import Directive, Place, Reach, Read, Served, Site, World
+from agent.model.stapling import Directive, Facts, Parsed, Place, Served, Site, Way
 from common.dataclasses import dataclass
 from common.text import one_line, some
 
@@ -17,7 +17,7 @@ IN_TIME = 10.0  # seconds: the default of Apache's SSLStaplingResponderTimeout
 _LONGEST = 30.0  # seconds that `check` waits for a responder, however patient the service is
 
 
-def sites(read: Read, dialect: Dialect) -> list[Site]:
+def sites(read: Parsed, dialect: Dialect) -> list[Site]:
     """The virtual servers that speak TLS. A setting of an enclosing block counts for it too, unless it has its own."""
     return list(_sites(read.tree, {}, dialect, within=False))
 
@@ -108,18 +108,18 @@ def to_ask(found: Iterable[Case]) -> dict[str, Case]:
     return {one.responder: one for one in found if one.responder and one.switch is not None and not one.staple}
 
 
-def findings(service: str, dialect: Dialect, read: Read, found: Sequence[Case], world: World) -> list[Line]:
+def findings(service: str, dialect: Dialect, read: Parsed, found: Sequence[Case], facts: Facts) -> list[Line]:
     """All about one service, the worst first; one line if all is well."""
     lines = [
         *_unreadable(service, found),
         *_must_staple(service, found),
         *_without_responder(service, dialect, found),
-        *_away(service, dialect, found, world),
-        *_cache(service, dialect, read, found, world),
+        *_away(service, dialect, found, facts),
+        *_cache(service, dialect, read, found, facts),
         *_advised(service, dialect, found),
-        *_staples(service, found, world),
-        *_off(service, dialect, found, world),
-        *_symptoms(service, world),
+        *_staples(service, found, facts),
+        *_off(service, dialect, found, facts),
+        *_symptoms(service, facts),
     ]
     if not lines:
         on = len({one.site.place for one in found if one.on or one.staple})
@@ -168,10 +168,10 @@ def _without_responder(service: str, dialect: Dialect, found: Sequence[Case]) ->
         yield Line(WARN, service, sentence, hint, kind="stapling-without-responder")
 
 
-def _away(service: str, dialect: Dialect, found: Sequence[Case], world: World) -> Iterator[Line]:
+def _away(service: str, dialect: Dialect, found: Sequence[Case], facts: Facts) -> Iterator[Line]:
     for place, governed in _by_switch(found).items():
         for url in dict.fromkeys(one.responder for one in governed if one.responder and not one.staple):
-            ways = [way for way in world.reached.get(url, ()) if not way.absent]
+            ways = [way for way in facts.reached.get(url, ()) if not way.absent]
             lost = [way for way in ways if way.seconds is None]
             if not lost:
                 continue
@@ -189,7 +189,7 @@ def _away(service: str, dialect: Dialect, found: Sequence[Case], world: World) -
             yield Line(WARN, service, sentence, "serve the chain behind the certificate", kind="stapling-no-issuer")
 
 
-def _cache(service: str, dialect: Dialect, read: Read, found: Sequence[Case], world: World) -> Iterator[Line]:
+def _cache(service: str, dialect: Dialect, read: Parsed, found: Sequence[Case], facts: Facts) -> Iterator[Line]:
     governed = _by_switch(found)
     if not dialect.cache or not governed:
         return
@@ -207,7 +207,7 @@ def _cache(service: str, dialect: Dialect, read: Read, found: Sequence[Case], wo
         sentence = f"{place}: {dialect.cache} needs the module {module}, which is not loaded: the next start fails"
         yield Line(BAD, service, sentence, f"load {module}", kind="stapling-cache")
     folder = where.partition("(")[0].rpartition("/")[0]
-    if folder in world.missing_folders:
+    if folder in facts.missing_folders:
         sentence = f"{place}: there is no folder {folder} for the file of {dialect.cache}"
         hint = "make it: where shared memory needs a file, the next start fails"
         yield Line(WARN, service, sentence, hint, kind="stapling-cache")
@@ -238,9 +238,9 @@ def _is_as_advised(has: tuple[str, Place] | None, value: str) -> bool:
     return number <= most
 
 
-def _staples(service: str, found: Sequence[Case], world: World) -> Iterator[Line]:
+def _staples(service: str, found: Sequence[Case], facts: Facts) -> Iterator[Line]:
     for one in {one.staple: one for one in found if one.staple}.values():
-        staple = one.served.staple or world.staples.get(one.staple)
+        staple = one.served.staple or facts.staples.get(one.staple)
         if staple is None or not staple.fault:
             continue
         sentence = f"the staple in {staple.file} for {one.served.file} ({_name(one)}) is of no use: {staple.fault}"
@@ -252,11 +252,11 @@ def _staples(service: str, found: Sequence[Case], world: World) -> Iterator[Line
         yield Line(level, service, sentence, hint, kind="stale-staple")
 
 
-def _off(service: str, dialect: Dialect, found: Sequence[Case], world: World) -> Iterator[Line]:
+def _off(service: str, dialect: Dialect, found: Sequence[Case], facts: Facts) -> Iterator[Line]:
     """A person has turned stapling off. Is that still needed?"""
     off = {one.switch: one for one in found if one.switch is not None and not one.on and one.responder}
     for place, one in off.items():
-        ways = [way for way in world.reached.get(one.responder, ()) if not way.absent]
+        ways = [way for way in facts.reached.get(one.responder, ()) if not way.absent]
         told = f"{place} turns stapling off for {_name(one)}"
         if ways and all(way.seconds is not None for way in ways):
             sentence = f"{told}, and {one.responder} answers: {_told(ways)}"
@@ -267,14 +267,14 @@ def _off(service: str, dialect: Dialect, found: Sequence[Case], world: World) ->
             yield Line(OK, service, sentence, kind="stapling-off")
 
 
-def _symptoms(service: str, world: World) -> Iterator[Line]:
-    for one in world.symptoms:
+def _symptoms(service: str, facts: Facts) -> Iterator[Line]:
+    for one in facts.symptoms:
         times = "once" if one.count == 1 else f"{one.count} times"
         sentence = f"{one.log} said {one.sign} {times} in the last day: {one_line(one.last)}"
         yield Line(WARN, service, sentence, one.meaning, kind="stapling-symptom")
 
 
-def _told(ways: Sequence[Reach]) -> str:
+def _told(ways: Sequence[Way]) -> str:
     """The ways in words."""
     return "; ".join(
         f"{way.family}: {way.problem}" if way.seconds is None else f"{way.family}: after {way.seconds:.1f} s"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from agent.model.stapling import DEEPEST, Directive, Place, Read, Shown, TooMuch
+from agent.model.stapling import DEEPEST, Directive, Dump, Parsed, Place, TooMuch
 from common.dataclasses import dataclass
 
 _FILE = re.compile(r"^# configuration file (.+):$")
@@ -16,11 +16,11 @@ _TOKEN = re.compile(
 _MOST = 100_000  # times that a file is included: two that each include the next two grow without end
 
 
-def read(shown: Shown) -> Read:
+def read(shown: Dump) -> Parsed:
     """The tree, with the files that are included in the place of the directives that include them. Raises TooMuch."""
     texts = _texts(shown.output)
     main = next(iter(texts), "")
-    return Read(_Reader(texts, _MOST).file(main, 0), folder=str(PurePosixPath(main).parent))
+    return Parsed(_Reader(texts, _MOST).file(main, 0), folder=str(PurePosixPath(main).parent))
 
 
 def _texts(output: str) -> dict[str, str]:

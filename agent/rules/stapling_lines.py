@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from agent.model.stapling import Directive, Place, Read, Shown
+from agent.model.stapling import Directive, Dump, Parsed, Place
 from common.dataclasses import dataclass
 
 _WORD = re.compile(r'((?:"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.|[^\s#"\'\\])+)|(#)')
@@ -36,7 +36,7 @@ def lists_in(texts: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(one for line in words for one in behind(line, "crt-list")))
 
 
-def read(shown: Shown) -> Read:
+def read(shown: Dump) -> Parsed:
     """The tree: the options of `global`, and a block for each line that listens with certificates, or of a list."""
     lists = {name: text for name, text in shown.texts.items() if name in set(lists_in(shown.texts))}
     lines = [
@@ -46,7 +46,7 @@ def read(shown: Shown) -> Read:
         for line in _lines(file, text, shown.environment)
     ]
     base = next((line.words[1] for line in lines if line.words[0] == "crt-base" and len(line.words) > 1), "")
-    return Read(tuple(_tree(lines, base, lists, shown.environment)))
+    return Parsed(tuple(_tree(lines, base, lists, shown.environment)))
 
 
 def _tree(

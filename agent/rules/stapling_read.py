@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from agent.model.dialect import Dialect
-from agent.model.stapling import Read, Shown
+from agent.model.stapling import Dump, Parsed
 from agent.rules import stapling_braces, stapling_lines, stapling_sections
 
-_READERS: dict[str, Callable[[Shown], Read]] = {
+_READERS: dict[str, Callable[[Dump], Parsed]] = {
     "sections": stapling_sections.read,
     "braces": stapling_braces.read,
     "lines": stapling_lines.read,
@@ -32,11 +32,11 @@ def files_of(dialect: Dialect, output: str, check: Sequence[str]) -> list[str]:
     return stapling_sections.files_of(output) if dialect.syntax == "sections" else []
 
 
-def further_files(dialect: Dialect, shown: Shown) -> list[str]:
+def further_files(dialect: Dialect, shown: Dump) -> list[str]:
     """The files that those name."""
     return stapling_lines.lists_in(shown.texts) if dialect.syntax == "lines" else []
 
 
-def read(dialect: Dialect, shown: Shown) -> Read:
+def read(dialect: Dialect, shown: Dump) -> Parsed:
     """The tree; an empty one of what is no such configuration."""
     return _READERS[dialect.syntax](shown)

@@ -7,7 +7,7 @@ that are read here. Conditions are decided by the modules and definitions that i
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from agent.model.stapling import DEEPEST, Directive, Place, Read, Shown, TooMuch, walk
+from agent.model.stapling import DEEPEST, Directive, Dump, Parsed, Place, TooMuch, walk
 from common.dataclasses import dataclass, field
 
 _INCLUDED = re.compile(r"^( +)\((\*|\d+)\) (.+)$")
@@ -41,7 +41,7 @@ def files_of(output: str) -> list[str]:
     return list(dict.fromkeys(match[3] for line in output.splitlines() if (match := _INCLUDED.match(line))))
 
 
-def read(shown: Shown) -> Read:
+def read(shown: Dump) -> Parsed:
     """The tree. Sections with conditions that hold have become their lines, the others are left out. Raises TooMuch."""
     modules = frozenset(_MODULE.findall(shown.output)) or None
     defined = dict(_DEFINE.findall(shown.output))
@@ -51,7 +51,7 @@ def read(shown: Shown) -> Read:
     root = _ROOT.search(shown.output)
     folder = root[1] if root else next((one.words[0] for one in tree if one.name.lower() == "serverroot"), "")
     chosen = tuple(_chosen(tree, modules, frozenset(defined)))
-    return Read(chosen, frozenset(loaded) if modules is None else modules, folder)
+    return Parsed(chosen, frozenset(loaded) if modules is None else modules, folder)
 
 
 def _tops(output: str) -> list[_File]:

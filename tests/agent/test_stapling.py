@@ -13,7 +13,7 @@ from cryptography import x509
 
 from agent.commands.stapling import stapling_lines
 from agent.host.configuration import content_of, end_of, environment_of, output_of, texts_of
-from agent.host.responders import reach
+from agent.host.responders import ways_to
 from agent.model.line import BAD, OK, WARN, Line
 from agent.settings.config import load_settings
 from tests.servers.apache import MODULES, Apache
@@ -283,7 +283,7 @@ def test_a_command_that_does_not_end(script: str, tmp_path: Path) -> None:
 def test_a_responder_that_is_no_host(host: str) -> None:
     """Its name stands in a certificate; nobody is asked, and nothing is waited for."""
     watch = Stopwatch()
-    ways = reach(f"http://{host}/", b"", 5)
+    ways = ways_to(f"http://{host}/", b"", 5)
     assert [way.problem for way in ways] == ["that is no http URL of a host"] * 2
     assert watch.seconds() < 4
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent.model.dialect import Dialect
 from agent.model.line import BAD, WARN
-from agent.model.stapling import Reach, Read, Served, Shown, TooMuch, World
+from agent.model.stapling import Dump, Facts, Parsed, Served, TooMuch, Way
 from agent.rules import stapling, stapling_braces
 from agent.rules.stapling_log import symptoms
 from agent.rules.stapling_read import read, show_commands
@@ -75,12 +75,12 @@ Loaded Modules:
 """
 
 
-def sections(dump: str = DUMP) -> Read:
+def sections(dump: str = DUMP) -> Parsed:
     texts = {"/etc/httpd/main.conf": MAIN, "/etc/httpd/sites/all.conf": SITES}
-    return read(APACHE, Shown(dump, texts, {"LOGS": "/var/log"}))
+    return read(APACHE, Dump(dump, texts, {"LOGS": "/var/log"}))
 
 
-def told(found: Read, words: Dialect) -> list[tuple[str, str, str, str]]:
+def told(found: Parsed, words: Dialect) -> list[tuple[str, str, str, str]]:
     """(name, certificate, switch, where) of each site."""
     rows = []
     for site in stapling.sites(found, words):
@@ -132,7 +132,7 @@ server { listen 80; server_name d.example; }
 
 
 def test_braces() -> None:
-    assert told(read(NGINX, Shown(BRACES)), NGINX) == [
+    assert told(read(NGINX, Dump(BRACES)), NGINX) == [
         ("a.example", "/a.pem", "on", "/etc/nginx/nginx.conf:2"),
         ("b.example", "b.pem", "off", "/etc/nginx/sites/b:2"),
         ("c.example", "/c.pem", "on", "/etc/nginx/nginx.conf:2"),
@@ -152,7 +152,7 @@ backend b
 
 def test_lines() -> None:
     texts = {"/h.cfg": LINES, "/etc/haproxy/list": "d.pem [alpn h2 ocsp-update on] d.example\n\n# no\n/e.pem\n"}
-    assert told(read(HAPROXY, Shown(texts=texts, environment={"OTHER": "/o"})), HAPROXY) == [
+    assert told(read(HAPROXY, Dump(texts=texts, environment={"OTHER": "/o"})), HAPROXY) == [
         ("web", "/etc/haproxy/certs/a.pem", "", ""),
         ("web", "/o/b.pem", "", ""),
         ("web", "/etc/haproxy/certs/d.pem", "on", "/etc/haproxy/list:1"),
@@ -165,9 +165,9 @@ def test_lines() -> None:
 def test_no_configuration(words: Dialect, text: str) -> None:
     """Whatever a service prints, nothing fails."""
     for shown in (
-        Shown(text),
-        Shown(f"# configuration file /a:\n{text}", {"/a": text}),
-        Shown("  (*) /a\n", {"/a": text}),
+        Dump(text),
+        Dump(f"# configuration file /a:\n{text}", {"/a": text}),
+        Dump("  (*) /a\n", {"/a": text}),
     ):
         assert stapling.sites(read(words, shown), words) == []
 
@@ -180,14 +180,14 @@ GROWING = "".join(f"# configuration file /{n}:\ninclude /{n + 1};\ninclude /{n +
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (APACHE, Shown("  (*) /a\n", {"/a": NESTED})),
-        (NGINX, Shown("# configuration file /n:\n" + "a {" * 5000)),
-        (NGINX, Shown(IN_CIRCLES)),
-        (NGINX, Shown(GROWING)),
+        (APACHE, Dump("  (*) /a\n", {"/a": NESTED})),
+        (NGINX, Dump("# configuration file /n:\n" + "a {" * 5000)),
+        (NGINX, Dump(IN_CIRCLES)),
+        (NGINX, Dump(GROWING)),
     ],
     ids=["sections", "blocks", "includes-in-circles", "includes-twice-each"],
 )
-def test_too_much(words: Dialect, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much(words: Dialect, shown: Dump, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who owns an included file cannot hold `check` up, nor end it: one sentence says where."""
     monkeypatch.setattr(stapling_braces, "_MOST", 1000)
     with pytest.raises(TooMuch, match=r"more than .* /\d*"):
@@ -197,13 +197,13 @@ def test_too_much(words: Dialect, shown: Shown, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (APACHE, Shown("  (*) /a\n", {"/a": "<VirtualHost *:443>\n" + "Redirect /a /b\n" * 60_000})),
-        (APACHE, Shown("  (*) /a\n", {"/a": "\\\n" * 300_000})),
-        (NGINX, Shown("# configuration file /n:\nhttp { server {" + "deny 192.0.2.1; " * 60_000 + "} }")),
+        (APACHE, Dump("  (*) /a\n", {"/a": "<VirtualHost *:443>\n" + "Redirect /a /b\n" * 60_000})),
+        (APACHE, Dump("  (*) /a\n", {"/a": "\\\n" * 300_000})),
+        (NGINX, Dump("# configuration file /n:\nhttp { server {" + "deny 192.0.2.1; " * 60_000 + "} }")),
     ],
     ids=["redirects", "one-line-of-many", "addresses-denied"],
 )
-def test_long_lists(words: Dialect, shown: Shown) -> None:
+def test_long_lists(words: Dialect, shown: Dump) -> None:
     """Twice as many lines take twice as long, not four times."""
     watch = Stopwatch()
     stapling.sites(read(words, shown), words)
@@ -214,10 +214,10 @@ def test_long_lists(words: Dialect, shown: Shown) -> None:
 def test_odd_numbers(number: str) -> None:
     """Whatever a person writes as a time, `check` waits for a responder for half a minute at most."""
     text = f"<VirtualHost *:443>\nSSLEngine on\nSSLUseStapling on\nSSLCertificateFile /c\n{APACHE.timeout} {number}\n"
-    found = read(APACHE, Shown("  (*) /a\n", {"/a": text}))
+    found = read(APACHE, Dump("  (*) /a\n", {"/a": text}))
     [case] = stapling.cases(stapling.sites(found, APACHE), APACHE, {"/c": Served("/c", responders=(URL,))})
     assert 1 <= case.seconds <= 30
-    assert "stapling-not-safe" in {one.kind for one in stapling.findings("a", APACHE, found, [case], World({}, {}))}
+    assert "stapling-not-safe" in {one.kind for one in stapling.findings("a", APACHE, found, [case], Facts({}, {}))}
 
 
 def test_which_command_shows_it() -> None:
@@ -234,11 +234,11 @@ def test_which_command_shows_it() -> None:
 URL = "http://ocsp.example/"
 
 
-def lines_of(text: str, served: Served, *ways: Reach, also: tuple[Served, ...] = ()) -> list[tuple[str, str, str]]:
-    found = read(NGINX, Shown(f"# configuration file /n.conf:\n{text}"))
+def lines_of(text: str, served: Served, *ways: Way, also: tuple[Served, ...] = ()) -> list[tuple[str, str, str]]:
+    found = read(NGINX, Dump(f"# configuration file /n.conf:\n{text}"))
     certificates = {one.file: one for one in (served, *also)}
     cases = stapling.cases(stapling.sites(found, NGINX), NGINX, certificates)
-    lines = stapling.findings("nginx", NGINX, found, cases, World(certificates, {URL: ways}))
+    lines = stapling.findings("nginx", NGINX, found, cases, Facts(certificates, {URL: ways}))
     return [(line.level, line.kind, f"{line.sentence} | {line.hint}") for line in lines]
 
 
@@ -248,7 +248,7 @@ BOTH = "http { ssl_stapling on; server { ssl_certificate /a; } server { ssl_cert
 def test_one_switch_for_several_certificates() -> None:
     """The line stays where another certificate under it names a responder."""
     silent, named = Served("/a"), Served("/b", responders=(URL,))
-    (line,) = lines_of(BOTH, silent, Reach("IPv4", 0.1), also=(named,))
+    (line,) = lines_of(BOTH, silent, Way("IPv4", 0.1), also=(named,))
     assert line[:2] == (WARN, "stapling-without-responder")
     assert "`ssl_stapling off` in the virtual server at /n.conf:1" in line[2]
     (line,) = lines_of(BOTH, silent, also=(Served("/b"),))
@@ -259,14 +259,14 @@ def test_one_switch_for_several_certificates() -> None:
 @pytest.mark.parametrize(
     ("ways", "expected"),
     [
-        ((Reach("IPv4", 0.1), Reach("IPv6", 0.2)), "stapling"),
-        ((Reach("IPv4", 0.1), Reach("IPv6", problem="no route", absent=True)), "stapling"),
-        ((Reach("IPv4", 0.1), Reach("IPv6", problem="no answer within 10 s")), "responder-half-away"),
-        ((Reach("IPv4", problem="refused"), Reach("IPv6", problem="no route", absent=True)), "responder-away"),
-        ((Reach("IPv4", problem="refused"), Reach("IPv6", problem="no answer")), "responder-away"),
+        ((Way("IPv4", 0.1), Way("IPv6", 0.2)), "stapling"),
+        ((Way("IPv4", 0.1), Way("IPv6", problem="no route", absent=True)), "stapling"),
+        ((Way("IPv4", 0.1), Way("IPv6", problem="no answer within 10 s")), "responder-half-away"),
+        ((Way("IPv4", problem="refused"), Way("IPv6", problem="no route", absent=True)), "responder-away"),
+        ((Way("IPv4", problem="refused"), Way("IPv6", problem="no answer")), "responder-away"),
     ],
 )
-def test_families(ways: tuple[Reach, ...], expected: str) -> None:
+def test_families(ways: tuple[Way, ...], expected: str) -> None:
     named = Served("/a", responders=(URL,))
     ((level, kind, text),) = lines_of("server { ssl_stapling on; ssl_certificate /a; }", named, *ways)
     assert kind == expected
