@@ -58,24 +58,18 @@ def _up_to_date(
     """Take up all of *todo*, and install what is due. The result of a certificate whose service an install may break
     comes when all installs are done. A result that has come before and differs now comes again. *settled*: the results
     of installs that were interrupted."""
-    answer, due, silent, before = asked(todo, tools), list["Due"](), False, _broken(settled).keys()
+    answer, before = asked(todo, tools), _broken(settled).keys()
     begins, efforts = _started_again([begun(one, answer, tools) for one in todo])
+    due: list[Due] = []
     seen: list[tuple[Turn, Result]] = []
-    for begin in with_first_looks(begins):
-        if isinstance(begin, Result):
-            yield begin
-            continue
-        found = taken_up(begin, answer, tell=not silent)
-        begin.tools.files.release()
+    installed: list[tuple[Turn, Result]] = []
+    for turn, found in _each_taken_up(begins, answer):
         if not isinstance(found, Result):
             due.append(found)
-            continue
-        silent = silent or (isinstance(answer, SourceError) and found.unsent > 0)
-        if found.outcome.is_well or found.took_down or not before.isdisjoint(begin.certificate.services):
-            seen.append((begin, found))
+        elif turn and (found.outcome.is_well or found.took_down or not before.isdisjoint(turn.certificate.services)):
+            seen.append((turn, found))
         else:
             yield found
-    installed: list[tuple[Turn, Result]] = []
     try:
         for turn, result in _installed(due, tools):
             installed.append((turn, result))
@@ -88,6 +82,21 @@ def _up_to_date(
     for result in _looked_at_again([*seen, *installed], broken, efforts, after_installs=bool(due)):
         if told.get(result.name) != result:
             yield result
+
+
+def _each_taken_up(
+    begins: Sequence[Turn | Result], answer: Mapping[str, Mark] | SourceError
+) -> "Iterator[tuple[Turn | None, Due | Result]]":
+    """Each turn with what comes of it. A source that is away is told of the first certificate alone, in vain."""
+    is_silent = False
+    for begin in with_first_looks(begins):
+        if isinstance(begin, Result):
+            yield None, begin
+            continue
+        found = taken_up(begin, answer, tell=not is_silent)
+        begin.tools.files.release()
+        is_silent = is_silent or (isinstance(answer, SourceError) and isinstance(found, Result) and found.unsent > 0)
+        yield begin, found
 
 
 def _started_again(begins: Sequence[Turn | Result]) -> "tuple[Sequence[Turn | Result], Efforts]":
