@@ -56,7 +56,7 @@ def load(file: Path) -> HostKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         hint = "a PEM file with one private key is expected"
         raise RefusedError(f"the key {file} cannot be read", why="it is not a private key in PEM", hint=hint) from error
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+    if not isinstance(key, _PrivateKey):
         raise not_for_services(file)
     return public_half(key.public_key(), file, content)
 
@@ -104,8 +104,7 @@ def csr_of(file: Path, names: tuple[str, ...]) -> bytes:
 
 def self_signed(file: Path, names: tuple[str, ...], days: int) -> bytes:
     """A certificate in PEM that nobody vouches for, of the key in *file*, valid for *days* from now on."""
-    private = load_pem_private_key(load(file).content, password=None)
-    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
+    private = _private(load(file))
     starts = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "certfleet interim certificate")])
     return (
@@ -128,13 +127,18 @@ def _alternatives(names: tuple[str, ...]) -> x509.SubjectAlternativeName:
 def csr(key: HostKey, names: tuple[str, ...]) -> bytes:
     """A CSR in PEM. subjectAltName holds every name; the common name is the first one, if that is a DNS name and short
     enough."""
-    private = load_pem_private_key(key.content, password=None)
-    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
+    private = _private(key)
     common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, name) for name in common_name(names)]
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(common))
     alternatives = _alternatives(names)
     digest = hashes.SHA384() if key.key_type == "ecdsa-p384" else hashes.SHA256()
     return builder.add_extension(alternatives, critical=not common).sign(private, digest).public_bytes(Encoding.PEM)
+
+
+def _private(key: HostKey) -> _PrivateKey:
+    private = load_pem_private_key(key.content, password=None)
+    assert isinstance(private, _PrivateKey)  # noqa: S101 - checked when it was loaded
+    return private
 
 
 def csr_facts(content: bytes) -> tuple[str, tuple[str, ...]]:
@@ -154,8 +158,7 @@ def keystore(store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> by
     same content differ. Raises ConfigError for a password file that is not as it must be."""
     password = read_password(store.password_file).encode()
     leaf, *chain = load_certificates(fullchain)
-    private = load_pem_private_key(key.content, password=None)
-    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # noqa: S101 - checked when it was loaded
+    private = _private(key)
     found = _opened(live, password)
     if found is not None and found.cert is not None and isinstance(found.key, type(private)):
         inside = (found.cert.certificate, found.cert.friendly_name, {one.certificate for one in found.additional_certs})
