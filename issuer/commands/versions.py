@@ -35,10 +35,10 @@ from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment, change_scope
 from issuer.model.leaf import Damaged, Leaf, in_short
+from issuer.model.reasons import CESSATION, KEY_COMPROMISE, words_of
 from issuer.rules.change import remarks
 from issuer.store.certificates import Certificates
-from issuer.store.compromised import KEY_COMPROMISE
-from issuer.store.history import CESSATION, MOST, REASONS, History, Version
+from issuer.store.history import MOST, History, Version
 from issuer.store.revision import open_database
 from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
@@ -159,7 +159,7 @@ def revoke(arguments: argparse.Namespace) -> None:
     disabled = store.mark_revoked(name, bundle, directory, arguments.reason, now)
     known = [key_of(bundle)] if arguments.reason == KEY_COMPROMISE else []
     Seals(settings.state_dir).memory.remember_revoked(name, fingerprint(bundle.leaf), *known)
-    say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({REASONS[arguments.reason]})")
+    say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({words_of(arguments.reason)})")
     if row is None:
         say(f"{name} is not enrolled any more, so nothing else changes here")
     elif disabled:

@@ -3,12 +3,15 @@
 The reasons that are left out are for CAs, or for a pause that no CA of ACME offers.
 """
 
+import re
+
+KEY_COMPROMISE, CESSATION = 1, 5
 REASONS = {
     "unspecified": 0,
-    "keyCompromise": 1,
+    "keyCompromise": KEY_COMPROMISE,
     "affiliationChanged": 3,
     "superseded": 4,
-    "cessationOfOperation": 5,
+    "cessationOfOperation": CESSATION,
     "privilegeWithdrawn": 9,
 }
 
@@ -21,3 +24,9 @@ def number_of(text: str) -> int:
         if wanted in (word.lower(), str(number)):
             return number
     raise ValueError(f"{text!r} is no reason: give one of {', '.join(REASONS)}, or its number")
+
+
+def words_of(number: int) -> str:
+    """The reason with that number, for people: "key compromise"."""
+    word = next(word for word, known in REASONS.items() if known == number)
+    return re.sub("[A-Z]", lambda capital: f" {capital[0].lower()}", word)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from issuer.model.leaf import Leaf, leaf_of
+from issuer.model.reasons import KEY_COMPROMISE
 from issuer.store.tables import versions
 
-KEY_COMPROMISE = 1
 # Each reading of rows asks whether there is any; only then a second question asks for names. The server never compares
 # the names of the two tables: an adopted one may have another collation, and MySQL refuses that (error 1267).
 ANY = sa.exists(sa.select(versions.c.id).where(versions.c.revoked == KEY_COMPROMISE)).label("any_compromised")

@@ -11,10 +11,10 @@ from common.clock import utc_text
 from common.errors import RefusedError
 from issuer.model.enrolment import csr_digest
 from issuer.model.leaf import Damaged, bundle_of
+from issuer.model.reasons import KEY_COMPROMISE, words_of
 from issuer.rules.change import newest
 from issuer.store.cells import from_row
 from issuer.store.certificates import refuse_under_way
-from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
 from issuer.store.orders import give_up
 from issuer.store.present import Signer, add_event, add_version, approved, replace_present, unsigned
@@ -22,19 +22,8 @@ from issuer.store.rows import named
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, versions
 
-CESSATION = 5
 _WITHOUT_TOMBSTONE = {"removed": {"detail": ""}}  # it is for other issuers, not for people
 _COMPROMISED = "its key was revoked as compromised"
-REASONS = {
-    0: "unspecified",
-    KEY_COMPROMISE: "key compromise",
-    3: "affiliation changed",
-    4: "superseded",
-    CESSATION: "cessation of operation",
-    9: "privilege withdrawn",
-}
-
-
 MOST = 2000  # certificates and events of one name in memory: five years of daily ones
 
 
@@ -166,7 +155,7 @@ class History:
         self._database.write(work)
 
     def mark_revoked(self, name: str, bundle: Bundle, directory: str, reason: int, now: int) -> bool:
-        """Save a revocation, also in the row if it is the present certificate. *reason*: one of REASONS (RFC 5280
+        """Save a revocation, also in the row if it is the present certificate. *reason*: a number (RFC 5280
         §5.3.1). A compromised key is never certified again: a row that still has it is disabled and its order ended,
         and the answer is True. A row whose change has another key stays enabled: that change is the remedy."""
         key = spki_sha256(bundle.leaf.public_key())
@@ -178,7 +167,7 @@ class History:
             row = next(iter(named(connection, [name])), None)
             if row is not None and row.crt == bundle.leaf_pem:
                 connection.execute(certs.update().where(certs.c.name == name).values(revoked="Y"))
-            add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {REASONS[reason]}")
+            add_event(connection, now, name, "revoked", f"serial {serial_text(bundle.leaf)}, reason {words_of(reason)}")
             if reason != KEY_COMPROMISE or row is None or row.key_sha256 not in (key, ""):
                 return False
             if row.change is not None and newest(row).key_sha256 not in ("", *row.compromised):

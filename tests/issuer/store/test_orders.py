@@ -11,8 +11,8 @@ from issuer.model.errors import GivenUp, Overtaken
 from issuer.model.failure import Failure
 from issuer.model.limits import Limit
 from issuer.model.orders import Cause, new_order
+from issuer.model.reasons import KEY_COMPROMISE
 from issuer.store.certificates import Certificates
-from issuer.store.compromised import KEY_COMPROMISE
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
 from issuer.store.history import History
