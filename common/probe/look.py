@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.deadline import Deadline
 from common.probe.addresses import Address, is_of_this_host
 from common.probe.flight import version_of, wants_client_certificate
-from common.probe.starttls import Refused, start_tls
+from common.probe.starttls import Refused, wire_for_tls
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_of
 from common.probe.wire import Silent, Unasked, Wire
@@ -100,11 +100,7 @@ def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: De
                 eap = EapWire(plain, deadline, target.login)
                 eap.begin()
                 return _handshake(eap, "", key_type)  # supplicants ask for no name
-            wire = Wire(plain, deadline)
-            if target.proxy:
-                wire.send_proxy_header(target.proxy)
-            start_tls(target.scheme, wire, server_name)
-            return _handshake(wire, server_name, key_type)
+            return _handshake(wire_for_tls(target, plain, deadline, server_name), server_name, key_type)
         except (Unasked, ConnectionRefusedError):  # by UDP, where to connect asks nobody
             raise
         except Refused as refused:

@@ -10,7 +10,7 @@ from common.probe import hello
 from common.probe.addresses import Address
 from common.probe.hello import Answered, Reader
 from common.probe.key_exchange import Opener, OwnKeys
-from common.probe.starttls import Refused, start_tls
+from common.probe.starttls import Refused, wire_for_tls
 from common.probe.target import ProbeTarget
 from common.probe.view import KeyType
 from common.probe.wire import Wire
@@ -35,11 +35,7 @@ def stapled(
         with socket.socket(family, socket.SOCK_STREAM) as plain:
             plain.settimeout(deadline.left())
             plain.connect(where)
-            wire = Wire(plain, deadline)
-            if target.proxy:
-                wire.send_proxy_header(target.proxy)
-            start_tls(target.scheme, wire, server_name)
-            return _exchange(wire, server_name, key_type)
+            return _exchange(wire_for_tls(target, plain, deadline, server_name), server_name, key_type)
     except TimeoutError as error:
         raise NotSeen("no answer in time") from error
     except OSError as error:

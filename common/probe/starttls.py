@@ -6,10 +6,13 @@ service's list of offers is not looked at: it is asked, and its answer counts.
 
 import io
 import re
+import socket
 import struct
 from collections.abc import Callable
 from typing import NoReturn
 
+from common.deadline import Deadline
+from common.probe.target import STARTTLS_PORTS, ProbeTarget
 from common.probe.wire import Wire
 from common.text import one_line
 
@@ -23,11 +26,15 @@ class Refused(Exception):
     """The service does not begin TLS; the text says why."""
 
 
-def start_tls(scheme: str, wire: Wire, server_name: str) -> None:
-    """Bring *wire* to where TLS begins, at once for a scheme of direct TLS. Raises Refused and OSError."""
-    dialogue = _DIALOGUES.get(scheme)
-    if dialogue is not None:
-        dialogue(wire, server_name)
+def wire_for_tls(target: ProbeTarget, connection: socket.socket, deadline: Deadline, server_name: str) -> Wire:
+    """The wire over a *connection* to *target*, where TLS begins: at once for a scheme of direct TLS. Raises Refused
+    and OSError."""
+    wire = Wire(connection, deadline)
+    if target.proxy:
+        wire.send_proxy_header(target.proxy)
+    if target.scheme in STARTTLS_PORTS:
+        _DIALOGUES[target.scheme](wire, server_name)
+    return wire
 
 
 def _smtp(wire: Wire, hello: str) -> None:

@@ -9,9 +9,8 @@ from typing import Self
 from cryptography import x509
 
 from common.deadline import Deadline
-from common.probe.starttls import Refused, start_tls
+from common.probe.starttls import Refused, wire_for_tls
 from common.probe.target import ProbeTarget
-from common.probe.wire import Wire
 from tests.drill.daemon import NAME, Talk
 from tests.servers.ports import LOOPBACK
 
@@ -59,7 +58,7 @@ def connect(target: ProbeTarget, seconds: float = SECONDS) -> ssl.SSLSocket:
     """A connection after its handshake; nothing is verified. Raises OSError."""
     plain = socket.create_connection((LOOPBACK, target.connect_port), timeout=seconds)
     try:
-        start_tls(target.scheme, Wire(plain, Deadline(seconds)), NAME)
+        wire_for_tls(target, plain, Deadline(seconds), NAME)
         plain.settimeout(seconds)
         return _CONTEXT.wrap_socket(plain, server_hostname=NAME)
     except Refused as refused:
