@@ -240,9 +240,9 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
 def take_back(
     members: list[Member], failures: Failures, under_way: Install
 ) -> tuple[list[Member], dict[str, Evidence]]:
-    """Roll back those with *failures*, by one more word to the services that were told; and look again at those that
-    went back to a service that stayed down. Returns those that stay, with what their sockets show then if there was
-    such a word."""
+    """Roll back those with *failures*; services that were told are told once more. Those that went back before, to a
+    service that stayed down, are looked at again. Returns those that stay, and the evidence on them if a service was
+    told."""
     if not failures:
         return members, {}
     tools, told = under_way.tools, under_way.told

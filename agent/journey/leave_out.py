@@ -1,8 +1,8 @@
 """A service's own check, on all that is new together; where it fails, the certificates at fault are found and left out.
 
 Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
-Beside the check of all there is one for each bad one that the check names, and at most ⌈log2 n⌉ + 1 for another of n:
-halving finds it, and the rest is checked before the service is told.
+All are checked at first. Then it takes one check more for each bad certificate that the check names, and at most
+⌈log2 n⌉ + 1 for one of n that it does not name: halving finds that one, and the rest is checked again.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,11 +19,12 @@ _log = LateLog()
 
 
 def leave_out(service: Service, users: Sequence[Member], tools: Tools) -> dict[str, InstallError]:
-    """The *users* of the service at fault by their names, each with what the check said; their old files are back. No
-    user is at fault where the check passes. Nor is one for the check of a service that does not run, if another service
-    takes it now, or if that check failed before too: it may miss more than these certificates, as two that are new on
-    one host miss each other. Where the check of a service that runs fails without any of them, each user has
-    BrokenBefore, or Awaits if the check misses the first files of others. Raises FileError.
+    """The *users* at fault by their names, each with what the check of the *service* said; their old files are back.
+
+    A service that does not run blames nobody whom another service takes now. Nor does it blame anybody if its check
+    failed before too: it may miss more than these certificates, as two that are new on one host miss each other.
+    Where the check of one that runs fails without any of them, each has BrokenBefore, or Awaits if the check misses the
+    first files of others. Raises FileError.
     """
     trial = _Trial(service, users, tools)
     left = _at_fault(service, users, trial, tools)

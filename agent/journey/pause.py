@@ -62,7 +62,7 @@ def without_source(turn: Turn, error: SourceError) -> "Due | Result":
 
 
 def while_away(turn: Turn, result: Result) -> Result:
-    """*result* itself; where the source is away, with its failure, which makes the best outcome UNREACHABLE."""
+    """*result* itself; where the source is away, with the reason, and UNREACHABLE in place of a good outcome."""
     if turn.away is None:
         return result
     told = [result.detail, str(turn.away)]

@@ -20,8 +20,9 @@ RIGHTS_HINT = (
 
 
 def kept_from_all(members: Sequence[Member], tools: Tools) -> Failures:
-    """The members with a new file that none of its services may read. Where none of the files holds a key, they may
-    have the key's own file, or one that a person made: it is a doubt, to be told if they fail."""
+    """The members with a new file that none of its services may read. Where none of the files holds a key, the services
+    may read it elsewhere, as in a file that a person made: that they may not read the key's own file is a doubt then,
+    which is told only if they fail."""
     failures: Failures = {}
     for member in members:
         certificate = member.certificate

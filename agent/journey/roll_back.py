@@ -229,7 +229,7 @@ def _goes_on(service: Service, restored: Sequence[Returning], tools: Tools) -> b
 
 
 def _that_ran(returning: Sequence[Returning], tools: Tools) -> set[Service]:
-    """The services that may have been told of the new files: all of which nothing says that they did not run."""
+    """The services that may have been told of the new files: all but those that are seen not to run."""
     sights: dict[Service, list[Sight]] = {}
     for one in returning:
         for service in one.turn.certificate.services:

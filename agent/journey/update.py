@@ -81,9 +81,9 @@ def kept_from(turn: Turn, offer: Offer) -> Refusal | None:
 
 
 def _as_it_is(turn: Turn, refusal: Refusal, was: Installed | None, digests: Mapping[str, str]) -> Result | None:
-    """The result that it stays refused; with FAILED where it broke a service that is mended by now, and with what is
-    not served any more that was. None where it is the first certificate and broke the service once: it is tried once
-    more, because systemd may have mended that."""
+    """The result that it stays refused, with what has come about since: the one in place is not served any more; or the
+    service that it broke is mended, so that it has only FAILED. None where it is to be tried once more: it is the first
+    certificate here, and broke the service once, which systemd may have mended."""
     result = still_refused(turn, refusal)
     if refusal.outcome is not Outcome.BROKEN:
         lost = _lost(turn, was, digests)

@@ -14,18 +14,17 @@ def is_named(path: str, words: str) -> bool:
 
 
 def suspects_last(items: Sequence[T], texts: Callable[[T], Iterable[str]], complaint: str) -> tuple[list[T], int]:
-    """The items, those last of which one of the *texts*, as its path, stands in the *complaint*; and how many stand
-    before them."""
+    """The items, with those behind the others that the *complaint* names by one of their *texts*, as a path; and how
+    many it does not name."""
     named = [any(is_named(text, complaint) for text in texts(item)) for item in items]
     ordered = [item for last in (False, True) for item, its in zip(items, named, strict=True) if its is last]
     return ordered, named.count(False)
 
 
 def first_failing(count: int, passes: Callable[[int], bool], first: int, good: int = 0) -> int:
-    """The smallest number of items that fails, of *count* in a row that fail together: the last of these is at fault,
-    beside those before it, if any fails at all. *passes* tries so many, the number *first* at first. So many as *good*
-    pass, as none of them is taken to do. At most ⌈log2 (count - good)⌉ tries if *first* is no number between those
-    two."""
+    """Of *count* items in a row, which fail together: the fewest from the front that fail. The last of those is at
+    fault, perhaps together with some before it. *passes*: do so many from the front pass? So many as *good* do, which
+    is not tried. *first* is tried first. At most ⌈log2 (count - good)⌉ tries where *first* is not between the two."""
     bad = count
     middle = first if good < first < count else (good + bad + 1) // 2
     while bad - good > 1:

@@ -13,9 +13,9 @@ _Sockets = dict[Service, dict[_Where, Certificate]]
 
 
 def neighbours(group: Sequence[Certificate], configured: Iterable[Certificate]) -> list[tuple[Certificate, ...]]:
-    """For each of a *group* that is installed together others of all that are *configured*, each with one socket of a
-    service that is told for both. Each socket is there once. One that a member of the group names itself is there only
-    for members that name none of that service."""
+    """For each of a *group*, which is installed together: the other certificates, of all that are *configured*, that
+    share with it a service that is told; each cut down to one socket of that service, and no socket twice. A socket
+    that a member of the group names is a neighbour's only for members that name none of that service."""
     told = {one for certificate in group for one in certificate.services if one.activate and not one.asks}
     if not told:
         return [()] * len(group)
