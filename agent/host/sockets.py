@@ -58,26 +58,18 @@ class _Wanted:
     asked: list[_Asked]
 
     @classmethod
-    def of(
-        cls,
-        targets: Iterable[ProbeTarget],
-        name: str,
-        key_type: KeyType,
-        found: Mapping[_Host, _Found],
-        *,
-        elsewhere: bool,
-    ) -> Self:
-        """The looks at *targets*: at the addresses of a host that are this machine's; where none is, at all of them,
-        and at this machine too unless the service is *elsewhere*."""
+    def of(cls, asked: LookAt, key_type: KeyType, found: Mapping[_Host, _Found]) -> Self:
+        """The looks at targets: at the addresses of a host that are this machine's; where none is, at all of them, and
+        at this machine too unless the service is on another host."""
         wanted = cls([], [])
-        for target in targets:
+        for target in asked.targets:
             there = found[_host(target)]
             if isinstance(there, BaseException):
                 wanted.sights.append(_without_address(target, there))
                 continue
             own = [address for address in there if is_of_this_host(address)]
-            each = own or [*there, *([] if elsewhere else _here(target, there))]
-            facts = (not own and len(each) > 1, target.server_name or name, key_type)
+            each = own or [*there, *(_here(target, there) if asked.host is None else [])]
+            facts = (not own and len(each) > 1, target.server_name or asked.server_name, key_type)
             wanted.asked += [_Asked(target, address, *facts) for address in each]
         return wanted
 
@@ -99,12 +91,8 @@ class Prober:
 
     def look_at_all(self, asked: Sequence[LookAt]) -> list[tuple[Sight, ...]]:
         """Several sockets side by side: one that is slow does not hold up the others."""
-        listed = [(list(targets), name, key, host) for targets, name, key, host in asked]
-        found = self._found_of({target for targets, *_ in listed for target in targets})
-        views = [
-            _Wanted.of(targets, name, self.type_of(key, host) if targets else "", found, elsewhere=host is not None)
-            for targets, name, key, host in listed
-        ]
+        found = self._found_of({target for one in asked for target in one.targets})
+        views = [_Wanted.of(one, self.type_of(one.key, one.host) if one.targets else "", found) for one in asked]
         looks = [one for view in views for one in view.asked]
         seen = iter(self._sights(looks))
         return [(*view.sights, *(next(seen) for _ in view.asked)) for view in views]

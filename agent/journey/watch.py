@@ -7,7 +7,7 @@ from typing import TypeVar
 from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError
-from agent.rules.evidence import Evidence, Proof, Sight, runs, sights_of
+from agent.rules.evidence import Evidence, LookAt, Proof, Sight, runs, sights_of
 from common.dataclasses import replace
 
 T = TypeVar("T")
@@ -26,7 +26,11 @@ def look(turn: Turn) -> tuple[Sight, ...]:
 def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
     """The same for several certificates, of whatever machines; what several want is looked at once."""
     wanted = [
-        [(one.probes, one.server_name, one.key, one.host) for one in (turn.certificate, *turn.neighbours) if one.probes]
+        [
+            LookAt(one.probes, one.server_name, one.key, one.host)
+            for one in (turn.certificate, *turn.neighbours)
+            if one.probes
+        ]
         for turn in turns
     ]
     asked = list(dict.fromkeys(itertools.chain.from_iterable(wanted)))

@@ -1,6 +1,6 @@
 """Looks at a service's sockets, and the proof that they give about a certificate. Pure."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import Enum, IntEnum
 from pathlib import Path
 
@@ -10,9 +10,15 @@ from common.dataclasses import dataclass, field, replace
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, Seen
 
-LookAt = tuple[Iterable[ProbeTarget], str, Path, RemoteHost | None]
-"""A question about a certificate: its targets; the name for those that name none; the file of its key, for a
-service that has a certificate for each type; and the host of both, None for this machine."""
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """A question: what do the sockets of a certificate show?"""
+
+    targets: Sequence[ProbeTarget]
+    server_name: str  # for those that name none
+    key: Path  # its file, for a service that has a certificate for each type of key
+    host: RemoteHost | None  # of both, None for this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,7 @@ def _rank(sight: Sight) -> _Rank:
 
 
 def _roughly(sight: Sight) -> Sight:
-    """The sight, but for what is served."""
+    """The sight of a neighbour: something is there, whatever it serves."""
     return replace(sight, seen=Seen.UNKNOWN, listens=True) if sight.seen is Seen.SERVED else sight
 
 
@@ -218,10 +224,10 @@ def _awaited(sight: Sight) -> _Fault:
 def is_as_before(
     sights: Sequence[Sight], before: Sequence[Sight], own: str = "", stays: Collection[str] = ()
 ) -> Evidence:
-    """After a roll back: does every address that showed a certificate before show the same one again, and is there as
-    much again at the others? Of those that are shared, one is enough. Where it was not its *own* one, that of another
-    may have been renewed in the same install, or wait for a reload since an earlier one: leaves that *stay* are as
-    good. UNKNOWN where there was something, but no certificate; NOTHING_TO_ASK where nothing was."""
+    """After a roll back: does every address show the certificate that it showed *before*, and as much as before where
+    it showed none? WRONG where one does not; UNKNOWN where there was something, but no certificate; NOTHING_TO_ASK
+    where nothing was. Of addresses that are shared, one is enough. A certificate that was not its *own* may have been
+    renewed in the same install, or wait for a reload since an earlier one: then the leaves that *stay* are as good."""
     found = []
     for target in dict.fromkeys(sight.target for sight in before if _rank(sight)):
         was = {sight.address: sight for sight in before if sight.target == target and _rank(sight)}

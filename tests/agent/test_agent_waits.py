@@ -17,6 +17,7 @@ from agent.host.sockets import Prober
 from agent.host.waits import Waits
 from agent.journey.ports import Source
 from agent.model.errors import SourceError, Stopped
+from agent.rules.evidence import LookAt
 from agent.source.mysql import MysqlSource
 from agent.source.sqlite import SqliteSource
 from common.database_url import MysqlAddress
@@ -101,7 +102,7 @@ def test_sockets_are_looked_at_side_by_side(dripping_tls: Dripping) -> None:
     """A dozen services that drip cost the time of one."""
     targets = [parse_target(f"tls://127.0.0.1:{dripping_tls.port}")] * 12
     began = time.monotonic()
-    (sights,) = Prober(0, Waits(), one_look=1.0).look_at_all([(targets, "", Path(), None)])
+    (sights,) = Prober(0, Waits(), one_look=1.0).look_at_all([LookAt(targets, "", Path(), None)])
     assert [sight.seen for sight in sights] == [Seen.NO_TLS] * 12
     assert time.monotonic() - began < 6
 

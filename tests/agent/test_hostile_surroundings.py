@@ -10,6 +10,7 @@ import pytest
 
 from agent.host.sockets import Prober
 from agent.host.waits import Waits
+from agent.rules.evidence import LookAt
 from common.probe.target import parse_target
 from common.probe.view import Seen
 from tests.agent.host import Host
@@ -83,7 +84,7 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         stopper = threading.Timer(30, over.set)
         stopper.start()
         target = parse_target(f"tls://127.0.0.1:{server.getsockname()[1]}")
-        ((sight,),) = Prober(0, Waits(), one_look=5.0).look_at_all([([target], "", Path(), None)])
+        ((sight,),) = Prober(0, Waits(), one_look=5.0).look_at_all([LookAt([target], "", Path(), None)])
         ended_itself = not over.is_set()
         over.set()
         stopper.cancel()

@@ -11,6 +11,7 @@ import pytest
 
 from agent.host.sockets import Prober
 from agent.host.waits import Waits
+from agent.rules.evidence import LookAt
 from common.probe.addresses import Address, is_of_this_host
 from common.probe.target import parse_target
 from common.probe.view import Seen
@@ -51,7 +52,7 @@ def test_only_this_hosts_addresses_are_judged(
 
         monkeypatch.setattr(socket, "getaddrinfo", resolved)
         target = parse_target(f"https://w.example.test:{nginx.port}")
-        ((sight,),) = Prober(0, Waits()).look_at_all([([target], "", files.key, None)])
+        ((sight,),) = Prober(0, Waits()).look_at_all([LookAt([target], "", files.key, None)])
     assert (sight.seen, sight.address, sight.shared) == (Seen.SERVED, f"127.0.0.1:{nginx.port}", False)
 
 
@@ -65,7 +66,7 @@ def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
     prober = Prober(0, Waits(), one_look=0.2)
     targets = [[parse_target(f"https://{where}")] for where in ("203.0.113.1-203.0.113.2", "203.0.113.1")]
-    several, (one,) = prober.look_at_all([(its, "", Path(), None) for its in targets])
+    several, (one,) = prober.look_at_all([LookAt(its, "", Path(), None) for its in targets])
     assert [sight.shared for sight in several] == [True, True]
     assert not one.shared
 
@@ -90,7 +91,7 @@ def test_sixteen_at_a_time(tmp_path: Path) -> None:
     with Server(("127.0.0.1", 0), Counted) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         target = parse_target(f"https://127.0.0.1:{server.server_address[1]}")
-        sights = Prober(0, Waits()).look_at_all([([target], "", tmp_path / "key.pem", None)] * 40)
+        sights = Prober(0, Waits()).look_at_all([LookAt([target], "", tmp_path / "key.pem", None)] * 40)
         server.shutdown()
     assert [sight.seen for (sight,) in sights] == [Seen.NO_TLS] * 40
     assert 1 < most <= 16
@@ -115,7 +116,9 @@ def test_an_address_that_does_not_answer_is_asked_once_for_all(tmp_path: Path) -
         ports = [nginx.port, *[server.server_address[1]] * 40, nginx.port]
         texts = (f"https://v{place}.example.test:{port}?connect=127.0.0.1" for place, port in enumerate(ports))
         targets = [*map(parse_target, texts)]
-        sights = Prober(0, Waits(), one_look=0.5).look_at_all([([target], "", files.key, None) for target in targets])
+        sights = Prober(0, Waits(), one_look=0.5).look_at_all(
+            [LookAt([target], "", files.key, None) for target in targets]
+        )
         server.shutdown()
     assert [sight.target for (sight,) in sights] == [target.text for target in targets]
     assert [sight.seen for (sight,) in sights] == [Seen.SERVED, *[Seen.NO_TLS] * 40, Seen.SERVED]

@@ -12,7 +12,7 @@ from agent.journey.watch import watch_all
 from agent.model.certificate import Certificate, Command, Service, Use
 from agent.model.errors import InstallError
 from agent.model.result import Outcome, Result
-from agent.rules.evidence import Proof, Sight, judge
+from agent.rules.evidence import LookAt, Proof, Sight, judge
 from common.probe.target import parse_target
 from common.probe.view import Seen
 
@@ -37,9 +37,9 @@ class Host:
     def programs(self) -> "Host":
         return self
 
-    def look_at_all(self, asked: Sequence) -> list[tuple[Sight, ...]]:  # type: ignore[type-arg]
+    def look_at_all(self, asked: Sequence[LookAt]) -> list[tuple[Sight, ...]]:
         self.looks += 1
-        return [tuple(sight(one.port, self.shown[one.port]) for one in targets) for targets, *_ in asked]
+        return [tuple(sight(target.port, self.shown[target.port]) for target in one.targets) for one in asked]
 
     def deadline(self, _settle: float) -> float:
         return LONG
