@@ -263,7 +263,7 @@ def take_back(
     told |= failed
     under_way.returned += returning
     under_way.results |= found
-    return staying, {member.name: one for member, one in zip(staying, evidence, strict=False)}
+    return staying, evidence
 
 
 def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:

@@ -22,8 +22,7 @@ def prove(members: Sequence[Member], told: Told, tools: Tools) -> dict[str, Evid
     """Look at the sockets until all that answer show the new leaves and their chains, or the time is over. Services of
     which none could be told are not waited for."""
     patient = any(len(failures) < max(1, len(service.activate)) for service, failures in told.items())
-    found = watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
-    return {member.name: evidence for member, evidence in zip(members, found, strict=True)}
+    return watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
 
 
 def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: Told) -> Failures:

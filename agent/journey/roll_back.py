@@ -56,11 +56,11 @@ def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntr
 
 def roll_back(
     returning: Sequence[Returning], told: Collection[Service], tools: Tools, staying: Sequence[tuple[Turn, Judge]] = ()
-) -> tuple[dict[str, Result], list[Evidence], Failed]:
+) -> tuple[dict[str, Result], dict[str, Evidence], Failed]:
     """Put the old files of the *returning* back, tell those of their services again that were *told* of the new ones,
-    and look whether they serve again what they served before. Also the evidence on the *staying*, whose services are
-    told with them; and those services, with what failed. A first one without whose file a service does not start gets a
-    self-signed one in its place. Never raises a CertfleetError.
+    and look whether they serve again what they served before. Also the evidence by name, on the *staying* too, whose
+    services are told with them; and those services, with what failed. A first one without whose file a service does not
+    start gets a self-signed one in its place. Never raises a CertfleetError.
     """
     results: dict[str, Result] = {}
     restored = [one for one in returning if _is_restored(one, results)]
@@ -72,22 +72,22 @@ def roll_back(
         failed |= {one: tell("restart it", one.restart, tools) for one in dead}
         evidence = _look_until_as_before(restored, staying, tools)
     stood, evidence = _with_stand_ins(restored, staying, evidence, [one for one in services if one.activate], tools)
-    for one, found in zip(restored, evidence, strict=False):
+    for one in restored:
         own = [str(error) for service in one.turn.certificate.services for error in failed.get(service, ())]
-        results[one.part.name] = _result(one, own, found, stood=one.part.name in stood)
+        results[one.part.name] = _result(one, own, evidence[one.part.name], stood=one.part.name in stood)
     broken = [one.turn for one in restored if results[one.part.name].outcome is Outcome.BROKEN]
     for turn, sights in zip(broken, look_at_all(broken, tools), strict=True):
         results[turn.certificate.name] = _with_taken_down(turn, results[turn.certificate.name], sights, told)
-    return results, evidence[len(restored) :], failed
+    return results, evidence, failed
 
 
 def _with_stand_ins(
     restored: Sequence[Returning],
     staying: Sequence[tuple[Turn, Judge]],
-    evidence: list[Evidence],
+    evidence: dict[str, Evidence],
     services: Collection[Service],
     tools: Tools,
-) -> tuple[set[str], list[Evidence]]:
+) -> tuple[set[str], dict[str, Evidence]]:
     """Where some of the *services* still do not answer, and first files were removed, try it once with self-signed
     certificates in these. The names of those that have one now, and the evidence then."""
     dead = {service for service in _silent(restored, evidence, tools) if service in services}
@@ -99,7 +99,7 @@ def _with_stand_ins(
         tell("start it again", service.restart or service.start or service.activate, tools)
     names = {one.part.name for one in stood}
     found = _look_until_as_before(restored, staying, tools, names)
-    if not _silent(stood, [one for one, it in zip(found, restored, strict=False) if it in stood], tools):
+    if not _silent(stood, found, tools):
         return names, found
     for one in stood:
         take_away(one.turn, one.part)
@@ -242,9 +242,9 @@ def _sights(service: Service, one: Returning) -> list[Sight]:
     return of_service(service, one.turn, (*one.part.before, *one.beside))
 
 
-def _silent(restored: Sequence[Returning], evidence: Sequence[Evidence], tools: Tools) -> list[Service]:
+def _silent(restored: Sequence[Returning], evidence: Mapping[str, Evidence], tools: Tools) -> list[Service]:
     """The services of which nothing answers any more."""
-    lost = [one.turn for one, found in zip(restored, evidence, strict=False) if found.proof is Proof.WRONG]
+    lost = [one.turn for one in restored if evidence[one.part.name].proof is Proof.WRONG]
     shown = zip(lost, look_at_all(lost, tools), strict=True)
     silent = [turn for turn, sights in shown if _is_silent(turn, sights)]
     return list(dict.fromkeys(service for turn in silent for service in turn.certificate.services))
@@ -269,10 +269,10 @@ def _is_proven(turn: Turn, part: Part) -> bool:
 
 def _look_until_as_before(
     restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools, stood: Collection[str] = ()
-) -> list[Evidence]:
+) -> dict[str, Evidence]:
     """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
     NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. For those that have *stood* in, by
-    their names, PROVEN when anything answers. Then the evidence on the staying."""
+    their names, PROVEN when anything answers. And the evidence on the staying."""
     stays = {*_in_place(tools), *(leaf for one in restored for leaf in one.stays)}
     back: list[tuple[Turn, Judge]] = [
         (one.turn, _answers)

@@ -74,12 +74,12 @@ def of_service(service: Service, turn: Turn, sights: Sequence[Sight]) -> list[Si
 
 def watch(turn: Turn, judge: Judge, *, patient: bool) -> Evidence:
     """`watch_all` for one certificate."""
-    (evidence,) = watch_all([(turn, judge)], turn.tools, patient=patient)
-    return evidence
+    return watch_all([(turn, judge)], turn.tools, patient=patient)[turn.certificate.name]
 
 
-def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: bool) -> list[Evidence]:
-    """Look until each judge finds its proof, and all go on finding it for a moment.
+def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: bool) -> dict[str, Evidence]:
+    """Look until each judge finds its proof, and all go on finding it for a moment. Returns the evidence on each
+    certificate by its name.
 
     One look is not enough, also where it cannot say which certificate is served: nginx lets old and new workers accept
     connections side by side for a tenth of a second, and an Apache that is about to die still answers. Not *patient*:
@@ -90,21 +90,21 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
     deadline, count = tools.sockets.deadline(settle) if patient else 0.0, itertools.count(1)
     while True:
         found = _steady(watched, tools)
-        open_ones = [one for one, evidence in zip(watched, found, strict=True) if evidence.proof not in _FINAL]
+        open_ones = [one for one in watched if found[one[0].certificate.name].proof not in _FINAL]
         if not open_ones or not tools.sockets.wait(deadline):
             return found
         if next(count) % _RARELY == 0 and all(_is_in_vain(*one, tools) for one in open_ones):
             return found
 
 
-def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> list[Evidence]:
+def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> dict[str, Evidence]:
     """Look several times in a row. The evidence is final only if each look finds it so; else it is that of the first
     look that does not. Of a certificate that cannot be asked for the looks prove that its service still listens."""
     end = tools.sockets.steady_until()
     while True:
         sights = look_at_all([turn for turn, _ in watched], tools)
-        found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]
-        if any(one.proof not in _FINAL for one in found) or not any(sights) or not tools.sockets.wait(end):
+        found = {turn.certificate.name: judge(seen) for (turn, judge), seen in zip(watched, sights, strict=True)}
+        if any(one.proof not in _FINAL for one in found.values()) or not any(sights) or not tools.sockets.wait(end):
             return found
 
 

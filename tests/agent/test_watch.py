@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.journey.ports import Turn
-from agent.journey.watch import watch_all
+from agent.journey.watch import watch
 from agent.model.certificate import Certificate, Command, Service, Use
 from agent.model.errors import InstallError
 from agent.model.result import Outcome, Result
@@ -85,6 +85,6 @@ def test_a_service_that_has_ended_is_not_waited_for(
     certificate = Certificate("a.test", frozenset({"a.test"}), Path("/k"), uses=uses)
     turn = Turn(certificate, Result("a.test", Outcome.INSTALLED), host)  # type: ignore[arg-type]
     before = (sight(1, OLD), sight(2, OLD))
-    (found,) = watch_all([(turn, partial(judge, sha256=NEW, before=before))], host, patient=True)  # type: ignore[arg-type]
+    found = watch(turn, partial(judge, sha256=NEW, before=before), patient=True)
     assert found.proof is proof
     assert (host.looks >= LONG) is waits
