@@ -23,12 +23,12 @@ from agent.journey.update import kept_from
 from agent.journey.watch import with_first_looks
 from agent.model.certificate import Certificate
 from agent.model.errors import SourceError
-from agent.model.line import BAD, OK, WARN, Line
 from agent.model.offer import Offer
 from agent.rules.must_staple import socket_findings
 from agent.rules.sandbox import writable
 from agent.settings.config import AgentSettings, load_settings
 from common.certificate import must_staple
+from common.check_line import BAD, OK, WARN, Line
 from common.clock import duration_text, utc_text
 from common.command_line import report, say
 from common.errors import CertfleetError
@@ -106,14 +106,14 @@ def _plugin(lines: Sequence[Line]) -> tuple[State, str]:
     found = [one for one in lines if _STATES[one.level] is state]
     told = f"{found[0].subject}: {found[0].sentence}" if state else f"{len(lines)} things are well"
     told += f", and {len(found) - 1} more" if state and len(found) > 1 else ""
-    counts = [Metric(word, sum(one.level == level for one in lines)) for level, word in ((BAD, "bad"), (WARN, "warn"))]
+    counts = [Metric(level.value, sum(one.level is level for one in lines)) for level in (BAD, WARN)]
     return state, line("check", state, told, counts)
 
 
 def _document(one: Line) -> dict[str, str | None]:
     return {
         "name": one.kind or None,
-        "level": one.level,
+        "level": one.level.value,
         "subject": one.subject,
         "finding": one.sentence,
         "what_to_do": one.hint or None,

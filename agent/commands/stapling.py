@@ -14,12 +14,12 @@ from agent.host.presence import found_programs, presence
 from agent.host.responders import ways_to
 from agent.model.certificate import Command
 from agent.model.dialect import Dialect
-from agent.model.line import WARN, Line
 from agent.model.stapling import Directive, Dump, Facts, Parsed, Served, Site, Staple, Symptom, TooMuch, walk
 from agent.rules import stapling, stapling_facts, stapling_log
 from agent.rules.stapling_read import files_of, further_files, read, show_commands
 from agent.settings.config import AgentSettings
 from agent.settings.preset import Preset, Presets
+from common.check_line import WARN, Line
 from common.dataclasses import dataclass, replace
 
 _AT_ONCE = 20  # responders that are asked side by side

@@ -13,7 +13,6 @@ from agent.journey.vouch import vouch
 from agent.journey.watch import first_look
 from agent.model.errors import HostLost
 from agent.model.host_key import HostKey
-from agent.model.line import BAD, OK, WARN, Line
 from agent.model.result import Installed
 from agent.rules.audit import audit
 from agent.rules.conclusion import OTHER_SOCKET, REACHABLE
@@ -22,6 +21,7 @@ from agent.rules.standing import ROOTS_HINT
 from agent.rules.targets import refuse_dangling, refuse_detours
 from agent.rules.verify import installed_in
 from common.certificate import Bundle
+from common.check_line import BAD, OK, WARN, Line
 from common.errors import CertfleetError
 from common.names import uncovered
 from common.probe.view import Seen

@@ -9,8 +9,8 @@ from agent.journey.ports import Turn
 from agent.journey.watch import first_look
 from agent.model.certificate import Service
 from agent.model.errors import InstallError
-from agent.model.line import WARN, Line
 from agent.rules.evidence import Sight, runs, sights_of
+from common.check_line import WARN, Line
 from common.errors import CertfleetError
 
 _ANOTHER = "let that unit or script start it, or name the command that reloads what answers in `activate`"

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from agent.model.line import BAD, WARN, Line
 from agent.rules.standing import little_left
 from common.certificate import (
     Bundle,
@@ -20,6 +19,7 @@ from common.certificate import (
     weak_hash,
     weak_key,
 )
+from common.check_line import BAD, WARN, Line
 from common.clock import duration_text, utc_text
 from common.names import uncovered
 

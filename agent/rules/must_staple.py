@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from cryptography import x509
 
-from agent.model.line import BAD, WARN, Line
+from common.check_line import BAD, WARN, Level, Line
 from common.probe.shown import Shown
 from common.revocation.state import Status
 
@@ -26,7 +26,7 @@ def socket_findings(name: str, leaf: x509.Certificate, looks: Sequence[Shown], *
     return [line for one in judged for line in _findings(level, name, one)]
 
 
-def _findings(level: str, name: str, one: Shown) -> Iterator[Line]:
+def _findings(level: Level, name: str, one: Shown) -> Iterator[Line]:
     where, staple = f"{one.place.target.text} ({one.place.address})", one.staple
     if staple.is_there is False:
         sentence = f"{where} shows it without a staple, and it must be served with one"

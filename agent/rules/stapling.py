@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent.model.dialect import Dialect
-from agent.model.line import BAD, OK, WARN, Line
 from agent.model.stapling import Directive, Facts, Parsed, Place, Served, Site, Way
+from common.check_line import BAD, OK, WARN, Line
 from common.dataclasses import dataclass
 from common.text import one_line, some
 

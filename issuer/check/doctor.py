@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from common.check_line import Line
 from common.clock import Clock
 from common.deadline import Deadline
 from common.errors import CertfleetError, RefusedError
@@ -26,7 +27,7 @@ from issuer.model.config import CaSettings, Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.change import newest, shares
-from issuer.rules.findings import Findings, Line, Probe, bad_lines, ok
+from issuer.rules.findings import Findings, Probe, bad_lines, ok
 from issuer.rules.statements import Read, finding
 
 _AT_ONCE = 16

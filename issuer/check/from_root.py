@@ -5,6 +5,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 
+from common.check_line import Level, Line
 from common.names import is_address
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.from_root import FromRoot, Way, Zone, from_root, said_at
@@ -12,7 +13,7 @@ from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import rrset_in
 from issuer.ground.ttl_cache import TtlCache
 from issuer.model.config import DnsSettings
-from issuer.rules.findings import Level, Line, bad, ok, warn
+from issuer.rules.findings import bad, ok, warn
 
 _KEEP_SECONDS = 300.0
 _LOAD = "load the zone there, or take it out of the NS list"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.check_line import Line
 from common.clock import Clock, duration_text
 from common.errors import CertfleetError
 from common.mail import MailServer
@@ -11,7 +12,7 @@ from issuer.ca.client import AcmeCa
 from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, NotifySettings
 from issuer.model.errors import SHARED_KEY
-from issuer.rules.findings import Line, bad, clock_line, ok, warn
+from issuer.rules.findings import bad, clock_line, ok, warn
 
 
 def database_certificate_lines(life: tuple[int, int] | None, now: float) -> list[Line]:

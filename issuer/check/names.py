@@ -5,6 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from common.certificate import chain_faults, serial_text, spki_sha256
+from common.check_line import Level, Line
 from common.clock import duration_text
 from common.files import read_regular
 from common.names import is_address
@@ -20,7 +21,7 @@ from issuer.model.leaf import Damaged
 from issuer.rules.caa import CaaVerdict, binding, binds, caa_allows
 from issuer.rules.change import advised
 from issuer.rules.csr import CsrRefused, accepted, cautions, read_csr
-from issuer.rules.findings import Level, Line, bad, ok, warn
+from issuer.rules.findings import bad, ok, warn
 from issuer.rules.imported import how_to_renew, runs_out
 
 

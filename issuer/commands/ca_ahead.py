@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 
+from common.check_line import Line
 from common.command_line import complain
 from common.egress.needs import by_url, merged
 from common.errors import CertfleetError, RefusedError
@@ -13,7 +14,7 @@ from issuer.model.config import AWAIT_APPROVAL, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.rules.ca_ahead import Ahead, look_ahead
 from issuer.rules.ca_calendar import announced
-from issuer.rules.findings import Line, bad, warn
+from issuer.rules.findings import bad, warn
 
 _HINT = "if that is meant, open firewalls for the hosts before (`egress`), and look at CAA and trust stores"
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from common.check_line import Level, Line
 from common.clock import parse_duration
 from common.command_line import report, say
 from common.config_file import load
@@ -26,7 +27,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, StoreError, Vanished
 from issuer.model.strangers import Few
-from issuer.rules.findings import Level, Line, bad, bad_lines, ok, warn
+from issuer.rules.findings import bad, bad_lines, ok, warn
 from issuer.rules.shared_failures import without
 from issuer.rules.statements import Read
 from issuer.store.certificates import Certificates

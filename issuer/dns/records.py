@@ -14,6 +14,7 @@ from shlex import quote
 
 import dns.message
 
+from common.check_line import Level, Line
 from common.clock import Clock, utc_text
 from common.errors import CertfleetError, Retry
 from common.threads import each_on_thread
@@ -42,7 +43,7 @@ from issuer.model.config import DnsSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.errors import AcmeProblem, DnsError
 from issuer.rules.egress import Needs
-from issuer.rules.findings import Findings, Level, Line, bad, bad_lines, ok, warn
+from issuer.rules.findings import Findings, bad, bad_lines, ok, warn
 from issuer.rules.persist import (
     WARN_SECONDS,
     Wanted,

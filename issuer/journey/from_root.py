@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from common.check_line import Level, Line
 from issuer.journey.ports import Tools
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import DnsError
-from issuer.rules.findings import Level, Line
 
 log = structlog.get_logger()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from common.certificate import Bundle
+from common.check_line import Line
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.journey.pacing import Pacing
@@ -26,7 +27,6 @@ from issuer.model.timing import Timing
 from issuer.model.unapproved import Unapproved
 from issuer.rules.acceptance import Past
 from issuer.rules.caa import CaaRecord
-from issuer.rules.findings import Line
 from issuer.rules.retry import falls_back
 
 

@@ -24,6 +24,7 @@ from common.certificate import (
     weak_hash,
     weak_key,
 )
+from common.check_line import Level, Line
 from common.clock import duration_text, utc_text
 from common.errors import CertfleetError
 from common.revocation.state import Revocation
@@ -33,7 +34,6 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Standing
 from issuer.model.leaf import Damaged
 from issuer.rules.due import MISFIT, spoilt
-from issuer.rules.findings import Level, Line
 from issuer.rules.health import is_overdue, key_is_known
 from issuer.rules.hosts import words, worst_first
 from issuer.rules.imported import how_to_renew, runs_out

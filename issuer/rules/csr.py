@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from common.certificate import PARSE_ERRORS
+from common.check_line import Line
 from common.names import parse_certificate_name, redundant
 from issuer.model.csr import CsrFacts, csr_of
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem, CompromisedKey
 from issuer.model.leaf import Damaged
-from issuer.rules.findings import Line, warn
+from issuer.rules.findings import warn
 
 _RSA_BITS = (2048, 3072, 4096)
 _RSA_EXPONENT = 65537

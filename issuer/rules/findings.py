@@ -1,33 +1,14 @@
-"""Findings of `check`: one line each, with what to do. Pure."""
+"""The findings of `check`, and what makes them. Pure."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
+from common.check_line import Level, Line
 from common.clock import Clock, duration_text
 from common.errors import CertfleetError, ConfigError
 
 _CA_CLOCK = (60, 3600)  # seconds: a certificate's first hour is backdated by most CAs
 _TSIG_CLOCK = (30, 300)  # seconds: RFC 8945 §10 lets clocks differ by 300
-
-
-class Level(Enum):
-    OK = "ok"
-    WARN = "warn"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One finding. *hint*: what to do, "" for nothing."""
-
-    level: Level
-    subject: str
-    sentence: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.level.value:4} {self.subject}: {self.sentence}" + (f"; {self.hint}" if self.hint else "")
 
 
 def ok(subject: str, sentence: str) -> Line:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
 
+from common.check_line import Line
 from common.names import uncovered
 from common.statement import Statement
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged, Leaf
-from issuer.rules.findings import Line, bad, warn
+from issuer.rules.findings import bad, warn
 
 _NONE = "its certificate has no statement of ours"
 _OTHER_KEY = "its statement is signed by another key than ours"

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from agent.model.line import BAD, WARN
 from agent.rules.audit import audit
 from agent.rules.verify import installed_in
 from common.certificate import pem, spki_sha256
+from common.check_line import BAD, WARN
 from tests.servers.process import program
 
 NAME = "www.example.test"

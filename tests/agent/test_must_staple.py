@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agent.model.line import BAD, WARN
 from agent.rules.must_staple import socket_findings
+from common.check_line import BAD, WARN
 from common.errors import Finding
 from common.probe.shown import Place, Shown, Staple, shown_at
 from common.probe.target import parse_target

@@ -14,8 +14,8 @@ from cryptography import x509
 from agent.commands.stapling import stapling_lines
 from agent.host.configuration import content_of, end_of, environment_of, output_of, texts_of
 from agent.host.responders import ways_to
-from agent.model.line import BAD, OK, WARN, Line
 from agent.settings.config import load_settings
+from common.check_line import BAD, OK, WARN, Level, Line
 from tests.servers.apache import MODULES, Apache
 from tests.servers.authority import Authority, Issued
 from tests.servers.haproxy import Haproxy
@@ -72,7 +72,7 @@ def found(folder: Path, service: str, check: list[str]) -> list[Line]:
     return list(stapling_lines(settings, config))
 
 
-def kinds(lines: list[Line]) -> set[tuple[str, str]]:
+def kinds(lines: list[Line]) -> set[tuple[Level, str]]:
     return {(line.level, line.kind) for line in lines}
 
 

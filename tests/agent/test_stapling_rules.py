@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from agent.model.dialect import Dialect
-from agent.model.line import BAD, WARN
 from agent.model.stapling import Dump, Facts, Parsed, Served, TooMuch, Way
 from agent.rules import stapling, stapling_braces
 from agent.rules.stapling_log import symptoms
 from agent.rules.stapling_read import read, show_commands
 from agent.settings.preset import Presets
+from common.check_line import BAD, WARN, Level
 from tests.servers.stopwatch import Stopwatch
 
 PRESETS = Presets(Path("/nowhere/agent.toml"))
@@ -234,7 +234,7 @@ def test_which_command_shows_it() -> None:
 URL = "http://ocsp.example/"
 
 
-def lines_of(text: str, served: Served, *ways: Way, also: tuple[Served, ...] = ()) -> list[tuple[str, str, str]]:
+def lines_of(text: str, served: Served, *ways: Way, also: tuple[Served, ...] = ()) -> list[tuple[Level, str, str]]:
     found = read(NGINX, Dump(f"# configuration file /n.conf:\n{text}"))
     certificates = {one.file: one for one in (served, *also)}
     cases = stapling.cases(stapling.sites(found, NGINX), NGINX, certificates)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from common.check_line import Line
 from common.clock import Clock
 from common.egress.needs import Need
 from common.errors import CertfleetError, UsageError
@@ -28,7 +29,7 @@ from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.challenges import token_of
 from issuer.rules.egress import Needs
-from issuer.rules.findings import Findings, Line, bad, bad_lines, ok
+from issuer.rules.findings import Findings, bad, bad_lines, ok
 
 PROTOCOL = "acme-tls/1"
 _ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from functools import partial
 from itertools import filterfalse
 
+from common.check_line import Line
 from common.errors import CertfleetError
 from common.names import is_address
 from issuer.dns.asking import NoAnswer
@@ -11,7 +12,7 @@ from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.probe.zone_probe import probe
-from issuer.rules.findings import Findings, Line, Probe, bad, warn
+from issuer.rules.findings import Findings, Probe, bad, warn
 
 
 def examine(zones: DynamicZones, names: Sequence[str]) -> Findings:

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from common.check_line import Line
 from common.clock import duration_text
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.routes import below
 from issuer.model.acme import Laggard
-from issuer.rules.findings import Line, bad, ok, warn
+from issuer.rules.findings import bad, ok, warn
 
 _NEGATIVE_SECONDS = 300  # with more, a resolver that looked too early spoils the next tries too
 _AWAY = "it is down, or a firewall keeps us from it: start it, or open port 53 (TCP and UDP)"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from common.check_line import Line
 from common.clock import Clock
 from common.errors import CertfleetError
 from issuer.dns.asking import NoAnswer, ask, ask_all
@@ -21,7 +22,7 @@ from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
 from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
 from issuer.model.acme import Laggard
-from issuer.rules.findings import Line, bad, clock_line, ok, warn
+from issuer.rules.findings import bad, clock_line, ok, warn
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from common.check_line import Level, Line
 from issuer.ca.client import AcmeCa
 from issuer.check.installation import authority_lines
 from issuer.dns.find.delegation import Delegation
@@ -15,7 +16,7 @@ from issuer.dns.probe.zone_probe import probe
 from issuer.dns.zones import Zones
 from issuer.model.acme import CaIdentity, Laggard
 from issuer.model.config import CaSettings, DnsSettings
-from issuer.rules.findings import Level, Line, clock_line
+from issuer.rules.findings import clock_line
 from tests.issuer.dns.test_dns_delegation import HOSTS, ZONE, World
 from tests.issuer.dns.test_zone_recipes import make_key
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from common.check_line import Level, Line
 from issuer.check.from_root import FaultsFromRoot, RootLook, resolver_lines
 from issuer.dns.find.from_root import FromRoot, from_root
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import Server
 from issuer.model.config import DnsSettings
-from issuer.rules.findings import Level, Line
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.knot import Knot

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from common.check_line import Level
 from issuer.dns.probe.zone_probe import probe
 from issuer.dns.zones import Zones
 from issuer.model.config import DnsSettings
-from issuer.rules.findings import Level
 from tests.issuer.box import Box
 from tests.issuer.dns.test_zone_recipes import make_key
 from tests.servers.bind import Bind

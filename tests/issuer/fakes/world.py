@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from common.check_line import Line
 from common.clock import Clock
 from issuer.dns.dns01 import Dns01
 from issuer.journey.attempt import Attempt
@@ -26,7 +27,6 @@ from issuer.model.events import Event
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import Ended
 from issuer.model.timing import Timing
-from issuer.rules.findings import Line
 from issuer.webroot.http01 import Http01
 from tests.issuer.fakes.ca import MemoryCa
 from tests.issuer.fakes.calls import Calls

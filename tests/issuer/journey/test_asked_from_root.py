@@ -2,8 +2,9 @@
 
 import pytest
 
+from common.check_line import Line
 from issuer.model.outcomes import Ending
-from issuer.rules.findings import Line, bad, warn
+from issuer.rules.findings import bad, warn
 from tests.issuer.fakes.calls import Call
 from tests.issuer.fakes.world import NAME, World
 

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from common.check_line import Level
 from issuer.model.csr import md5_modulus
 from issuer.rules.csr import CsrRefused, cautions, read_csr
-from issuer.rules.findings import Level
 from tests.issuer.rules.test_renewal_and_retry import enrolment
 from tests.issuer.signing_requests import csr, private_key, private_pem, signed_by_openssl, with_curve_by_parameters
 from tests.servers.authority import Authority

@@ -14,8 +14,8 @@ import pytest
 from agent.model.errors import SourceError
 from agent.settings.config import SourceSettings
 from agent.source.open import open_source
+from common.check_line import Level
 from issuer.check.installation import database_certificate_lines
-from issuer.rules.findings import Level
 from issuer.store.server_tls import make
 from tests.issuer.box import Box
 from tests.servers import sql_folder
