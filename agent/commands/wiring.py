@@ -62,7 +62,7 @@ class LocalTools:
         self.source: Source = open_source(settings.source, config, self.waits)
         self.folder = (ReadOnlyState if read_only else StateFolder)(settings.state_dir)
         self.state: StateStore = self.folder
-        self.here: Files = (ReadOnlyFiles if read_only else LocalFiles)()
+        self.files: Files = (ReadOnlyFiles if read_only else LocalFiles)()
         self.protected: Sequence[Path] = [Path(os.path.realpath(one)) for one in protected]
         self.host, self.now, self.retry = os.uname().nodename, time.time(), retry
         self.keep = settings.keep
@@ -100,10 +100,6 @@ class LocalTools:
 
     def unbroken(self) -> AbstractContextManager[None]:
         return self.waits.unbroken()
-
-    @property
-    def files(self) -> Files:
-        return self.here
 
     @property
     def keys(self) -> Keys:
@@ -150,7 +146,7 @@ class RemoteTools:
 
     def __init__(self, local: LocalTools, host: RemoteHost):
         self._local, self._host = local, host
-        self.source, self.state, self.here = local.source, local.state, local.here
+        self.source, self.state = local.source, local.state
         self.host, self.now, self.retry, self.keep = local.host, local.now, local.retry, local.keep
 
     def on(self, host: RemoteHost | None) -> Tools:

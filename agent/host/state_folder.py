@@ -76,7 +76,7 @@ class StateFolder(KeptFolder):
         return os.access(self.folder, os.W_OK) or not self.folder.exists()
 
     def record(self, name: str) -> Result:
-        file = self._record_file(name)
+        file = _of(self._records, name)
         try:
             found = _read(file, record.from_document)
             return Result(name) if found is None else replace(found, outdated=not _moment(file))
@@ -88,7 +88,7 @@ class StateFolder(KeptFolder):
         self.save_records([result])
 
     def save_records(self, results: Sequence[Result]) -> None:
-        files = {self._record_file(one.name): _text(record.to_document(one)) for one in results}
+        files = {_of(self._records, one.name): _text(record.to_document(one)) for one in results}
         try:
             write_together(files, mode=0o600)
         except FileError:  # where there is no room for another file, there is still a time to be set
@@ -96,9 +96,6 @@ class StateFolder(KeptFolder):
                 with contextlib.suppress(OSError):
                     os.utime(file, (0, 0))
             raise
-
-    def _record_file(self, name: str) -> Path:
-        return self._records / f"{file_stem(name)}.json"
 
     def issuer_key(self, pinned: str) -> str:
         known, present = _read(self._issuer, _issuer_keys) or ("", "")
@@ -117,10 +114,10 @@ class StateFolder(KeptFolder):
             os.utime(file, (moment, moment))
 
     def pause(self, name: str) -> Pause | None:
-        return _read(self._pauses / f"{file_stem(name)}.json", partial(made, Pause))
+        return _read(_of(self._pauses, name), partial(made, Pause))
 
     def save_pause(self, name: str, pause: Pause | None) -> None:
-        file = self._pauses / f"{file_stem(name)}.json"
+        file = _of(self._pauses, name)
         if pause is not None:
             make_private_folder(self._pauses)
             _write(file, asdict(pause))
@@ -137,7 +134,7 @@ class StateFolder(KeptFolder):
         return [entry for entry in (_read(file, from_document) for file in files) if entry is not None]
 
     def save_journal(self, entry: "JournalEntry") -> None:
-        _write(self._journals / f"{file_stem(entry.name)}.json", entry.document())
+        _write(_of(self._journals, entry.name), entry.document())
 
     def new_work(self, name: str) -> None:
         folder = self._work / file_stem(name)
@@ -161,7 +158,7 @@ class StateFolder(KeptFolder):
             raise _unreadable(file, error) from error
 
     def finish(self, name: str) -> None:
-        file = self._journals / f"{file_stem(name)}.json"
+        file = _of(self._journals, name)
         with file_errors(file, "remove"):  # the journal goes first: without it the backups are of no use
             file.unlink(missing_ok=True)
         self.sweep()
@@ -174,6 +171,11 @@ class StateFolder(KeptFolder):
                 _empty(folder)
                 with contextlib.suppress(OSError):
                     folder.rmdir()
+
+
+def _of(folder: Path, name: str) -> Path:
+    """The document about the certificate *name*."""
+    return folder / f"{file_stem(name)}.json"
 
 
 def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:

@@ -46,4 +46,4 @@ def circumstances_of(turn: Turn) -> str:
     """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
     certificate, tools = turn.certificate, turn.tools
     keys = map(tools.files.stamp, certificate.keys)
-    return certificate.circumstances([*keys, *map(tools.here.stamp, certificate.inputs)])
+    return certificate.circumstances([*keys, *map(tools.on(None).files.stamp, certificate.inputs)])

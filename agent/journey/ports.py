@@ -245,21 +245,14 @@ class Sockets(Protocol):
 
 
 class Tools(Protocol):
-    """Everything that a run acts with. An adapter whose libraries are slow to import is imported when it is asked for.
-
-    *here*: the Files of the machine that the agent runs on; *protected*: real paths of files and folders that are never
-    a target; *host*: the name that reports carry; *now*: the one moment of the run; *retry*: try refused certificates
-    at once; *keep*: how many certificates stay for a roll back by hand; *certificates*: all that agent.toml asks for;
-    *is_reached*: the machine has not been found away.
-    """
+    """Everything that a run acts with. Adapters with libraries that are slow to import are imported when asked for."""
 
     source: Source
     state: StateStore
-    here: Files
-    host: str
-    now: float
-    retry: bool
-    keep: int
+    host: str  # the name that reports carry
+    now: float  # the one moment of the run
+    retry: bool  # try refused certificates at once
+    keep: int  # how many certificates stay for a roll back by hand
 
     def on(self, host: RemoteHost | None) -> Tools:
         """The tools that act on *host*, None for this machine; the others are the same."""
@@ -272,13 +265,19 @@ class Tools(Protocol):
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
 
     @property
-    def is_reached(self) -> bool: ...
+    def is_reached(self) -> bool:
+        """Is the machine not known to be away?"""
+
     @property
-    def certificates(self) -> Sequence[Certificate]: ...
+    def certificates(self) -> Sequence[Certificate]:
+        """All that agent.toml asks for."""
+
+    @property
+    def protected(self) -> Sequence[Path]:
+        """Real paths of files and folders that are never a target."""
+
     @property
     def files(self) -> Files: ...
-    @property
-    def protected(self) -> Sequence[Path]: ...
     @property
     def keys(self) -> Keys: ...
     @property

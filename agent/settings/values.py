@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.certificate import ASK, WAYS_TO_TELL, Action, Command, Means, Roots
-from agent.model.remote_host import SshAddress, parse_ssh_address
-from agent.model.window import Window, parse_window
-from common.config import list_of, nonempty, shown, text
+from agent.model.remote_host import parse_ssh_address
+from agent.model.window import parse_window
+from common.config import list_of, nonempty, optional, shown, text
 from common.issuer_key import parse_issuer_key
 from common.names import parse_name
 from common.probe.target import ProbeTarget, parse_target
@@ -99,9 +99,8 @@ def probe_texts(value: Any) -> tuple[str, ...]:
     return tuple(target.text for target in probes(value))
 
 
-def host(value: Any) -> SshAddress | None:
-    """The address of another machine, as "ssh://user@host[:port]"; None for ""."""
-    return parse_ssh_address(value) if text(value) else None
+host = optional(parse_ssh_address, None)
+window = optional(parse_window, None)
 
 
 def roots(value: Any) -> Roots:
@@ -111,11 +110,6 @@ def roots(value: Any) -> Roots:
     if found is None and not Path(value).is_absolute():
         raise ValueError(f'must be "system", "none" or the absolute path of a PEM file, not {shown(value)}')
     return found or Path(value)
-
-
-def window(value: Any) -> Window | None:
-    """Hours of a week, like "Sun 02:00-04:00"; None for ""."""
-    return parse_window(text(value)) if text(value) else None
 
 
 def mode(value: Any) -> int | None:
