@@ -67,9 +67,19 @@ def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
         return refused(replace(result, at_fault=_is_at_fault(error)), turn, sha256, mark, circumstances)
     if voucher.is_issuer:
         _log.warning("trust.issuer-only", certificate=turn.certificate.name, hint=ROOTS_HINT)
-    switches = judged.key is not judged.live
-    facts = (mark, circumstances, sha256, voucher.is_issuer)
-    return unless_in_place(Due(turn, bundle, judged.key, *facts, judged.in_place, switches=switches, offer=offer))
+    due = Due(
+        turn,
+        bundle,
+        judged.key,
+        mark,
+        circumstances,
+        offered=sha256,
+        by_issuer=voucher.is_issuer,
+        in_place=judged.in_place,
+        switches=judged.key is not judged.live,
+        offer=offer,
+    )
+    return unless_in_place(due)
 
 
 def objection(turn: Turn, offer: Offer) -> VerificationError | None:

@@ -11,21 +11,19 @@ ACCESS_LIST = "system.posix_acl_access"  # the attribute that holds an access co
 
 @dataclass(frozen=True, slots=True)
 class LiveFile:
-    """Content, mode, owner, extended attributes (access control list, SELinux context). *uid*, *gid*: -1 sets none;
-    *attributes*: None leaves them to the folder. About a file that was read: *inheritable* is the default list of its
-    folder, if it has an access control list; *exchangeable*: others than root and the agent's user can put another file
-    there.
+    """A file as it was read, or is to be written. *attributes* are extended ones: access control list, SELinux context;
+    None leaves them to the folder.
 
     The file of a private key on another host has the public half as its content. To write it is to copy the key there:
     *taken_from* the file of a next key, else from what was kept beside it when that came."""
 
     content: bytes = field(repr=False)  # may hold a private key
     mode: int
-    uid: int = -1
+    uid: int = -1  # -1 sets none, here and below
     gid: int = -1
     attributes: Mapping[str, bytes] | None = field(default_factory=dict)
-    inheritable: bytes = field(default=b"", compare=False)
-    exchangeable: bool = field(default=False, compare=False)
+    inheritable: bytes = field(default=b"", compare=False)  # of one that has an access list: its folder's default list
+    exchangeable: bool = field(default=False, compare=False)  # others than root and our user can put another file there
     taken_from: Path | None = field(default=None, compare=False)
 
     @property

@@ -50,14 +50,13 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A proof and the sentence that goes with it; *others*: the sights that show another certificate; *lost*: those
-    that show less than before; *silent*: those that show none, and there was none."""
+    """A proof, and the sentence that goes with it."""
 
     proof: Proof
     detail: str = ""
-    others: tuple[Sight, ...] = ()
-    lost: tuple[Sight, ...] = ()
-    silent: tuple[Sight, ...] = ()
+    others: tuple[Sight, ...] = ()  # that show another certificate
+    lost: tuple[Sight, ...] = ()  # that show less than before
+    silent: tuple[Sight, ...] = ()  # that show none, and there was none
 
 
 def judge(

@@ -55,18 +55,15 @@ def _speaking(site: Site, dialect: Dialect) -> Iterator[Site]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A certificate in a site. *on*: is stapling on? *switch*: the place of the directive that says so; None without
-    one. *responder*: the URL that the service asks, "" for none; *named*: does the configuration name it, in place of
-    the certificate? *staple*: a file that is served in place of an answer. *seconds*: how long a responder may take."""
+    """A certificate in a site."""
 
     site: Site
     served: Served
-    on: bool
-    switch: Place | None
-    responder: str
-    named: bool
-    staple: str
-    seconds: float
+    on: bool  # is stapling on?
+    switch: Place | None  # the directive that says so; None without one
+    responder: str  # the URL that the service asks, "" for none
+    staple: str  # a file that is served in place of an answer
+    seconds: float  # that a responder may take
 
 
 def cases(found: Iterable[Site], dialect: Dialect, certificates: Mapping[str, Served]) -> list[Case]:
@@ -91,7 +88,6 @@ def _case(site: Site, served: Served, dialect: Dialect) -> Case:
         on=on,
         switch=switch[1] if switch else None,
         responder=responder,
-        named=forced is not None,
         staple=staple[0] if staple else (served.staple.file if served.staple else ""),
         seconds=IN_TIME if patience is None else max(1.0, min(float(patience), _LONGEST)),
     )
