@@ -124,9 +124,7 @@ def _tell(members: Sequence[Member], under_way: Install) -> Said:
     return said
 
 
-def _without_faulty(
-    members: list[Member], said: Said, under_way: Install
-) -> tuple[list[Member], Mapping[str, Evidence]]:
+def _without_faulty(members: list[Member], said: Said, under_way: Install) -> tuple[list[Member], dict[str, Evidence]]:
     """Take back the members at fault, until nothing speaks against the others, which are returned with the evidence on
     them. Those that their services name in their logs go first: without them the others may be served."""
     tools, group, evidence = under_way.tools, members, under_way.evidence
@@ -136,7 +134,8 @@ def _without_faulty(
             named = named_first(failures, group, under_way.told, said, tools)
             accused |= named.keys() if len(named) < len(failures) else set()
             failures = named
-        members, evidence = take_back(members, failures, under_way)
+        members, found = take_back(members, failures, under_way)
+        evidence = evidence | found
     if len(accused) > 1:  # some of them perhaps by words of others, as of a client whose request is in the log
         under_way.results |= {name: replace(under_way.results[name], alone=True) for name in accused}
     return members, evidence
@@ -267,7 +266,8 @@ def take_back(
 
 
 def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
-    """A service took none of these certificates. One of several may have taken it down: each goes alone next."""
+    """Mark the certificates of services that were told and took none of them. Of several each goes alone next, because
+    one may have taken the service down."""
     stays, results = {member.name for member in staying}, under_way.results
     refused = {
         service: users

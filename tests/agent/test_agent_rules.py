@@ -15,10 +15,13 @@ from agent.model.offer import Mark, Offer, Staged
 from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
+from agent.rules.remedy import remedy
 from agent.rules.sandbox import closed, drop_in
+from agent.rules.statement import NO_COLUMN, STATEMENT
 from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
 from common.certificate import fingerprint, not_after, not_before, parse_bundle, spki_sha256
+from common.errors import Finding
 from tests.servers.authority import Authority
 
 
@@ -242,3 +245,22 @@ def test_a_drop_in_in_systemds_own_spelling() -> None:
     lines = drop_in([Path("/etc/tls"), Path('/srv/a b/100%/"x"\\')], ["SystemCallFilter=chroot"]).splitlines()
     folders = ['ReadWritePaths="-/etc/tls"', 'ReadWritePaths="-/srv/a b/100%%/\\"x\\"\\\\"']
     assert lines == ["[Service]", *folders, "SystemCallFilter=chroot"]
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        ([("form", "x")], "`certfleet-issuer reissue '*.example.com'` makes a new one"),
+        ([("age", "x"), ("dates", "x")], "if it is 1970-01-01T00:00:05Z, as this host's clock says, `certfleet-issuer"),
+        ([("dates", "x"), ("trust", "x")], "if the CA is your own"),
+        ([("trust", "x"), (STATEMENT, "x")], "on the issuer `check '*.example.com'` says what is wrong, and `key sign"),
+        ([("trust", "x"), (STATEMENT, NO_COLUMN)], "run `certfleet-issuer db upgrade` on the issuer"),
+        ([("names", "x"), (STATEMENT, NO_COLUMN)], "say in `names` of agent.toml"),
+        ([("names", "x"), ("key", "x")], "put its key in place"),
+    ],
+)
+def test_the_fault_that_another_certificate_would_have_too_goes_first(
+    findings: list[tuple[str, str]], expected: str
+) -> None:
+    """Of several faults one hint is told, for the one that no new certificate mends."""
+    assert remedy("*.example.com", [Finding(*each) for each in findings], 5).startswith(expected)
