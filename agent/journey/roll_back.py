@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from agent.journey.member import Life, life_by
-from agent.journey.old_files import old_files
+from agent.journey.old_files import are_replaced, old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.stand_in import stand_in, take_away
 from agent.journey.watch import Judge, look_at_all, of_service, watch, watch_all
@@ -159,8 +159,8 @@ def _is_at_fault(failure: CertfleetError) -> bool:
 
 
 def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict[str, Result]:
-    """End an install that was interrupted: what is in place and proven on the sockets stands; the rest is rolled back.
-    *turns* has one for each certificate of the entry."""
+    """End an install that was interrupted: what is in place and proven on the sockets stands, as does what has replaced
+    it since; the rest is rolled back. *turns* has one for each certificate of the entry."""
     interrupted = FileError(f"an install was interrupted while {entry.state.value}")
     if entry.state is InstallState.BACKED_UP:
         detail = f"{interrupted}; no live file was touched"
@@ -168,18 +168,33 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
     if entry.state is InstallState.COMMITTED:  # the certificate's own turn looks at the sockets again
         detail = f"{interrupted}; the new files stay"
         return {name: replace(turn.result(Outcome.UNPROVEN, detail), ended=True) for name, turn in turns.items()}
-    results = {}
-    proven = tuple(part for part in entry.parts if _is_proven(turns[part.name], part))
+    results = {part.name: _left(turns[part.name], interrupted) for part in entry.parts if _is_left(part, tools)}
+    rest = [part for part in entry.parts if part.name not in results]
+    proven = tuple(part for part in rest if _is_proven(turns[part.name], part))
     for part in proven:
         turn = turns[part.name]
         results[part.name] = replace(turn.result(*conclusion(Evidence(Proof.PROVEN), turn.certificate)), ended=True)
-    others = [part for part in entry.parts if part not in proven]
+    others = [part for part in rest if part not in proven]
     stays = tuple(part.sha256 for part in proven)
     returning = [Returning(turns[part.name], part, interrupted, stays=stays) for part in others]
     if returning:
         note_roll_back(entry, tools)
         results |= roll_back(returning, _that_ran(returning, tools), tools)[0]
     return results
+
+
+def _is_left(part: Part, tools: Tools) -> bool:
+    """Are the live files no longer those of the install, as where the state folder comes from a backup? What it would
+    put back may be years old."""
+    try:
+        return are_replaced(part.files, tools)
+    except FileError:
+        return False
+
+
+def _left(turn: Turn, interrupted: FileError) -> Result:
+    detail = f"{interrupted}; its live files have been replaced since, and stay"
+    return replace(turn.result(Outcome.UNPROVEN, detail), ended=True)
 
 
 def note_roll_back(entry: JournalEntry, tools: Tools) -> None:
