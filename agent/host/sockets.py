@@ -28,6 +28,7 @@ _Host = tuple[str, int]
 _Found = list[Address] | BaseException
 _SIDE_BY_SIDE = 16  # sockets that are looked at at once: a service may take no more connections of one client
 _STEADY_SECONDS = 0.5  # for which a service must keep showing what was waited for
+_GROWS = 7  # times that a pause is longer than the one before: to 1.7 seconds
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
 
 
@@ -127,10 +128,11 @@ class Prober:
     def steady_until(self) -> float:
         return time.monotonic() + _STEADY_SECONDS
 
-    def wait(self, deadline: float) -> bool:
-        if time.monotonic() >= deadline:
+    def wait(self, deadline: float, count: int) -> bool:
+        left = deadline - time.monotonic()
+        if left <= 0:
             return False
-        time.sleep(self.pause)
+        time.sleep(min(left, self.pause * 1.5 ** min(count, _GROWS)))
         return True
 
 

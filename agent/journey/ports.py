@@ -240,8 +240,8 @@ class Sockets(Protocol):
     def steady_until(self) -> float:
         """The moment until which the service must go on showing it."""
 
-    def wait(self, deadline: float) -> bool:
-        """Pause before another look; False once *deadline* has passed."""
+    def wait(self, deadline: float, count: int) -> bool:
+        """Pause before another look, for longer after *count* of them; False once *deadline* has passed."""
 
 
 class Tools(Protocol):

@@ -1,7 +1,7 @@
 """Looking at the sockets of services until they prove something, and for a moment longer."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from agent.journey.ports import Tools, Turn
@@ -13,7 +13,7 @@ from common.dataclasses import replace
 T = TypeVar("T")
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
-_RARELY = 10  # looks, a second or more, between two questions whether a service has ended
+_EARLY = 5  # looks, a second together, before anybody is asked whether a service has ended
 _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PENDING})
 
 
@@ -85,36 +85,81 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
     connections side by side for a tenth of a second, and an Apache that is about to die still answers. Not *patient*:
     take the first evidence, also if it is bad. Nor is a service waited for that has ended for good: then its clients
     get the old one the sooner.
+
+    A service may turn away a client that comes too often. While it is waited for, one certificate of each address is
+    asked for, and the others when that is shown.
     """
     settle = max((service.settle for turn, _ in watched for service in turn.certificate.services), default=0)
-    deadline, count = tools.sockets.deadline(settle) if patient else 0.0, itertools.count(1)
-    while True:
-        found = _steady(watched, tools)
-        open_ones = [one for one in watched if found[one[0].certificate.name].proof not in _FINAL]
-        if not open_ones or not tools.sockets.wait(deadline):
-            return found
-        if next(count) % _RARELY == 0 and all(_is_in_vain(*one, tools) for one in open_ones):
-            return found
+    deadline, seen = tools.sockets.deadline(settle) if patient else 0.0, _Watched(watched, tools)
+    for count in itertools.count():
+        if not seen.open_ones and seen.is_steady():
+            return seen.evidence
+        if not tools.sockets.wait(deadline, count):
+            break
+        asked = seen.one_of_each_address(seen.open_ones)
+        seen.look_again(asked)
+        if count >= _EARLY and seen.are_in_vain(asked):
+            break
+        if not set(asked) & set(seen.open_ones):
+            seen.look_again(seen.open_ones)
+    if patient:
+        seen.look_again(seen.open_ones)
+    return seen.evidence
 
 
-def _steady(watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> dict[str, Evidence]:
-    """Look several times in a row. The evidence is final only if each look finds it so; else it is that of the first
-    look that does not. Of a certificate that cannot be asked for the looks prove that its service still listens."""
-    end = tools.sockets.steady_until()
-    while True:
-        sights = look_at_all([turn for turn, _ in watched], tools)
-        found = {turn.certificate.name: judge(seen) for (turn, judge), seen in zip(watched, sights, strict=True)}
-        if any(one.proof not in _FINAL for one in found.values()) or not any(sights) or not tools.sockets.wait(end):
-            return found
+class _Watched:
+    """Certificates that are looked at several times, by name; the last *evidence* on each."""
 
+    def __init__(self, watched: Sequence[tuple[Turn, Judge]], tools: Tools) -> None:
+        self._watched = {turn.certificate.name: (turn, judge) for turn, judge in watched}
+        self._tools = tools
+        self._sights: dict[str, tuple[Sight, ...]] = {}
+        self.evidence: dict[str, Evidence] = {}
+        self.look_again(list(self._watched))
 
-def _is_in_vain(turn: Turn, judge: Judge, tools: Tools) -> bool:
-    """Is all that is waited for on sockets of services that have ended?"""
-    sights = look(turn)
-    each = [(service, of_service(service, turn, sights)) for service in turn.certificate.services]
-    over = [one for service, its in each if its and not runs(its) and _has_ended(service, tools) for one in its]
-    others = tuple(one for one in sights if one not in over)
-    return bool(over) and (not others or judge(others).proof in _FINAL)
+    def look_again(self, names: Sequence[str]) -> None:
+        looks = look_at_all([self._watched[one][0] for one in names], self._tools)
+        for one, sights in zip(names, looks, strict=True):
+            self._sights[one], self.evidence[one] = sights, self._watched[one][1](sights)
+
+    @property
+    def open_ones(self) -> list[str]:
+        """Those without their proof."""
+        return [one for one, evidence in self.evidence.items() if evidence.proof not in _FINAL]
+
+    def one_of_each_address(self, names: Iterable[str]) -> list[str]:
+        """So many of them that each address of all is one of theirs."""
+        found, addresses = list[str](), set[str]()
+        for one in names:
+            its = {sight.address for sight in self._sights[one]}
+            if not its <= addresses:
+                addresses |= its
+                found.append(one)
+        return found
+
+    def is_steady(self) -> bool:
+        """Do all go on showing it? One of each address is looked at several times in a row, and where it does not, all.
+        Of a certificate that cannot be asked for the looks prove that its service still listens."""
+        end, some = self._tools.sockets.steady_until(), self.one_of_each_address(self._watched)
+        count = itertools.count()
+        while some and self._tools.sockets.wait(end, next(count)):
+            self.look_again(some)
+            if self.open_ones:
+                self.look_again([one for one in self._watched if one not in some])
+                return False
+        return True
+
+    def are_in_vain(self, names: Sequence[str]) -> bool:
+        """Is all that is waited for on sockets of services that have ended?"""
+        return bool(names) and all(self._is_in_vain(*self._watched[one], self._sights[one]) for one in names)
+
+    def _is_in_vain(self, turn: Turn, judge: Judge, sights: Sequence[Sight]) -> bool:
+        each = [(service, of_service(service, turn, sights)) for service in turn.certificate.services]
+        over = [
+            one for service, its in each if its and not runs(its) and _has_ended(service, self._tools) for one in its
+        ]
+        others = tuple(one for one in sights if one not in over)
+        return bool(over) and (not others or judge(others).proof in _FINAL)
 
 
 def _has_ended(service: Service, tools: Tools) -> bool:

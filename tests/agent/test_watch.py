@@ -47,7 +47,7 @@ class Host:
     def steady_until(self) -> float:
         return 0
 
-    def wait(self, deadline: float) -> bool:
+    def wait(self, deadline: float, _count: int) -> bool:
         return self.looks < deadline
 
     def run(self, step: str, commands: Sequence[Command]) -> None:
