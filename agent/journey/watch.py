@@ -9,10 +9,12 @@ from agent.model.certificate import Service
 from agent.model.errors import HostLost, InstallError
 from agent.rules.evidence import Evidence, LookAt, Proof, Sight, runs, sights_of
 from common.dataclasses import replace
+from common.probe.view import Seen
 
 T = TypeVar("T")
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
+_IN_VAIN = 9  # looks, six seconds together, of those that were turned away
 _EARLY = 5  # looks, a second together, before anybody is asked whether a service has ended
 _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PENDING})
 
@@ -52,8 +54,30 @@ class Together:
         if self._found is None:
             self._found = {}
             turns = [one for one in self._turns if one.tools.is_reached]
-            self._found |= zip((one.certificate.name for one in turns), look_at_all(turns, turn.tools), strict=True)
+            found = _with_those_turned_away(turns, look_at_all(turns, turn.tools), turn.tools)
+            self._found |= zip((one.certificate.name for one in turns), found, strict=True)
         return self._found.get(turn.certificate.name) or look(turn)
+
+
+def _with_those_turned_away(
+    turns: Sequence[Turn], found: list[tuple[Sight, ...]], tools: Tools
+) -> list[tuple[Sight, ...]]:
+    """What the sockets of *turns* show. Where an address has shown *found* certificates to some of us and none to
+    others, it may not take that many connections of one client: the others ask again, one after another."""
+    shows = {sight.address for sights in found for sight in sights if sight.seen is Seen.SERVED}
+
+    def is_turned_away(number: int) -> bool:
+        return any(one.seen in {Seen.DOWN, Seen.NO_TLS} and one.address in shows for one in found[number])
+
+    away, count, deadline = list(filter(is_turned_away, range(len(found)))), 0, tools.sockets.deadline(0)
+    while away and count < _IN_VAIN and tools.sockets.wait(deadline, count):
+        one = away.pop(0)
+        found[one], count = look(turns[one]), count + 1
+        if is_turned_away(one):
+            away.append(one)
+        else:
+            count = 0
+    return found
 
 
 def with_first_looks(begins: "Sequence[Turn | T]") -> "list[Turn | T]":

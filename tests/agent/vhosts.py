@@ -31,6 +31,7 @@ class Vhosts:
 
     def __init__(self, host: Host, daemon: Daemon, count: int, *, own_keys: bool = False) -> None:
         self.host, self.daemon, self.logs = host, daemon, list[str]()
+        self.probe_port = daemon.port  # where the agent looks
         self.names = [f"v{number:03d}.example.test" for number in range(count)]
         self.log = host.folder / "commands"
         self._script = host.folder / "counted"
@@ -78,7 +79,7 @@ class Vhosts:
 
     def configure(self, name: str, *, files: str = "", activate: list[str] | None = None) -> None:
         """One entry of agent.toml; *files* in place of those that the daemon reads."""
-        probe = f"https://{name}:{self.daemon.port}?connect={LOOPBACK}"
+        probe = f"https://{name}:{self.probe_port}?connect={LOOPBACK}"
         self._entries[name] = (
             f'name = "{name}"\nkey = "{self.key(name)}"\nprobe = {json.dumps(probe)}\n'
             f"check = {json.dumps(self.counted('check', self.daemon.check))}\n"
