@@ -18,8 +18,8 @@ SWAP_BACK = (
 )
 PROBE = (
     "agent/journey/watch.py",
-    "found = [judge(seen) for (_, judge), seen in zip(watched, sights, strict=True)]",
-    "found = [Evidence(Proof.PROVEN) for _ in watched]",
+    "self._sights[one], self.evidence[one] = sights, self._watched[one][1](sights)",
+    "self._sights[one], self.evidence[one] = sights, Evidence(Proof.PROVEN)",
 )
 CHECK = (
     "agent/journey/install.py",
