@@ -1,12 +1,13 @@
 """Services that are set up in other ways than those of the drill, on the daemons as Debian ships them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.deploy.machine import Machine
 from tests.drill.daemon import FULLCHAIN, KEY, NAME, Daemon
-from tests.drill.database import POSTGRESQL
+from tests.drill.database import MARIADB, POSTGRESQL
 from tests.drill.directory import FREERADIUS, OPENLDAP, SAMBA
 from tests.drill.drill import AGENT, OTHERS, Drill
 from tests.drill.ftp import PROFTPD
@@ -117,6 +118,24 @@ def test_what_its_log_says_of_a_key(one: Drill) -> None:
     assert f'private key file "/etc/ssl/{NAME}.postgresql.key" has group or world access' in done.certificate["detail"]
     assert done.certificate["hint"].startswith("mend what its log says; for its traps see `certfleet-agent presets po")
     assert one.shows(one.present)
+
+
+@pytest.mark.drill
+@on(replace(MARIADB, probe=()))
+def test_looks_that_a_server_counts_as_failed(one: Drill) -> None:
+    """MariaDB counts each look from another address than 127.0.0.1, and blocks the address in the end, for all programs
+    of this host: the preset looks there, whatever the name's own address."""
+    limit = "[mariadbd]\nbind_address = *\nmax_connect_errors = 3\n"
+    one.machine.write("/etc/mysql/mariadb.conf.d/91-limit.cnf", limit)
+    one.machine.run("systemctl", "restart", "mariadb")
+    one.machine.run("mariadb", "--execute", "CREATE USER app@'%'")
+    one.machine.run("ip", "address", "add", "198.51.100.7", "dev", "lo")
+    one.machine.write("/etc/hosts", f"127.0.0.1 localhost systemd-test\n198.51.100.7 {NAME}\n")
+    for _ in range(4):
+        new = one.offer()
+        one.run()
+        assert one.shows(new)
+    one.machine.run("mariadb", "--user=app", f"--host={NAME}", "--skip-ssl", "--execute", "SELECT 1")
 
 
 @pytest.mark.drill
