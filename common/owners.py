@@ -46,7 +46,7 @@ def owner_hint(file: Path) -> str:
     there, status = next(_found(file))
     folder, mine = there.parent.stat(), os.geteuid()
     if status.st_uid == mine:
-        return f"{there} is yours: look at its mode, and how it is mounted; {IN_A_UNIT}"
+        return f"{there} is yours: look at its mode and attributes (lsattr), and how it is mounted; {IN_A_UNIT}"
     if there == file and folder.st_uid == mine:
         return f"it belongs to {user_name(status.st_uid)}: as root give it back, `chown {user_name(mine)}: {file}`"
     return f"run as {user_name(status.st_uid)}, to whom {there} belongs"

@@ -242,7 +242,7 @@ def test_a_sqlite_file_on_a_read_only_file_system(lone_box: Box, tmp_path: Path)
         done = in_a_mount_namespace(lone_box, f"{mount}\nissuer {words}")
         assert done.returncode == 1, done.stderr
         assert done.stderr.startswith("error: the database at"), done.stderr
-        assert f"what to do: {place}/certfleet.db is yours: look at its mode, and how it is mounted" in done.stderr
+        assert f"what to do: {place}/certfleet.db is yours: look at its mode and attributes (lsattr)" in done.stderr
     assert (place / "certfleet.db").read_bytes() == before
 
 
