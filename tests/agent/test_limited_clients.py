@@ -35,7 +35,7 @@ def not_installed(dozen: Vhosts) -> set[str]:
     return {name for name, state in states(dozen.host.run()).items() if state != "installed"}
 
 
-@pytest.mark.parametrize("dozen", [AT_ONCE, IN_THREE_SECONDS], indirect=True)
+@pytest.mark.parametrize("dozen", [AT_ONCE, pytest.param(IN_THREE_SECONDS, marks=pytest.mark.soak)], indirect=True)
 def test_new_ones(dozen: Vhosts) -> None:
     """Looks at a dozen certificates are more than it takes. All are proven, and one that is not served goes back
     alone."""
