@@ -48,7 +48,8 @@ class InstallError(CertfleetError):
 
 # Some, as Postfix, say what is wrong to a terminal alone
 _TYPE_IT = (
-    "type that command as the agent's user, and mend the service's configuration until it passes; the next run goes on"
+    "type that command as the agent's user, and mend the service's configuration until it passes; where the service "
+    "runs with other files than that command reads, name them in `check` of agent.toml; the next run goes on"
 )
 
 

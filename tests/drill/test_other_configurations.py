@@ -13,7 +13,7 @@ from tests.drill.drill import AGENT, OTHERS, Drill
 from tests.drill.ftp import PROFTPD
 from tests.drill.messaging import MUMBLE
 from tests.drill.proxies import HITCH, UNBOUND
-from tests.drill.web import CUPS, TOMCAT
+from tests.drill.web import CUPS, HAPROXY, TOMCAT
 from tests.servers import systemd
 from tests.servers.network import Network
 from tests.servers.systemd import why_not
@@ -118,6 +118,25 @@ def test_what_its_log_says_of_a_key(one: Drill) -> None:
     assert f'private key file "/etc/ssl/{NAME}.postgresql.key" has group or world access' in done.certificate["detail"]
     assert done.certificate["hint"].startswith("mend what its log says; for its traps see `certfleet-agent presets po")
     assert one.shows(one.present)
+
+
+@pytest.mark.drill
+@on(HAPROXY)
+def test_a_configuration_in_several_files(one: Drill) -> None:
+    """HAProxy runs with more files than the preset's check reads, which fails before anything is new: the hint says
+    what is at fault."""
+    main, more = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d"
+    one.machine.write(f"{more}/app.cfg", "backend app\n  server one 127.0.0.1:80\n")
+    one.machine.run("sed", "-i", "s/http-request return.*/default_backend app/", main)
+    one.machine.write("/etc/default/haproxy", f'CONFIG="{main} -f {more}"\n')
+    one.machine.run("systemctl", "restart", "haproxy")
+    new = one.offer()
+    done = one.run(well=False)
+    assert "the service's configuration was broken before: `haproxy -c -f" in done.certificate["detail"]
+    assert "other files than that command reads, name them in `check` of agent.toml" in done.certificate["hint"]
+    one.configure(f'check = ["haproxy", "-c", "-f", "{main}", "-f", "{more}"]\n')
+    one.run()
+    assert one.shows(new)
 
 
 @pytest.mark.drill
