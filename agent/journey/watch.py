@@ -15,7 +15,7 @@ T = TypeVar("T")
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
 _IN_VAIN = 9  # looks, six seconds together, of those that were turned away
-_EARLY = 5  # looks, a second together, before anybody is asked whether a service has ended
+_EARLY = 4  # looks, a second together, before anybody is asked whether a service has ended
 _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PENDING})
 
 
