@@ -21,7 +21,7 @@ deb-systemd-helper enable new.service >&2
 update-rc.d new defaults >&2
 mv "$DPKG_ROOT/etc/rc2.d/S01old" "$DPKG_ROOT/etc/rc2.d/S02old"
 "$DPKG_ROOT/usr/sbin/policy-rc.d" new start; echo $? >"$DPKG_ROOT/asked"
-[ ! -e "$DPKG_ROOT/wait" ] || sleep 60
+[ ! -e "$DPKG_ROOT/wait" ] || exec sleep 60 # while dash starts a child both lose a signal
 [ ! -e "$DPKG_ROOT/fail" ]
 """
 
