@@ -36,7 +36,8 @@ class Preset(ShapesSettings):
     *activate* is an action or commands; *own* are the commands for that action where neither systemd nor an init script
     is there, as is *start*. *probe*: None has to be given in agent.toml, and () says that no socket can show it. In
     commands ``{name}`` stands for the certificate's name, ``{certificate}``, ``{chain}``, ``{fullchain}`` and ``{key}``
-    for its files, ``{program}`` for the first program that is there; in files and probes only ``{name}`` does.
+    for its files, ``{program}`` for the first program that is there; in files and probes only ``{name}`` does, and in
+    probes ``{here}`` for 127.0.0.1, for a host without an agent for the name.
     *sandbox*: lines of systemd.exec(5), without which the agent's unit may not run these commands.
 
     *stapling*: by which words its configuration speaks of that; one without a certificate's word speaks of none.
@@ -64,9 +65,10 @@ class Preset(ShapesSettings):
     keeps_connections: bool = setting(boolean, False)
     stapling: Dialect = section(Dialect)
 
-    def probe_texts(self, name: str) -> tuple[str, ...]:
-        """The probe targets of a certificate."""
-        return tuple(text.replace("{name}", in_url(name)) for text in self.probe or ())
+    def probe_texts(self, name: str, here: str) -> tuple[str, ...]:
+        """The probe targets of a certificate; *here*: the service's own machine."""
+        texts = self.probe or ()
+        return tuple(text.replace("{name}", in_url(name)).replace("{here}", in_url(here)) for text in texts)
 
 
 class Presets:

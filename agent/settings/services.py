@@ -44,7 +44,8 @@ def uses(
 
     words = places(own.name, own.key, files)
     services = [service_of(name, preset, present(preset), words, own) for name, preset in presets.items()]
-    default = {name: preset_probes(own.name, preset) for name, preset in presets.items()}
+    here = own.name if own.host is not None else "127.0.0.1"
+    default = {name: preset_probes(own.name, preset, here) for name, preset in presets.items()}
     commands = (own.check, own.activate if not isinstance(own.activate, str) else None, own.verify, own.start)
     if not presets:
         alone = service_of("", _NO_PRESET, told if told.unit else Presence(), words, own)
@@ -157,9 +158,9 @@ def unfilled(own: CertificateSettings, presets: Iterable[Preset], words: Mapping
         yield from dict.fromkeys(found[0] for word in used for found in _PLACE.finditer(word) if found[1] not in words)
 
 
-def preset_probes(name: str, preset: Preset) -> tuple[ProbeTarget, ...]:
+def preset_probes(name: str, preset: Preset, here: str) -> tuple[ProbeTarget, ...]:
     """The sockets of the service, for the certificate *name*; a wildcard name has none."""
-    return () if name.startswith("*.") else tuple(map(parse_target, preset.probe_texts(name)))
+    return () if name.startswith("*.") else tuple(map(parse_target, preset.probe_texts(name, here)))
 
 
 def _own_probes(

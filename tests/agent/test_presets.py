@@ -282,6 +282,15 @@ def test_a_copy_of_the_key_is_made_for_who_names_no_file(text: str, paths: list[
     assert [str(file.path) for file in certificate('service = "openldap"\n' + text).files] == paths
 
 
+def test_this_machine_is_not_asked_for_another() -> None:
+    """MariaDB is asked at 127.0.0.1; where it runs on a host without an agent, at its name."""
+    text = 'service = "mariadb"\n'
+    remote = 'host = "ssh://root@db1.example.test"\nssh_host_keys = "/k"\nssh_key_file = "/s"\n'
+    remote += '[certificate.files]\nfullchain = "/f"'
+    (own,), (far,) = certificate(text).probes, certificate(text + remote).probes
+    assert (own.connect_host, far.connect_host) == ("127.0.0.1", "www.example.com")
+
+
 def test_rights_of_a_preset_are_for_a_new_file() -> None:
     """Those of agent.toml are for a live one too; what a file says itself goes before what the certificate says."""
     (public, key) = certificate('service = "openldap"').files
