@@ -29,14 +29,16 @@ class Terminal:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
         self.stream = io.TextIOWrapper(os.fdopen(slave, "wb", buffering=0), write_through=True)
+        self._left = ""
 
     def text(self) -> str:
         """All that was written since the last call."""
         self.stream.write(_MARK)
-        seen = ""
-        while not seen.endswith(_MARK):
+        seen = self._left
+        while _MARK not in seen:
             seen += os.read(self._master, 10_000).decode()
-        return seen.removesuffix(_MARK).replace("\r\n", "\n")
+        written, _, self._left = seen.partition(_MARK)  # progress may be told behind the mark already
+        return written.replace("\r\n", "\n")
 
     def take(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Become both streams, in the test itself: pytest puts its own there before."""
