@@ -120,7 +120,8 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
             return seen.evidence
         if not tools.sockets.wait(deadline, count):
             break
-        asked = seen.one_of_each_address(seen.open_ones)
+        turn = count % len(seen.open_ones)  # each first in turn: one may be shown to nobody, and the others are then
+        asked = seen.one_of_each_address(seen.open_ones[turn:] + seen.open_ones[:turn])
         seen.look_again(asked)
         if count >= _EARLY and seen.are_in_vain(asked):
             break

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.journey.ports import Turn
-from agent.journey.watch import watch
+from agent.journey.watch import watch, watch_all
 from agent.model.certificate import Certificate, Command, Service, Use
 from agent.model.errors import InstallError
 from agent.model.result import Outcome, Result
@@ -22,12 +22,13 @@ LONG = 50  # looks
 
 @dataclass
 class Host:
-    """Sockets that show what *shown* says by port, and a systemd by which the services in *over* have ended. It is all
-    the tools that a watch needs."""
+    """Sockets that show what *shown* says by port, to *at_once* of those that ask together, and a systemd by which the
+    services in *over* have ended. It is all the tools that a watch needs."""
 
     shown: dict[int, str]
     over: set[str] = field(default_factory=set)
     looks: int = 0
+    at_once: int = LONG
 
     @property
     def sockets(self) -> "Host":
@@ -39,7 +40,11 @@ class Host:
 
     def look_at_all(self, asked: Sequence[LookAt]) -> list[tuple[Sight, ...]]:
         self.looks += 1
-        return [tuple(sight(target.port, self.shown[target.port]) for target in one.targets) for one in asked]
+        let_in = len(asked[: self.at_once])
+        return [
+            tuple(sight(target.port, self.shown[target.port] if number < let_in else "down") for target in one.targets)
+            for number, one in enumerate(asked)
+        ]
 
     def deadline(self, _settle: float) -> float:
         return LONG
@@ -88,3 +93,16 @@ def test_a_service_that_has_ended_is_not_waited_for(
     found = watch(turn, partial(judge, sha256=NEW, before=before), patient=True)
     assert found.proof is proof
     assert (host.looks >= LONG) is waits
+
+
+def test_one_that_is_never_shown_keeps_no_other_from_being_asked_for() -> None:
+    """The service takes one connection at a time, and turns the others away whenever all are asked for."""
+    host = Host({1: OLD, 2: NEW, 3: NEW}, at_once=1)
+    watched = []
+    for port in host.shown:
+        name = f"{port}.test"
+        uses = (Use(Service("web"), (parse_target(f"tls://127.0.0.1:{port}"),)),)
+        turn = Turn(Certificate(name, frozenset({name}), Path("/k"), uses=uses), Result(name), host)  # type: ignore[arg-type]
+        watched.append((turn, partial(judge, sha256=NEW, before=(sight(port, OLD),))))
+    found = watch_all(watched, watched[0][0].tools, patient=True)
+    assert [one.proof for one in found.values()] == [Proof.WRONG, Proof.PROVEN, Proof.PROVEN]
