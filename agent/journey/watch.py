@@ -62,8 +62,8 @@ class Together:
 def _with_those_turned_away(
     turns: Sequence[Turn], found: list[tuple[Sight, ...]], tools: Tools
 ) -> list[tuple[Sight, ...]]:
-    """What the sockets of *turns* show. Where an address has shown *found* certificates to some of us and none to
-    others, it may not take that many connections of one client: the others ask again, one after another."""
+    """The sights of *turns*, of which one look at all has *found* these. An address that showed a certificate to some
+    and none to others may not take so many connections of one client: the others ask again, one after another."""
     shows = {sight.address for sights in found for sight in sights if sight.seen is Seen.SERVED}
 
     def is_turned_away(number: int) -> bool:

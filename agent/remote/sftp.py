@@ -13,7 +13,7 @@ from agent.remote.shell import Execute, ShellAccess
 
 
 class SftpAccess(ShellAccess):
-    """What an SFTP server lacks, and names that are not in UTF-8, which paramiko does not take, are left to a shell."""
+    """A shell does what an SFTP server lacks, and takes names that are not in UTF-8, which paramiko does not take."""
 
     def __init__(self, client: paramiko.SFTPClient, execute: Execute):
         super().__init__(execute)

@@ -1,4 +1,4 @@
-"""What people do about a certificate that must not be installed. Pure."""
+"""The remedies for a certificate that must not be installed. Pure."""
 
 from collections.abc import Collection
 from shlex import quote

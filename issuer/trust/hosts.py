@@ -2,6 +2,7 @@
 take a report away, or make it pass for a new one. It holds nothing secret. Where it is lost, it fills again.
 """
 
+import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -57,17 +58,8 @@ class HostMemory:
         with self._database.writing() as connection:
             for table in ("reports", "settled"):
                 connection.executemany(f"DELETE FROM {table} WHERE {_KEY}", over)  # noqa: S608 - constants
-            rows, room = list[tuple[object, ...]](), dict[str, int]()
-            for key, heard in news.items():
-                if key not in known:
-                    account = key[2]
-                    if account not in room:
-                        [held] = connection.execute(_COUNT, (account,)).fetchone()
-                        room[account] = MOST_OF_ACCOUNT - held
-                    room[account] -= 1
-                    if room[account] < 0:
-                        continue
-                rows.append((*key, heard.reported, heard.seen))
+            left_out = _without_room(connection, [key for key in news if key not in known])
+            rows = [(*key, heard.reported, heard.seen) for key, heard in news.items() if key not in left_out]
             connection.executemany("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?, ?)", rows)
 
     def settle(self, certificates: Mapping[ReportKey, str]) -> None:
@@ -86,3 +78,15 @@ class HostMemory:
                 query = f"DELETE FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608 - question marks
                 count = connection.execute(query, values).rowcount
             return count
+
+
+def _without_room(connection: sqlite3.Connection, keys: Sequence[ReportKey]) -> set[ReportKey]:
+    """Those of the new *keys* that their accounts have no room for."""
+    of_accounts: dict[str, list[ReportKey]] = {}
+    for key in keys:
+        of_accounts.setdefault(key[2], []).append(key)
+    left_out: set[ReportKey] = set()
+    for account, its in of_accounts.items():
+        [held] = connection.execute(_COUNT, (account,)).fetchone()
+        left_out.update(its[max(0, MOST_OF_ACCOUNT - held) :])
+    return left_out

@@ -19,7 +19,7 @@ from tests.servers.nginx import Nginx
     ids=["swapped", "going-back"],
 )
 def test_newer_files_stay(host: Host, nginx: Nginx, step: Step, *, away: bool) -> None:
-    """What that install had before is older than what is in place by now: nothing is put back, also where the source is
+    """The files before that install are older than those in place by now: nothing is put back, also where the source is
     away and could not mend it."""
     host.offer_new()
     assert host.run().code == 0

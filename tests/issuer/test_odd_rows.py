@@ -76,8 +76,8 @@ def test_cells_of_another_kind(box: Box) -> None:
 
 
 def test_text_in_another_encoding(box: Box) -> None:
-    """An old script wrote in Latin-1, a thief anything, in a row of his too: SQLite keeps it. What is well is issued,
-    and all of it can be looked at."""
+    """SQLite keeps text that an old script wrote in Latin-1, or a thief in any octets. Rows that are well are issued,
+    and all rows can be looked at."""
     box.enrol(NAME)
     box.populate(FAILING)
     words = "CAST(X'42FC726F' AS TEXT)"  # "Büro"
