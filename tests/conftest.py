@@ -4,6 +4,7 @@ A test that skips for another reason fails in CI."""
 import gc
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,16 @@ def pytest_collection_finish() -> None:
 def fresh_logging() -> None:
     """A command run in this process sets logging up for itself; the next test finds it as it was."""
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter, as /etc and /var/lib: what lies there has its own rights. None of pytest's,
+    which another pytest of the same user closes when it begins."""
+    with tempfile.TemporaryDirectory(prefix="certfleet-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

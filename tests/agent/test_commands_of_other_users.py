@@ -4,8 +4,7 @@ import os
 import shutil
 import signal
 import stat
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,16 @@ HANDS_ON = 'setsid sleep 300 & echo $! >"$0"; trap "kill $!; exit 1" TERM; wait'
 
 
 @pytest.fixture
-def theirs() -> Iterator[Host]:
+def theirs(open_folder: Path) -> Host:
     """A host whose agent and files are of a user who is not root, with a first certificate."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        host = Host(Path(folder) / "host")
-        host.make_key()
-        host.first = host.offer_new()
-        host.configure()
-        for one in (host.folder, *host.folder.rglob("*")):
-            os.chown(one, THEM, THEM)
-        assert host.run(user=THEM).code == 0
-        yield host
+    host = Host(open_folder / "host")
+    host.make_key()
+    host.first = host.offer_new()
+    host.configure()
+    for one in (host.folder, *host.folder.rglob("*")):
+        os.chown(one, THEM, THEM)
+    assert host.run(user=THEM).code == 0
+    return host
 
 
 def told_by(host: Host, activate: Sequence[str]) -> None:

@@ -288,11 +288,9 @@ def test_a_responder_that_is_no_host(host: str) -> None:
     assert watch.seconds() < 4
 
 
-def test_whose_environment_counts(tmp_path: Path) -> None:
+def test_whose_environment_counts(open_folder: Path) -> None:
     """That of a program which root or we have started: a local user may call one of his own as he likes."""
-    program = shutil.copy(shutil.which("sleep") or "", tmp_path / "stapling-test")
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    program = shutil.copy(shutil.which("sleep") or "", open_folder / "stapling-test")
     for user in (None, 65534) if os.geteuid() == 0 else (None,):
         process = subprocess.Popen([program, "60"], env={"WHERE": "/x"}, user=user)
         try:

@@ -1,8 +1,7 @@
 """A wrong configuration and secrets that are missing, unreadable or open: told at once, and nothing is begun."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -197,15 +196,13 @@ def test_a_database_password_that_is_open_or_missing(lone_box: Box, mariadb: Mar
 
 
 @pytest.fixture
-def public_box() -> Iterator[Box]:
-    """A box in a folder that others may enter: pytest keeps its own to itself."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        box = Box(Path(folder) / "box", SqliteDatabase(Path(folder)))
-        box.folder.chmod(0o755)
-        box.set_up()
-        box.config.chmod(0o644)
-        yield box
+def public_box(open_folder: Path) -> Box:
+    """A box in a folder that others may enter."""
+    box = Box(open_folder / "box", SqliteDatabase(open_folder))
+    box.folder.chmod(0o755)
+    box.set_up()
+    box.config.chmod(0o644)
+    return box
 
 
 def test_an_ordinary_user_is_told_so(public_box: Box) -> None:

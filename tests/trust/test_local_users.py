@@ -4,8 +4,6 @@ import os
 import shlex
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -41,15 +39,6 @@ def he_opens(files: list[Path]) -> list[Path]:
     """Those of *files*, in folders that he may enter or not, that he can open."""
     assert files
     return [file for file in files if he_runs("sh", "-c", f"head -c1 {shlex.quote(str(file))} >/dev/null && echo yes")]
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user may enter, as /etc and /var/lib: what lies there has its own rights."""
-    with tempfile.TemporaryDirectory(prefix="certfleet-trust-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 @pytest.fixture
