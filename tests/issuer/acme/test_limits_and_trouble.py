@@ -197,6 +197,7 @@ class Asked:
 @pytest.fixture(scope="module")
 def asked(shared_pebble: Pebble, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("nonsense")
+    shared_pebble.refresh()
     with CaProxy(folder, shared_pebble) as proxy:
         box = Box(folder / "box", SqliteDatabase(folder), pebble=shared_pebble)
         box.write(acme={"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)})
