@@ -103,7 +103,7 @@ def sides(wheel: Path) -> dict[str, Installed]:
         folder = wheel.parent / extra
         python = _empty(folder)
         pip = (sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--no-input")
-        _must(*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel), cwd=wheel.parent)
+        _must(*pip, "install", "--quiet", "--no-index", "--no-deps", "--no-compile", str(wheel), cwd=wheel.parent)
         packages = _packages(python)
         (declared,) = distributions(path=[str(packages)])
         for needed in closure(declared, extra).values():

@@ -21,6 +21,7 @@ def test_tide({fixture}):
 """
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("mark", "fixture"), [(True, ""), (False, "moon")], ids=["mark", "fixture"])
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)], ids=["CI", "elsewhere"])
 def test_a_skip_fails_in_ci(tmp_path: Path, mark: bool, fixture: str, ci: str, code: int) -> None:

@@ -102,6 +102,7 @@ def test_a_certificate_that_is_far_too_large(source: tuple[Source, Database]) ->
         parse_bundle(offer.leaf_pem, offer.chain_pem)
 
 
+@pytest.mark.soak
 def test_a_row_of_blobs_in_a_file(host: Host, nginx: Nginx) -> None:
     """100 MB in a cell of a row: the process has no room for one and needs none; the other row goes on."""
     host.fill(2)

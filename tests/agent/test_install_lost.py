@@ -110,6 +110,7 @@ def test_a_service_that_dies_a_moment_after_its_reload_is_seen(host: Host, tmp_p
         assert_goes_back(it, before)
 
 
+@pytest.mark.soak
 @pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["apache", "nginx"])
 def test_one_without_a_socket_goes_back_where_that_of_another_certificate_is_lost(

@@ -194,6 +194,7 @@ def test_too_much(words: Dialect, shown: Dump, monkeypatch: pytest.MonkeyPatch) 
         read(words, shown)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("words", "shown"),
     [

@@ -74,6 +74,7 @@ def test_the_timer_makes_up_for_a_run_that_was_missed(issued: Machine) -> None:
     assert issued.show("nginx", "ActiveState", "NRestarts") == ("active", "0")
 
 
+@pytest.mark.soak
 def test_a_service_that_systemd_starts_is_not_the_agents(issued: Machine) -> None:
     """With `systemctl reload-or-restart` and `starts_stopped` a web server that was down comes up as its own unit."""
     web = WebServer(issued, more='activate = ["systemctl", "reload-or-restart", "nginx"]\nstarts_stopped = true\n')

@@ -71,6 +71,7 @@ def test_a_configuration_that_is_wrong_at_the_start_is_for_a_person(central: Cen
     assert any("daemon.listen" in entry["MESSAGE"] for entry in central.machine.journal(DAEMON))
 
 
+@pytest.mark.soak
 def test_the_watchdog_leaves_a_good_one_alone_and_replaces_a_frozen_one(central: Central, tmp_path: Path) -> None:
     """Fed over many intervals it stays; frozen in the middle of an order it is started again and finishes it."""
     central.machine.edit(f"{DAEMON}.service", "WatchdogSec=4s", "RestartSec=100ms")

@@ -38,6 +38,7 @@ def test_a_run_that_is_well_and_one_that_is_not(central: Central, tmp_path: Path
         assert letter.subject.startswith("certfleet: www.nowhere.test failed on ")
 
 
+@pytest.mark.soak
 def test_a_webroot_is_written_when_the_unit_allows_it(central: Central) -> None:
     """As shipped the unit keeps it from the webroot, and the error says what to do; with the lines of docs/http-01.md
     it validates, through a web server under another account."""

@@ -88,6 +88,7 @@ def test_commands_fit_the_host(afar: Afar) -> None:
     assert afar.agent("run", "--json").certificate["changed"] is False
 
 
+@pytest.mark.soak
 def test_its_journal_says_why(afar: Afar) -> None:
     """nginx keeps the old certificate, and its unit says why in the journal of that host."""
     machine, pair = afar.machine, f"ssl_certificate {LIVE}; ssl_certificate_key /etc/ssl/private/{NAME}.key;"

@@ -108,6 +108,7 @@ def test_a_database_that_goes_away_in_the_middle(server_box: Box, lab: Lab, tmp_
     assert server_box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
+@pytest.mark.soak
 def test_a_server_that_restarts_in_the_middle(server_box: Box, lab: Lab, tmp_path: Path) -> None:
     """The run stays for the next attempt, as after any failure, and finishes the same order."""
     server = database_of(server_box).server

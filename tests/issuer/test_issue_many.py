@@ -9,7 +9,7 @@ from tests.servers.database import SqliteDatabase
 from tests.servers.lab import Lab
 from tests.servers.pebble import Pebble
 
-COUNT = 25
+COUNT = 15
 
 
 def enrolled(box: Box, names: list[str]) -> list[str]:

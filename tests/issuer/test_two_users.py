@@ -142,6 +142,7 @@ def test_a_folder_is_no_configuration(their_box: Box) -> None:
     )
 
 
+@pytest.mark.soak
 def test_an_enrolled_name_of_root_is_theirs_to_change(their_box: Box) -> None:
     """A database that root has written last is written by them next."""
     their_box.set_up()

@@ -3,6 +3,8 @@
 import shutil
 from contextlib import ExitStack
 
+import pytest
+
 from agent.host import keys
 from tests.agent.host import NAME, Host
 from tests.agent.remote import RemoteSite
@@ -28,6 +30,7 @@ def add(host: Host, site: RemoteSite, name: str, port: int) -> None:
     host.offer(issued.cert_pem, issued.chain_pem, name=name)
 
 
+@pytest.mark.soak
 def test_they_are_looked_at_together(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """By a run without news; those of a host that is away not at all. The hosts have one sshd here, and each its own
     login."""

@@ -102,6 +102,7 @@ def test_a_link_to_the_key_and_another_type(host: Host, nginx: Nginx, first: Iss
     assert_changed(host, nginx, new, made)
 
 
+@pytest.mark.soak
 def test_a_renewal_meanwhile_and_a_key_that_is_no_use(host: Host, nginx: Nginx, first: Issued) -> None:
     """A next key is no reason to refuse a certificate for the present one, nor is one that cannot be used."""
     assert request(host).code == 0
@@ -196,6 +197,7 @@ def test_killed_on_the_way(host: Host, nginx: Nginx, first: Issued, step: Step) 
     assert_changed(host, nginx, new, made)
 
 
+@pytest.mark.soak
 @pytest.mark.sampled
 @pytest.mark.parametrize("configured", [True, False], ids=["configured", "not configured any more"])
 def test_killed_before_the_service_is_told(
@@ -233,6 +235,7 @@ def test_an_answer_that_is_lost_when_all_was_done(host: Host, site: RemoteSite, 
     assert fits(host)
 
 
+@pytest.mark.soak
 def test_a_change_that_cannot_be_brought_back(host: Host, nginx: Nginx, first: Issued) -> None:
     """Another request touches no key while the way back may need it."""
     assert request(host).code == 0

@@ -57,6 +57,7 @@ def test_a_person_who_asks_is_reason_enough(proxied: Box, proxy: CaProxy, words:
     assert [state for name in names for state, _ in proxied.orders(name) if state == "STORED"] == ["STORED"] * 3
 
 
+@pytest.mark.soak
 def test_the_daemon_asks_once_too(proxied: Box, proxy: CaProxy) -> None:
     """And at once when a person asks for it."""
     names = enrolled(proxied, 4)

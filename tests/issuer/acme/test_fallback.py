@@ -66,6 +66,7 @@ def test_with_little_life_left_the_fallback_is_asked(two: Box, proxy: CaProxy, s
     assert len(proxy.paths("order-plz")) == 2
 
 
+@pytest.mark.soak
 def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
     two: Box, proxy: CaProxy, second: CaProxy
 ) -> None:
@@ -142,6 +143,7 @@ def test_our_own_dns_trouble_changes_no_ca(two: Box, proxy: CaProxy, second: CaP
     assert second.seen == []
 
 
+@pytest.mark.soak
 def test_the_key_of_a_fallback_is_changed_alone(two: Box, proxy: CaProxy, second: CaProxy) -> None:
     """With a key file of its own. While that CA cannot tell which key it knows, the first one issues all the same, and
     a later run finishes the change."""

@@ -46,6 +46,7 @@ def chained(ca: CaProxy, bind: Bind, tmp_path: Path) -> Box:
     return made
 
 
+@pytest.mark.soak
 def test_links_to_other_chains(chained: Box, ca: CaProxy, pebble: Pebble) -> None:
     """In each legal form of RFC 8288 the preferred chain is found and stored."""
     forms: list[Form] = [

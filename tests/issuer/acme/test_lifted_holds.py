@@ -81,6 +81,7 @@ def test_a_hold_on_another_name_stays(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.database.query("SELECT * FROM holds") == []
 
 
+@pytest.mark.soak
 def test_beside_a_daemon_it_is_said_and_lifted_too(proxied: Box, proxy: CaProxy) -> None:
     """The wish is left for the daemon; exit code 1 while the CA's moment counts; once lifted it goes on with all."""
     held(proxied, proxy)

@@ -58,6 +58,7 @@ def test_all_find_their_orders_in_two_readings_of_the_list(proxied: Box, proxy: 
     assert ceil(COUNT / PAGE) <= len(proxy.paths("list-orderz")) <= READINGS * pages
 
 
+@pytest.mark.soak
 def test_a_list_that_cannot_be_read_now_is_asked_again(proxied: Box, proxy: CaProxy) -> None:
     """A server error of the CA in the middle of the list is no reason to take an order for missing."""
     _lose_all_answers(proxied, proxy)

@@ -4,6 +4,8 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.issuer.crash.killer import killed_run
 from tests.servers.ca_proxy import CaProxy, Reply, Request
@@ -27,6 +29,7 @@ class Barrier:
         return None
 
 
+@pytest.mark.soak
 def test_two_issuers_take_over(lab: Lab, sql_server: SqlServer, tmp_path: Path) -> None:
     """The order is gone on with once: while one issuer is at the CA with it, the other one leaves it alone and ends.
     One order, one finalization, one certificate; and no issuer takes what another one has sealed for planted."""

@@ -58,6 +58,7 @@ def test_each_certificate_has_its_own_moment(box: Box) -> None:
         assert moment <= stored_at <= max(moment, ready) + 20
 
 
+@pytest.mark.soak
 def test_a_change_that_fails_keeps_no_renewal_waiting(box: Box) -> None:
     """Both are due, and the zone of a new name is missing: the present certificate is renewed all the same; asked for
     when the zone is there, the change is issued."""
@@ -183,6 +184,7 @@ def test_two_certificates_for_the_same_names_take_turns_across_a_reload(
     assert rule.opened == 2
 
 
+@pytest.mark.soak
 def test_an_upgrade_beside_a_daemon_at_work(mariadb: MariaDB, lab: Lab, tmp_path: Path) -> None:
     """`db upgrade` waits for no order and harms none: one under way is finished, and new ones follow."""
     box = Box(tmp_path / "box", mariadb.create_database(), bind=lab.bind, pebble=lab.pebble)

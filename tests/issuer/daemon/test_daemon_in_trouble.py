@@ -147,6 +147,7 @@ def test_one_mail_for_what_happens_within_a_short_time(box: Box, tmp_path: Path)
         assert smtp.letters[1].subject.startswith("certfleet: c.nowhere.test failed on ")
 
 
+@pytest.mark.soak
 def test_a_mail_server_that_hangs_holds_up_nothing(box: Box) -> None:
     """While a mail server accepts connections and says nothing, certificates are issued and the end is quick."""
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:

@@ -53,6 +53,7 @@ def test_a_cname_leads_to_the_record_that_is_written(box: Box, lab: Lab) -> None
     assert lab.bind.txt(f"www.{TARGET}") == set()
 
 
+@pytest.mark.soak
 def test_a_dname_above_is_followed_too(box: Box, lab: Lab) -> None:
     """A DNAME moves the challenge name below it to where it points (RFC 6672)."""
     lab.bind.static_zone("example.test", [f"shop DNAME {TARGET}."])
@@ -84,6 +85,7 @@ def test_the_zone_of_the_target_decides_about_server_and_key(box: Box, lab: Lab,
     assert lab.bind.serial(TARGET) == 3
 
 
+@pytest.mark.soak
 def test_a_circle_of_aliases_is_refused(box: Box, lab: Lab) -> None:
     """Aliases that lead back to where they came from cost no order and are named, every step of the way."""
     circle = ["_acme-challenge.www CNAME a.example.test.", "a CNAME b.example.test.", "b CNAME a.example.test."]
@@ -103,6 +105,7 @@ def test_an_endless_chain_is_refused(box: Box, lab: Lab) -> None:
     box.fails("run", says=["a chain of more than 8"])
 
 
+@pytest.mark.soak
 def test_a_wildcard_cname_is_no_alias(box: Box, lab: Lab) -> None:
     """In a zone that may be written, `* CNAME www` is hidden by the TXT record itself: the name is written as it is."""
     records = ["www A 127.0.0.1", "* CNAME www.example.test."]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from issuer.dns.find import resolvers
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
@@ -13,6 +15,7 @@ from tests.servers.resolver import Resolver
 TARGET = "acme.example.net"
 
 
+@pytest.mark.soak
 def test_a_file_that_changes_after_the_start(box: Box, lab: Lab, tmp_path: Path) -> None:
     """Before the network is up /etc/resolv.conf names nobody who answers: an alias on another server cannot be seen.
     Once the file names a resolver the certificate is issued, without SIGHUP."""

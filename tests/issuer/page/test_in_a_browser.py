@@ -71,6 +71,7 @@ def test_axe_finds_nothing(pages: Path, tmp_path: Path, name: str, width: int, d
     assert told["ground"] == ("rgb(15, 20, 26)" if dark else "rgb(246, 247, 249)")
 
 
+@pytest.mark.soak
 def test_the_policy_is_in_force(pages: Path, tmp_path: Path) -> None:
     """A script that somebody got into the page does not run, nor a style, nor is anything fetched; the page's own style
     is taken."""

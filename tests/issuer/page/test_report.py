@@ -82,6 +82,7 @@ def test_the_page_says_what_status_says(fleet: Box, tmp_path: Path) -> None:
     assert "acme.zerossl.com/v2/DV90" in whole.text
 
 
+@pytest.mark.soak
 def test_every_link_leads_to_a_file(fleet: Box, tmp_path: Path) -> None:
     """Each page is reached from the overview, nothing is fetched from elsewhere, and no element has a style or script
     of its own."""

@@ -50,6 +50,7 @@ def test_over_every_database(shop_on_either: Shop) -> None:
     assert names(shop_on_either) == {NAME}
 
 
+@pytest.mark.soak
 def test_one_name_by_its_record_and_another_by_its_zone(shop: Shop) -> None:
     """The ways stand side by side in one order; what we published is gone afterwards, and the record is not."""
     value = shop.value()
@@ -113,6 +114,7 @@ def test_the_record_of_another_ca(shop: Shop) -> None:
     refused(shop, "no record is for authority.example", "other.example; accounturi=")
 
 
+@pytest.mark.soak
 def test_another_account(shop: Shop) -> None:
     value = shop.value(NAME, WILD)
     account = value.partition("accounturi=")[2].partition(";")[0]

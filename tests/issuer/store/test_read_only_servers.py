@@ -93,6 +93,7 @@ def test_who_only_reads_notices_a_switch_over(pair: Replicated) -> None:
     database.close()
 
 
+@pytest.mark.soak
 def test_no_server_takes_writes(pair: Replicated, tmp_path: Path) -> None:
     """Looking works, every change is refused with what to do; and all is well as soon as one takes writes again."""
     box = Box(tmp_path / "box", pair.create_database(replica_first=False))
