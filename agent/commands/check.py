@@ -67,7 +67,9 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
         unsettled = dict.fromkeys(part.name for entry in tools.state.journals() for part in entry.parts)
         is_under_way = is_locked(tools.folder.lock_file)
         lines += (one for one in examined if not (is_under_way and one.subject in unsettled))
-        lines += examine_services([one for one in turns if isinstance(one, Turn)])
+        PROGRESS.tell("asks the services' own checks")
+        passed_over = unsettled if is_under_way else ()
+        lines += examine_services([one for one in turns if isinstance(one, Turn)], passed_over)
         PROGRESS.tell("looks at stapling")
         lines += stapling_lines(settings, arguments.config)
         lines += (_under_way(name) if is_under_way else _interrupted(name) for name in unsettled)
@@ -185,12 +187,10 @@ def _folders(settings: AgentSettings, certificates: Sequence[Certificate]) -> It
 
 
 def _programs(certificates: Sequence[Certificate]) -> Iterator[Line]:
-    """The programs of all commands are there. None is run."""
+    """The programs of all commands are there, but for those of the services' checks, which are run later."""
     services = dict.fromkeys(service for certificate in certificates for service in certificate.services)
     commands = [
-        (service, command)
-        for service in services
-        for command in (*service.check, *service.activate, *service.verify, *service.start)
+        (service, command) for service in services for command in (*service.activate, *service.verify, *service.start)
     ]
     missing = [(service, command[0]) for service, command in commands if not found_programs([command[0]])]
     for service, program in dict.fromkeys(missing):

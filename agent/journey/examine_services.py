@@ -1,7 +1,6 @@
-"""A look at services that do not run, and whose own check refuses what is in place, so that their next start fails; and
-at those that answer, and whose commands would not reach what answers."""
+"""A look at services: do their own checks pass on what is in place, and do their commands reach what answers?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from agent.journey.member import Life, life_by
@@ -9,35 +8,35 @@ from agent.journey.ports import Turn
 from agent.journey.watch import first_look
 from agent.model.certificate import Service
 from agent.model.errors import InstallError
+from agent.rules.blame import is_named
 from agent.rules.evidence import Sight, runs, sights_of
-from common.check_line import WARN, Line
+from common.check_line import BAD, OK, WARN, Line
 from common.errors import CertfleetError
 
 _ANOTHER = "let that unit or script start it, or name the command that reloads what answers in `activate`"
 _MEND = "mend what it names before the service is started"
+_REFUSES = (
+    "mend what it names: until then its next start fails, and so does an install, unless that brings what is amiss; "
+    "where the service runs with other files than that command reads, name them in `check` of agent.toml"
+)
+_WAITS = "nothing to do here: `run` installs it when the source has it, and with it what else the service waits for"
 
 
-def examine_services(turns: Sequence[Turn]) -> Iterator[Line]:
-    """A line for each service that has an installed certificate among *turns*, does not run, and fails its check; and
-    for each that answers, and does not run for systemd or its init script, which are to tell it. The check of one that
-    runs is left to `run`: to a running service it says nothing new."""
+def examine_services(turns: Sequence[Turn], under_way: Collection[str]) -> Iterator[Line]:
+    """A line for each service with a check of its own, unless one of its certificates is *under_way*, by its name; and
+    for each that answers, and does not run for systemd or its init script, which are to tell it."""
     users: dict[Service, list[Turn]] = {}
     for turn in turns:
         for service in turn.certificate.services:
             users.setdefault(service, []).append(turn)
     for service, its in users.items():
-        installed = [turn for turn in its if turn.before.installed is not None]
         with suppress(CertfleetError):  # its host is lost, as its certificates tell
             if _answers_elsewhere(service, its):
                 asked, told = (" ".join(commands[0]) for commands in (service.is_up, service.activate))
                 sentence = f"it answers, but `{asked}` says that it does not run: `{told}` does not reach what answers"
                 yield Line(WARN, service.label, sentence, _ANOTHER)
-            elif (
-                installed
-                and service.check
-                and life_by(service, _seen(service, installed), its[0].tools) is Life.STOPPED
-            ):
-                yield from _refusal(service, installed[0])
+            if service.check and all(turn.certificate.name not in under_way for turn in its):
+                yield _checked(service, its, _missing(turns, its[0]))
 
 
 def _answers_elsewhere(service: Service, users: Sequence[Turn]) -> bool:
@@ -51,9 +50,28 @@ def _seen(service: Service, users: Sequence[Turn]) -> list[Sight]:
     return [sight for one in users for sight in sights_of(service, one.certificate, first_look(one))]
 
 
-def _refusal(service: Service, user: Turn) -> Iterator[Line]:
+def _missing(turns: Sequence[Turn], user: Turn) -> dict[str, str]:
+    """The certificates of the host of *user* by their files that are not there."""
+    there = [turn.certificate for turn in turns if turn.certificate.host == user.certificate.host]
+    files = user.tools.files
     try:
-        user.tools.programs.run("check", service.check)
+        return {str(file.path): one.name for one in there for file in one.files if files.read(file.path) is None}
+    finally:
+        files.release()
+
+
+def _checked(service: Service, users: Sequence[Turn], missing: Mapping[str, str]) -> Line:
+    """What its check says of the files that are in place: it is the same in an install, and changes nothing."""
+    subject, tools = service.name or "commands", users[0].tools
+    try:
+        tools.programs.run("check", service.check)
     except InstallError as error:
-        sentence = f"{service.label} does not run, and its check fails: {error}"
-        yield Line(WARN, service.name or "commands", sentence, _MEND)
+        said = str(error)
+        if awaited := sorted({name for file, name in missing.items() if is_named(file, said)}):
+            sentence = f"its check waits for the first certificate of {', '.join(awaited)}: {said}"
+            return Line(WARN, subject, sentence, _WAITS)
+        if life_by(service, _seen(service, users), tools) is Life.STOPPED:
+            sentence = f"{service.label} does not run, and its check fails: {said}"
+            return Line(WARN, subject, sentence, error.hint or _MEND)
+        return Line(BAD, subject, f"the check of {service.label} fails today: {said}", error.hint or _REFUSES)
+    return Line(OK, subject, f"{service.label} passes its own check")
