@@ -24,6 +24,7 @@ from agent.journey.roll_back import Returning, enter, enter_if_written, note_rol
 from agent.model.certificate import Service
 from agent.model.errors import InstallError, Stopped
 from agent.model.result import Outcome, Result
+from agent.rules.activation import is_too_often
 from agent.rules.conclusion import conclusion
 from agent.rules.evidence import Evidence, Proof
 from agent.rules.install_states import InstallState
@@ -223,7 +224,8 @@ def check_after(members: Sequence[Member], tools: Tools) -> Failures:
 
 def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[CertfleetError]]:
     """Tell each service once. One that nothing proves to run is left alone, unless it is to be started; one that a
-    person restarts always. Returns those that were told, with what failed."""
+    person restarts always. One that systemd starts no more, because people or we have done so too often of late, is
+    restarted in spite of that. Returns those that were told, with what failed."""
     told = {}
     for service, users in services_of(members).items():
         if service.asks:
@@ -233,6 +235,8 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
             _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
             continue
         told[service] = tell("activate", (stopped and service.start) or service.activate, tools)
+        if any(is_too_often(str(failure)) for failure in told[service]):
+            told[service] = tell("restart it", service.restart, tools) if service.restart else told[service]
     return told
 
 

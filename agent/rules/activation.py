@@ -57,6 +57,12 @@ def is_restart(commands: Sequence[Command]) -> bool:
     return any("restart" in words for words in commands)
 
 
+def is_too_often(failure: str) -> bool:
+    """Did systemctl fail because systemd starts the unit no more for a while (systemd.unit(5), StartLimitBurst=)? A
+    restart has stopped it all the same."""
+    return "attempted too often" in failure
+
+
 def unit_told(activate: Action | tuple[Command, ...] | None) -> str:
     """The unit that commands of agent.toml reload or restart by systemctl, without `.service`; "" unless it is one."""
     commands = activate if isinstance(activate, tuple) else ()

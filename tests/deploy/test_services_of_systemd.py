@@ -137,6 +137,24 @@ def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     assert site.reported() == "failed"
 
 
+def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
+    """systemd refuses the restart for the new file, having stopped the service. No certificate is at fault: the
+    restart is made all the same."""
+    live = f"/etc/ssl/certs/{NAME}.fullchain.crt"
+    pair = f"ssl_certificate {live}; ssl_certificate_key {KEY};"
+    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
+    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
+    site = Site(machine, "nginx", 'activate = "restart"\n')
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    machine.edit("nginx.service", "StartLimitIntervalSec=1h", "StartLimitBurst=1", section="Unit")
+    machine.run("systemctl", "start", "nginx")
+    site.offer()
+    machine.run(AGENT, "run")
+    assert machine.show("nginx", "ActiveState") == ("active",)
+    assert site.reported() == "installed"
+
+
 @pytest.mark.sampled
 @pytest.mark.parametrize("service", ["nginx", ""])
 def test_the_unit_that_agent_toml_tells_is_started_again(machine: Machine, service: str) -> None:
