@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EBUSY, ELOOP, ENODATA, ENOTSUP, EROFS
+from errno import EBUSY, EIO, ELOOP, ENODATA, ENOTSUP, EROFS
 from pathlib import Path
 from threading import Thread
 
@@ -113,14 +113,15 @@ def sync_together(files: Mapping[int, Path]) -> None:
 @contextmanager
 def _temporary(place: Place) -> Iterator[tuple[str, int]]:
     """The name of a new temporary beside *place*, and its descriptor, which the caller closes. The file is gone at the
-    end of the block. The name starts with a dot because some daemons load every other file of a folder. Raises
-    OSError."""
+    end of the block, unless its disk has failed by then, of which the block tells. The name starts with a dot because
+    some daemons load every other file of a folder. Raises OSError."""
     name = temporary_name(place.name)
     descriptor = place.folder.open(name, _NEW_FILE)
     try:
         yield name, descriptor
     finally:
-        place.folder.remove(name)
+        with suppress(OSError):
+            place.folder.remove(name)
 
 
 def temporary_name(name: str) -> str:
@@ -197,4 +198,6 @@ def _hint(error: OSError, file: Path) -> str:
         )
     if error.errno == EROFS:
         return f"mount that file system for writing; {IN_A_UNIT}"
+    if error.errno == EIO:
+        return "its disk or file server has failed: see what the kernel says of it (dmesg)"
     return "look at free space, mount options and permissions of that folder"

@@ -7,6 +7,7 @@ between two steps has no effect on us (``common.folders``).
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from agent.model.live_file import ACCESS_LIST, LiveFile
@@ -75,7 +76,7 @@ class LocalFiles:
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
         entries = {self._entry(file): was for file, was in old.items()}
         for place in entries:
-            with file_errors(place.path, "remove the temporaries beside"):
+            with suppress(OSError):  # a disk that is read-only by now: the files may be as they were all the same
                 remove_leftovers(place)
         kept = {place: was for place, was in entries.items() if was is not None}
         replace_all({place: _new(was) for place, was in kept.items() if not _is(place, was)})

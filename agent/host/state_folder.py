@@ -165,7 +165,8 @@ class StateFolder(KeptFolder):
 
     def sweep(self) -> None:
         for leftover in self._journals.glob(".*"):  # temporaries of a killed process
-            leftover.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it does no harm, and a disk that fails is told of by what is written
+                leftover.unlink()
         for folder in self._work.iterdir():
             if not (self._journals / f"{folder.name}.json").exists():
                 _empty(folder)

@@ -154,7 +154,8 @@ class Files(Protocol):
         """Put all of them in place, one rename each: none if one cannot be written, as far as file systems allow."""
 
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
-        """Put every file back as it was; remove one that was not there, and temporaries of a killed `replace`."""
+        """Put every file back as it was; remove one that was not there, and temporaries of a killed `replace`. A
+        temporary that cannot be removed stays."""
 
     def release(self) -> None:
         """The turn has ended: forget the folders that paths led to."""
