@@ -42,7 +42,8 @@ def conclusion(evidence: Evidence, certificate: Certificate) -> tuple[Outcome, s
     services = _of(certificate, (*evidence.others, *evidence.lost, *evidence.silent))
     label = services[0].label if len(services) == 1 else "the service"
     hint = hint.format(files=certificate.paths, service=label, to_read=to_read(services))
-    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", hint
+    why = why_in_logs(services) if evidence.proof is Proof.DOWN else ""  # it may have ended after an install
+    return outcome, f"{place} {evidence.detail}" if evidence.detail else "", "; ".join(filter(None, [hint, why]))
 
 
 def _of(certificate: Certificate, sights: Sequence[Sight]) -> Sequence[Service]:

@@ -56,6 +56,20 @@ def test_one_of_them_is_stopped(host: Host, nginx: Nginx, tmp_path: Path) -> Non
     assert told(host) == ["web"]
 
 
+def test_one_that_ends_after_its_proof(host: Host, nginx: Nginx) -> None:
+    """The next run finds it silent. Its new file stays, for other programs may be to blame; where the reason is found
+    is told."""
+    configure(host, {"web": of_nginx(host, "web", nginx) + 'logs = "/var/log/web.log"\n'})
+    new = host.offer_new()
+    assert host.run().code == 0
+    nginx.stop()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "unproven"), done.err
+    assert done.certificate["hint"].startswith("start or reload web, whose configuration must name ")
+    assert done.certificate["hint"].endswith("; see why in its log: /var/log/web.log")
+    assert host.fullchain.read_bytes() == new.fullchain_pem
+
+
 def test_one_without_a_socket_fails(host: Host, nginx: Nginx) -> None:
     """The socket of the other one says nothing of it: the certificate goes back, for this reason."""
     first = host.offer_new()
