@@ -184,6 +184,14 @@ def test_shape(text: str, path: str, problem: str) -> None:
     assert problem in findings("[[certificate]]\n" + text)[path]
 
 
+def test_two_for_a_service_that_shows_one() -> None:
+    """Cockpit takes one pair, whatever name is asked for: a second one would be rolled back in each run."""
+    entry = f'{ENTRY}service = "cockpit"\n'
+    found = findings(entry + entry.replace("www.", "web."))
+    key = "/etc/cockpit/ws-certs.d/90-certfleet.key"
+    assert found == {"certificate[1].files": f"{key} is written twice (also by certificate[0])"}
+
+
 @pytest.mark.parametrize(
     ("text", "path", "problem"),
     [

@@ -100,7 +100,7 @@ COCKPIT = Daemon(
     9090,
     "",
     {},
-    live=f"/etc/cockpit/ws-certs.d/50-{NAME}.cert",
+    live="/etc/cockpit/ws-certs.d/90-certfleet.cert",
     front="cockpit.socket",
     links=("cockpit.service", "cockpit.socket", *_COCKPIT_HELPERS),
     tool=("/usr/bin/systemctl", "try-restart"),
