@@ -19,7 +19,9 @@ _REFUSES = (
     "mend what it names: until then its next start fails, and so does an install, unless that brings what is amiss; "
     "where the service runs with other files than that command reads, name them in `check` of agent.toml"
 )
-_WAITS = "nothing to do here: `run` installs it when the source has it, and with it what else the service waits for"
+_WAITS = (
+    "`run` writes them when the source has the certificate, and installs nothing else before; mend what is amiss beside"
+)
 
 
 def examine_services(turns: Sequence[Turn], under_way: Collection[str]) -> Iterator[Line]:
@@ -67,8 +69,10 @@ def _checked(service: Service, users: Sequence[Turn], missing: Mapping[str, str]
         tools.programs.run("check", service.check)
     except InstallError as error:
         said = str(error)
-        if awaited := sorted({name for file, name in missing.items() if is_named(file, said)}):
-            sentence = f"its check waits for the first certificate of {', '.join(awaited)}: {said}"
+        own = {turn.certificate.name for turn in users}
+        named = {name for file, name in missing.items() if is_named(file, said)}
+        if away := sorted(named or own & set(missing.values())):  # HAProxy names none whose folder is empty
+            sentence = f"its check fails while the files of {', '.join(away)} are missing: {said}"
             return Line(WARN, subject, sentence, _WAITS)
         if life_by(service, _seen(service, users), tools) is Life.STOPPED:
             sentence = f"{service.label} does not run, and its check fails: {said}"

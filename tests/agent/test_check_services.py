@@ -65,7 +65,19 @@ def test_a_service_that_waits_for_a_first_file(host: Host, nginx: Nginx) -> None
     vhosts.commands()
     (line,) = lines_of_service(host)
     assert vhosts.commands() == ["check"]
-    assert line.startswith(f"warn commands: its check waits for the first certificate of {new}: ")
+    assert line.startswith(f"warn commands: its check fails while the files of {new} are missing: ")
     assert host.agent("check").code == 0
+    assert host.run().code == 0
+    assert lines_of_service(host) == ["ok   commands: the service passes its own check"]
+
+
+def test_a_check_that_names_no_file(host: Host, nginx: Nginx) -> None:
+    """As that of HAProxy where a folder is empty: before the first file is there that may be all that it misses."""
+    quiet = ["sh", "-c", '"$@" 2>/dev/null', "sh", *nginx.check]
+    host.served_by(nginx, check=quiet)
+    host.offer_new()
+    host.fullchain.unlink()
+    (line,) = lines_of_service(host)
+    assert line.startswith(f"warn commands: its check fails while the files of {NAME} are missing: ")
     assert host.run().code == 0
     assert lines_of_service(host) == ["ok   commands: the service passes its own check"]
