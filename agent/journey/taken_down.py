@@ -52,7 +52,7 @@ def _effort(service: Service, users: Sequence[Turn], tools: Tools) -> Effort:
             return Effort(runs=True)
         tools.programs.run("check", service.check)
         with tools.unbroken():
-            failures = tell("start it again", service.start or service.activate, tools)
+            failures = tell("start it again", service.restart or service.start or service.activate, tools)
             user = max(users, key=lambda one: bool(one.certificate.probes))
             watch(user, lambda sights: _is_up(service, user, sights), patient=not failures)
             if life_now(service, users, tools) is not Life.STOPPED:

@@ -155,6 +155,26 @@ def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
     assert site.reported() == "installed"
 
 
+@pytest.mark.soak
+def test_one_that_an_install_took_down_and_systemd_starts_no_more(machine: Machine) -> None:
+    """It starts with no file at all until a person mends that; then the next run starts it, whatever systemd counts."""
+    pair = f"ssl_certificate /etc/ssl/certs/{NAME}.fullchain.crt; ssl_certificate_key {KEY};"
+    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
+    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
+    site = Site(machine, "nginx", 'activate = "restart"\n')
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    machine.run("systemctl", "start", "nginx")
+    limit = ("StartLimitIntervalSec=1h", "StartLimitBurst=1")
+    machine.edit("nginx.service", *limit, "[Service]", "ExecStartPre=/usr/bin/test -e /root/mended", section="Unit")
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    assert (machine.show("nginx", "ActiveState"), site.reported()) == (("failed",), "broken")
+    machine.write("/root/mended", "")
+    machine.run(AGENT, "run", code=1)
+    assert machine.show("nginx", "ActiveState") == ("active",)
+
+
 @pytest.mark.sampled
 @pytest.mark.parametrize("service", ["nginx", ""])
 def test_the_unit_that_agent_toml_tells_is_started_again(machine: Machine, service: str) -> None:
