@@ -14,7 +14,7 @@ from typing import Any
 from tests.servers.process import ServerFailed, wait_until
 from tests.servers.server import Server
 
-SECONDS = 90
+SECONDS = 300  # of one command: Samba sets a domain up in ten, and in a hundred on a machine that is busy
 _NAMESPACES = ("--pid", "--mount", "--cgroup", "--uts", "--ipc")
 
 
