@@ -98,11 +98,10 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
         return of_statement_key(host, Failure.of(fault) if fault is not None else None)
 
     return Outbox(
-        Notices(database),
+        Notices(database, stuck_after=settings.renewal.give_up_alarm, by_mail=bool(notify.email_to)),
         MailServer(notify, host, comfort="; the mail is kept and sent later") if notify.email_to else None,
         _channels(notify),
         host=host,
-        stuck_after=settings.renewal.give_up_alarm,
         clock=time.time,
         tries=tries,
         itself=itself,

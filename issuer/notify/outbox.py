@@ -48,7 +48,6 @@ class Outbox:
         channels: Sequence[Channel],
         *,
         host: str,
-        stuck_after: int,
         clock: Clock,
         tries: Tries,
         itself: Callable[[], Event | None] = lambda: None,
@@ -58,7 +57,6 @@ class Outbox:
         self._post = post
         self._channels = channels
         self._host = host
-        self._stuck_after = stuck_after
         self._clock = clock
         self._tries = tries
         self._itself = itself
@@ -105,54 +103,39 @@ class Outbox:
         return self._write_down(others=True)
 
     def _write_down(self, *, others: bool) -> bool:
-        if not self.wanted:
-            return True
         with self._lock:
             told, self._told = self._told, []
-        try:
-            changed = self._notices.settle(
-                told,
-                stuck_after=self._stuck_after,
-                by_mail=self._post is not None,
-                now=int(self._clock()),
-                others=others,
-            )
-        except CertfleetError as error:
-            log.warning("notification.unsettled", events=len(told), error=str(error))
+        settled = self._settled(lambda now: self._notices.settle(told, now, others=others), len(told))
+        if not settled:
             with self._lock:
                 self._told = told + self._told
-            return False
-        self._speak(changed)
-        return True
+        return settled
 
     def tell_rows(self, rows: RowsFound) -> None:
         """Save which rows are not as they should be, these and no others, and send what is new to the channels.
         Never raises CertfleetError: the next look finds what could not be saved."""
-        if not self.wanted:
-            return
         events = [event for event in map(of_ending, rows.endings) if event is not None]
         if rows.crowd is not None:
             events.append(of_strangers(rows.crowd))
-        by_mail, now = self._post is not None, int(self._clock())
-        try:
-            found = self._notices.settle_rows(
-                events, besides=rows.strangers, stuck_after=self._stuck_after, by_mail=by_mail, now=now
-            )
-        except CertfleetError as error:
-            log.warning("notification.unsettled", events=len(events), error=str(error))
-            return
-        self._speak(found)
+        self._settled(lambda now: self._notices.settle_rows(events, rows.strangers, now), len(events))
 
     def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
         """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to the channels.
         Never raises CertfleetError: the next look finds what could not be saved."""
+        self._settled(lambda now: self._notices.settle_hosts(names, standings, now), len(standings))
+
+    def _settled(self, settle: Callable[[int], Sequence[Event]], events: int) -> bool:
+        """Do *settle* at this moment, if anybody is to hear of it, and send what is new to the channels. False where
+        the database took nothing; *events*: how many it did not take."""
         if not self.wanted:
-            return
-        by_mail, now = self._post is not None, int(self._clock())
+            return True
         try:
-            self._speak(self._notices.settle_hosts(names, standings, by_mail=by_mail, now=now))
+            found = settle(int(self._clock()))
         except CertfleetError as error:
-            log.warning("notification.unsettled", events=len(standings), error=str(error))
+            log.warning("notification.unsettled", events=events, error=str(error))
+            return False
+        self._speak(found)
+        return True
 
     def _speak(self, events: Sequence[Event]) -> None:
         for event in events:

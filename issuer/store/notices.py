@@ -35,36 +35,39 @@ _CERTIFICATE = sa.select(*(certs.c[column] for column in _OF_CERTIFICATE))
 
 
 class Notices:
-    """Moments are epoch seconds. Every method raises StoreError."""
+    """Moments are epoch seconds. Each way to settle compares what is told with what people were told before, updates
+    that, adds mail to the outbox if people get news *by_mail*, and returns what is new. *stuck_after*: how many
+    failures in a row make a certificate stuck. Every method raises StoreError."""
 
-    def __init__(self, database: Database):
+    def __init__(self, database: Database, *, stuck_after: int, by_mail: bool):
         self._database = database
+        self._stuck_after = stuck_after
+        self._by_mail = by_mail
 
-    def settle(
-        self, events: Sequence[Event], *, stuck_after: int, by_mail: bool, now: int, others: bool
-    ) -> list[Event]:
-        """Compare *events* with the alarms, update these, and add mail to the outbox; returns what is new. With
-        *others*, certificates that recovered elsewhere are found too."""
-        return self._database.write(
-            lambda connection: _settle(connection, events, stuck_after, by_mail, now, others=others)
-        )
+    def settle(self, events: Sequence[Event], now: int, *, others: bool) -> list[Event]:
+        """By *events*. With *others*, certificates that recovered elsewhere are found too."""
+        return self._database.write(lambda connection: self._settle(connection, events, now, others=others))
 
-    def settle_hosts(
-        self, names: Collection[str], standings: Mapping[Standing, bool], *, by_mail: bool, now: int
-    ) -> list[Event]:
-        """Compare how the hosts of *names* stand, each with whether that is bad, with what people were told, update
-        that, and add mail to the outbox; returns what is new. A thousand events at most; the next look finds the
-        others."""
-        return self._database.write(lambda connection: _settle_hosts(connection, names, standings, by_mail, now))
+    def settle_hosts(self, names: Collection[str], standings: Mapping[Standing, bool], now: int) -> list[Event]:
+        """By how the hosts of *names* stand, each with whether that is bad. A thousand events at most; the next look
+        finds the others."""
 
-    def settle_rows(
-        self, events: Sequence[Event], *, besides: Collection[str], stuck_after: int, by_mail: bool, now: int
-    ) -> list[Event]:
-        """The same for *events* that tell of every row that is not as it should be but those *besides*: others are well
-        again. An alarm about a row that was removed ends silently."""
-        return self._database.write(
-            lambda connection: _settle_rows(connection, events, stuck_after, by_mail, now, besides=set(besides))
-        )
+        def work(connection: sa.Connection) -> list[Event]:
+            events = _settle_hosts(connection, names, standings, now)
+            self._mail(connection, events, now)
+            return events
+
+        return self._database.write(work)
+
+    def settle_rows(self, events: Sequence[Event], besides: Collection[str], now: int) -> list[Event]:
+        """By *events* that tell of every row that is not as it should be but those *besides*: others are well again. An
+        alarm about a row that was removed ends silently."""
+
+        def work(connection: sa.Connection) -> list[Event]:
+            well = _rows_well_again(connection, {event.name for event in events}.union(besides))
+            return self._settle(connection, [*events, *well], now, others=False)
+
+        return self._database.write(work)
 
     def unsent(self, now: int) -> tuple[int, int] | None:
         """(first, last) moment of the events that wait for a mail; None without any."""
@@ -97,6 +100,47 @@ class Notices:
         free = outbox.update().where(outbox.c.taken_by == delivery).values(taken_by=None, taken_until=None)
         self._database.write(lambda connection: connection.execute(free))
 
+    def _settle(self, connection: sa.Connection, told: Sequence[Event], now: int, *, others: bool) -> list[Event]:
+        names = {event.name for event in told}
+        standing = _alarms(connection, None if others else names)
+        if others:
+            untold = {name for name in standing.keys() - names if not any(kind.is_of_issuer for kind in standing[name])}
+            told = [*told, *_recovered_elsewhere(connection, standing, untold)]
+            names = {event.name for event in told}
+        unsent = _unsent_kinds(connection, names)
+        rows = {row.name: row for row in rows_of(connection, _CERTIFICATE, certs.c.name, names)}
+        after = {name: frozenset(standing.get(name, ())) for name in names}
+        mails: list[Event] = []
+        changed: list[Event] = []
+        for bare in told:
+            silent = bare.name in rows and watch_of(rows[bare.name]._mapping).silent(now)
+            if is_passed_over(bare, silent=silent):
+                continue
+            event = graded(_completed(bare, rows.get(bare.name), now), self._stuck_after)
+            verdict = weigh(event, after[event.name], unsent.get(event.name, frozenset()))
+            after[event.name] = verdict.alarms
+            if verdict.retract:
+                mails = [mail for mail in mails if mail.name != event.name or mail.kind not in verdict.retract]
+                kinds = [kind.value for kind in verdict.retract]
+                unread = (outbox.c.name == event.name, outbox.c.kind.in_(kinds), outbox.c.taken_by.is_(None))
+                connection.execute(outbox.delete().where(*unread))
+            if verdict.mail and is_mailed(event, silent=silent):
+                mails.append(event)
+                unsent[event.name] = unsent.get(event.name, frozenset()) | {event.kind}
+            if verdict.changed:
+                changed.append(event)
+        _save_alarms(connection, standing, after, now)
+        self._mail(connection, mails, now)
+        return changed
+
+    def _mail(self, connection: sa.Connection, events: Sequence[Event], now: int) -> None:
+        if events and self._by_mail:
+            rows = [
+                {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
+                for event in events
+            ]
+            connection.execute(outbox.insert(), rows)
+
 
 def _read_all(contents: Iterable[str]) -> list[Event]:
     """The events that can be read; a warning counts the others, which are deleted with the rest of their delivery."""
@@ -111,56 +155,18 @@ def _read_all(contents: Iterable[str]) -> list[Event]:
     return found
 
 
-def _settle(
-    connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int, *, others: bool
-) -> list[Event]:
-    names = {event.name for event in told}
-    standing = _alarms(connection, None if others else names)
-    if others:
-        untold = {name for name in standing.keys() - names if not any(kind.is_of_issuer for kind in standing[name])}
-        told = [*told, *_recovered_elsewhere(connection, standing, untold)]
-        names = {event.name for event in told}
-    unsent = _unsent_kinds(connection, names)
-    rows = {row.name: row for row in rows_of(connection, _CERTIFICATE, certs.c.name, names)}
-    after = {name: frozenset(standing.get(name, ())) for name in names}
-    mails: list[Event] = []
-    changed: list[Event] = []
-    for bare in told:
-        silent = bare.name in rows and watch_of(rows[bare.name]._mapping).silent(now)
-        if is_passed_over(bare, silent=silent):
-            continue
-        event = graded(_completed(bare, rows.get(bare.name), now), stuck_after)
-        verdict = weigh(event, after[event.name], unsent.get(event.name, frozenset()))
-        after[event.name] = verdict.alarms
-        if verdict.retract:
-            mails = [mail for mail in mails if mail.name != event.name or mail.kind not in verdict.retract]
-            kinds = [kind.value for kind in verdict.retract]
-            unread = (outbox.c.name == event.name, outbox.c.kind.in_(kinds), outbox.c.taken_by.is_(None))
-            connection.execute(outbox.delete().where(*unread))
-        if verdict.mail and by_mail and is_mailed(event, silent=silent):
-            mails.append(event)
-            unsent[event.name] = unsent.get(event.name, frozenset()) | {event.kind}
-        if verdict.changed:
-            changed.append(event)
-    _save_alarms(connection, standing, after, now)
-    if mails:
-        connection.execute(outbox.insert(), [_outbox_row(event, now) for event in mails])
-    return changed
-
-
-def _settle_rows(
-    connection: sa.Connection, told: Sequence[Event], stuck_after: int, by_mail: bool, now: int, *, besides: set[str]
-) -> list[Event]:
+def _rows_well_again(connection: sa.Connection, told: Collection[str]) -> list[Event]:
+    """The end of each alarm about a row that is there and not among those *told*; of one that is gone the alarm is
+    forgotten."""
     standing = {name for name, kinds in _alarms(connection, None).items() if OF_ROWS & kinds.keys()}
-    missed = standing - {event.name for event in told} - besides
+    missed = standing.difference(told)
     there = {name for (name,) in rows_of(connection, sa.select(certs.c.name), certs.c.name, missed)}
     _forget(connection, missed - there, OF_ROWS)
-    events = [*told, *map(row_well, sorted(there))]
-    return _settle(connection, events, stuck_after, by_mail, now, others=False)
+    return [row_well(name) for name in sorted(there)]
 
 
 def _settle_hosts(
-    connection: sa.Connection, names: Collection[str], standings: Mapping[Standing, bool], by_mail: bool, now: int
+    connection: sa.Connection, names: Collection[str], standings: Mapping[Standing, bool], now: int
 ) -> list[Event]:
     columns = host_alarms.c
     query = sa.select(columns.name, columns.host, columns.account, columns.state)
@@ -183,14 +189,7 @@ def _settle_hosts(
         keys = ("name", "host", "account")
         kept = [dict(zip(keys, one.report.key, strict=True), state=one.state.value, since=now) for one in new]
         connection.execute(host_alarms.insert(), kept)
-    events = [dataclasses.replace(event, at=now) for event in events]
-    if events and by_mail:
-        connection.execute(outbox.insert(), [_outbox_row(event, now) for event in events])
-    return events
-
-
-def _outbox_row(event: Event, now: int) -> dict[str, object]:
-    return {"at": now, "name": event.name, "kind": event.kind.value, "content": json.dumps(to_json(event))}
+    return [dataclasses.replace(event, at=now) for event in events]
 
 
 def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:

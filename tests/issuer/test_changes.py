@@ -267,7 +267,7 @@ def test_an_alarm_of_a_change_outlives_a_renewal(served: Box) -> None:
     now = int(time.time())
 
     def news() -> list[EventKind]:
-        told = Notices(database).settle([], stuck_after=9, by_mail=False, now=now, others=True)
+        told = Notices(database, stuck_after=9, by_mail=False).settle([], now, others=True)
         return [event.kind for event in told]
 
     alarm = f"INSERT INTO alarms (name, kind, since) VALUES ('{NAME}', 'failed', 1)"  # noqa: S608

@@ -43,14 +43,14 @@ class World:
         Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=1)
         self.now = 1_700_000_000.0
         self.post = Pigeons()
-        self.notices = Notices(self.database)
+        self.notices = Notices(self.database, stuck_after=10, by_mail=True)
         self.outbox = self.another_outbox()
 
     def another_outbox(self, syslog: Syslog | None = None) -> Outbox:
         """A outbox of another process on the same database."""
         channels = [BySyslog(syslog)] if syslog else []
         clock, tries = lambda: self.now, BY_NEXT_RUN
-        return Outbox(self.notices, self.post, channels, host="box", stuck_after=10, clock=clock, tries=tries)
+        return Outbox(self.notices, self.post, channels, host="box", clock=clock, tries=tries)
 
     def hear(self, *told: Event) -> list[str]:
         """Subjects of the mails after a run in which this was told."""
