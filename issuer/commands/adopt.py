@@ -16,7 +16,7 @@ from issuer.commands.rows import Rows
 from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import Enrolment, change_scope
+from issuer.model.enrolment import Enrolment
 from issuer.rules.change import newest
 from issuer.rules.statements import Read, fault_by_hand
 from issuer.store.certificates import Certificates
@@ -24,7 +24,7 @@ from issuer.store.database import Database
 from issuer.store.orders import Orders
 from issuer.store.revision import open_database
 from issuer.store.rows import any_row
-from issuer.store.seals import Seal, SealStore
+from issuer.store.seals import SealStore
 from issuer.trust.seals import Seals, create_key, key_file
 from issuer.trust.statements import Statements
 
@@ -115,13 +115,9 @@ def seal_orders(settings: Settings, database: Database) -> None:
 
 def seal_all(rows: Sequence[Enrolment], sealer: Sealer, store: SealStore, now: int) -> None:
     """Seal *rows* and their changes as they were read."""
-    seals: list[tuple[str, Seal, bool]] = []
-    for row in rows:
-        seals.append((row.name, sealer.of_row(row, now), False))
-        if row.change is not None:
-            seals.append((row.name, sealer.of_row(newest(row), now), True))
+    seals = [sealer.of_row(seen, now) for row in rows for seen in dict.fromkeys((row, newest(row)))]
     store.put(seals, now)
-    sealer.remember({change_scope(name) if change else name: seal for name, seal, change in seals})
+    sealer.remember(seals)
 
 
 def show(row: Enrolment) -> None:

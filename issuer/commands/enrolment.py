@@ -22,7 +22,7 @@ from issuer.commands.sealing import Sealer
 from issuer.commands.wiring import build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import LARGEST_REQUEST, CsrFacts
-from issuer.model.enrolment import DNS, Enrolment, Validation, change_scope
+from issuer.model.enrolment import DNS, Enrolment, Validation
 from issuer.model.errors import CompromisedKey, NotSealed
 from issuer.model.leaf import Damaged
 from issuer.model.seal_faults import OF_THE_CSR
@@ -105,7 +105,7 @@ class _Populating:
         now = int(time.time())
         seal = self._sealer.enrolling(name, facts, validation, now)
         self._certificates.enrol(name, facts, comment=arguments.comment, validation=validation, now=now, seal=seal)
-        self._sealer.remember({name: seal})
+        self._sealer.remember([seal])
         say(f"{name}: enrolled, {facts.key_type}, {len(facts.names)} name(s), md5_modulus {facts.md5_modulus}")
         _caution(name, facts)
         if arguments.enable:
@@ -151,16 +151,10 @@ class _Populating:
             raise NotSealed(row.name, faults)
         seal = self._sealer.enrolling(row.name, facts, validation, now, change=True)
         own = None if faults else self._sealer.of_row(dataclasses.replace(row, validation=validation), now)
-        outcome = self._changes.replace(row.name, Replacement(facts, validation, seal, own), now)
+        outcome, placed = self._changes.replace(row.name, Replacement(facts, validation, seal, own), now)
         if outcome in (Outcome.TAKEN, Outcome.DROPPED):
             self._sealer.seals.dropped(row.name)
-        if outcome is Outcome.TAKEN:
-            self._sealer.remember({row.name: seal})
-        elif outcome is Outcome.WAITS:
-            self._sealer.remember({change_scope(row.name): seal})
-        own_ways = outcome in (Outcome.SAME, Outcome.DROPPED) and validation.ways_text != row.validation.ways_text
-        if own is not None and own_ways:
-            self._sealer.remember({row.name: own})
+        self._sealer.remember(placed)
         return outcome
 
     def _enrolled(self, text: str) -> Enrolment:

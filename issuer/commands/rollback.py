@@ -1,7 +1,6 @@
 """rollback: an earlier certificate becomes the present one again."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from shlex import quote
@@ -17,7 +16,7 @@ from issuer.commands.sealing import Sealer
 from issuer.commands.versions import COMPROMISED, key_of, present_sha256, undamaged, with_serial
 from issuer.journey.sealed import require_seal
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment, change_scope
+from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.rules.change import remarks
 from issuer.rules.renewal import renewal_moment
@@ -60,10 +59,9 @@ def rollback(arguments: argparse.Namespace) -> None:
     doubts += [_NOT_RENEWED] if imported and not row.imported else []
     if doubts:
         _let_look(row.name, bundle, doubts, yes=arguments.yes)
-    later = dataclasses.replace(row, imported=imported, crt=bundle.leaf_pem)
-    seal, waits = sealer.of_row(later, now), sealer.waiting(row, later, now)
-    store.go_back(row.name, version, bundle, due_at, now, seal=seal, change_seal=waits)
-    sealer.remember({row.name: seal, change_scope(row.name): waits})
+    seals = sealer.with_other(row, bundle.leaf_pem, now, imported=imported)
+    store.go_back(row.name, version, bundle, due_at, now, seals=seals)
+    sealer.remember(seals)
     sealer.seals.stored(row.name, bundle, now)
     say(f"{row.name}: back at serial {version.serial}, valid until {utc_text(version.not_after)}")
     if row.enabled and due_at <= now:

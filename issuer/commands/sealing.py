@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pwd
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from common.clock import utc_text
 from issuer.journey.sealed import require_seal
@@ -29,33 +29,33 @@ class Sealer:
         """The seal of a row, or of a *change*, that is to be. *takeover*: the moment from which on the change is
         ordered."""
         number = self.seals.number(name, now, change=change)
-        return self._made(Sealed.enrolling(name, csr.pem, csr, validation, number, takeover=takeover))
+        content = Sealed.enrolling(name, csr.pem, csr, validation, number, takeover=takeover)
+        return self._made(content, change=change)
 
     def of_row(self, row: Enrolment, now: int) -> Seal:
         """The seal of *row* as it is; of one that is changing, of its change."""
-        return self._made(Sealed.of(row, self.seals.number(row.name, now, change=row.changing)))
+        content = Sealed.of(row, self.seals.number(row.name, now, change=row.changing))
+        return self._made(content, change=row.changing)
 
-    def importing(self, name: str, row: Enrolment | None, now: int) -> Seal:
-        """The seal of *row* once its certificate is one from outside; of a new row without a CSR for None. Raises
-        NotSealed: a new seal must not cover what another program wrote."""
-        if row is not None:
-            require_seal(row, self.seals)
-            return self.of_row(dataclasses.replace(row, imported=True), now)
-        number = self.seals.number(name, now)
-        return self._made(Sealed.enrolling(name, b"", None, Validation(), number, imported=True))
+    def importing(self, name: str, now: int) -> Seal:
+        """The seal of a new row without a CSR, for a certificate from outside."""
+        return self._made(Sealed.enrolling(name, b"", None, Validation(), self.seals.number(name, now), imported=True))
 
-    def waiting(self, row: Enrolment, later: Enrolment, now: int) -> Seal | None:
-        """The seal of the change that waits in *row*, once that row is as *later*: a takeover moves with the end of the
-        certificate. None without a change, and for one that another program wrote: a new seal must not cover it."""
+    def with_other(self, row: Enrolment, crt: bytes, now: int, *, imported: bool) -> list[Seal]:
+        """The seals of *row* with another certificate, in PEM, and of its change: a takeover moves with the end of the
+        certificate. A new seal must not cover what another program wrote: raises NotSealed for such a row, and leaves
+        out such a change."""
+        require_seal(row, self.seals)
+        later = dataclasses.replace(row, imported=imported, crt=crt)
         waits = row.change is not None and not self.seals.faults(newest(row))
-        return self.of_row(newest(later), now) if waits else None
+        return [self.of_row(each, now) for each in (later, *([newest(later)] if waits else []))]
 
-    def remember(self, seals: Mapping[str, Seal | None]) -> None:
-        """The database has them now, by scope; None for none."""
-        self.seals.remember({scope: seal.text for scope, seal in seals.items() if seal is not None})
+    def remember(self, seals: Iterable[Seal]) -> None:
+        """The database has them now."""
+        self.seals.remember({seal.scope: seal.text for seal in seals})
 
-    def _made(self, content: Sealed) -> Seal:
-        return Seal(self.seals.seal(content), f"by {_who()}: {told(content)}")
+    def _made(self, content: Sealed, *, change: bool = False) -> Seal:
+        return Seal(content.name, self.seals.seal(content), f"by {_who()}: {told(content)}", change)
 
 
 def told(content: Sealed) -> str:

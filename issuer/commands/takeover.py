@@ -9,7 +9,7 @@ from common.errors import RefusedError, UsageError
 from issuer.commands.enrolment import read_request, refuse_other_name
 from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
-from issuer.model.enrolment import Enrolment, Validation, change_scope
+from issuer.model.enrolment import Enrolment, Validation
 from issuer.rules.change import Outcome, outcome_of
 from issuer.store.certificates import Certificates
 from issuer.store.changes import Changes, Replacement
@@ -42,5 +42,4 @@ class Takeover:
         at = row.own_end - self._seconds
         seal = sealer.enrolling(self._name, self._csr, validation, now, change=True, takeover=at)
         by = Replacement(self._csr, validation, seal, takeover=self._seconds)
-        Changes(database).replace(self._name, by, now)
-        sealer.remember({change_scope(self._name): seal})
+        sealer.remember(Changes(database).replace(self._name, by, now)[1])

@@ -1,7 +1,6 @@
 """history, import, revoke: earlier certificates, those from outside, and those not to be trusted."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from issuer.commands.takeover import Takeover
 from issuer.commands.wiring import build_authority, build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
-from issuer.model.enrolment import Enrolment, change_scope
+from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged, Leaf, in_short
 from issuer.model.reasons import CESSATION, KEY_COMPROMISE, words_of
 from issuer.rules.change import remarks
@@ -114,12 +113,12 @@ def take_in(arguments: argparse.Namespace) -> None:
             return
         _check_key(row, bundle)
     sealer, store = Sealer(settings), History(database, sign=Statements(settings.state_dir).sign)
-    seal = sealer.importing(name, row, now)
-    later = None if row is None else dataclasses.replace(row, imported=True, crt=bundle.leaf_pem)
-    waits = None if row is None or later is None else sealer.waiting(row, later, now)
-    modulus = md5_modulus(bundle.leaf.public_key())
-    store.take_in(name, bundle, modulus, comment, now, seal=seal, change_seal=waits)
-    sealer.remember({name: seal, change_scope(name): waits})
+    if row is None:
+        seals = [sealer.importing(name, now)]
+    else:
+        seals = sealer.with_other(row, bundle.leaf_pem, now, imported=True)
+    store.take_in(name, bundle, md5_modulus(bundle.leaf.public_key()), comment, now, seals=seals)
+    sealer.remember(seals)
     sealer.seals.stored(name, bundle, now)
     say(f"{name}: imported {what}")
     if takeover is not None:

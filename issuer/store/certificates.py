@@ -72,7 +72,8 @@ class Certificates:
             }
             connection.execute(certs.insert().values(comment=comment, **row, **ways, **NEW_ROW))
             add_event(connection, now, name, "enrolled", f"key {csr.spki_sha256}")
-            put_seal(connection, name, seal, now)
+            if seal is not None:
+                put_seal(connection, seal, now)
 
         self._database.write(work)
 

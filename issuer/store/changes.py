@@ -1,5 +1,6 @@
 """Changes: another CSR for a row that is enrolled. One method, one transaction."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -18,8 +19,6 @@ from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import alarms, certs
 
 _ANEW = {"count_fail_update": 0, "due_at": None, **NO_FAILURE}  # a row whose failures were those of another CSR
-
-
 _FAILURES = [kind.value for kind in FAILURES]
 
 
@@ -31,7 +30,7 @@ class Replacement:
 
     csr: CsrFacts
     validation: Validation
-    seal: Seal | None = None
+    seal: Seal
     own_seal: Seal | None = None
     takeover: int = 0
 
@@ -42,11 +41,12 @@ class Changes:
     def __init__(self, database: Database):
         self._database = database
 
-    def replace(self, name: str, by: Replacement, now: int) -> Outcome:
+    def replace(self, name: str, by: Replacement, now: int) -> tuple[Outcome, list[Seal]]:
         """Enrol another CSR for *name*; an earlier change that waits is forgotten. The ways of a CSR that waits wait
-        with it. Raises RefusedError if there is no such row."""
+        with it. Returns the outcome, and the seals that are in the table now. Raises RefusedError if there is no such
+        row."""
 
-        def work(connection: sa.Connection) -> Outcome:
+        def work(connection: sa.Connection) -> tuple[Outcome, list[Seal]]:
             row = next(iter(named(connection, [name])), None)
             if row is None:
                 raise RefusedError(
@@ -64,13 +64,24 @@ class Changes:
                 _take(connection, name, by, now)
             elif outcome is Outcome.WAITS:
                 _let_wait(connection, row, by, now)
-            if outcome is not Outcome.WAITS and by.validation.ways_text != row.validation.ways_text:
+            other_ways = outcome is not Outcome.WAITS and by.validation.ways_text != row.validation.ways_text
+            if other_ways:
                 _set(connection, name, {"validations": by.validation.ways_text or None})
-                if outcome is not Outcome.TAKEN:
-                    put_seal(connection, name, by.own_seal, now)
-            return outcome
+            seals = _seals(by, outcome, other_ways=other_ways)
+            for seal in seals:
+                put_seal(connection, seal, now)
+            return outcome, seals
 
         return self._database.write(work)
+
+
+def _seals(by: Replacement, outcome: Outcome, *, other_ways: bool) -> list[Seal]:
+    """The seals that belong beside the row after this *outcome*."""
+    if outcome is Outcome.WAITS:
+        return [by.seal]
+    if outcome is Outcome.TAKEN:
+        return [dataclasses.replace(by.seal, change=False)]
+    return [by.own_seal] if other_ways and by.own_seal is not None else []
 
 
 def _forget_alarms(connection: sa.Connection, name: str) -> None:
@@ -82,7 +93,6 @@ def _take(connection: sa.Connection, name: str, by: Replacement, now: int) -> No
     give_up(connection, name, "another CSR was enrolled", now)
     _set(connection, name, {"csr": by.csr.pem, "md5_modulus": by.csr.md5_modulus, **_ANEW})
     add_event(connection, now, name, "enrolled anew", _told(by.csr))
-    put_seal(connection, name, by.seal, now)
 
 
 def _let_wait(connection: sa.Connection, row: Enrolment, by: Replacement, now: int) -> None:
@@ -96,7 +106,6 @@ def _let_wait(connection: sa.Connection, row: Enrolment, by: Replacement, now: i
     _set(connection, row.name, NO_CHANGE | waits)
     if row.change is None or _terms(row.change) != (by.csr.pem, by.validation.ways_text, by.takeover):
         add_event(connection, now, row.name, "change enrolled", _told(by.csr))
-    put_seal(connection, row.name, by.seal, now, change=True)
 
 
 def _end_order(connection: sa.Connection, row: Enrolment, csr: bytes, now: int) -> None:

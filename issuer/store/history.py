@@ -1,6 +1,6 @@
 """Every certificate ever stored and every event, and the ways back. One method, one transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,19 +113,18 @@ class History:
         due_at: int,
         now: int,
         *,
-        seal: Seal | None = None,
-        change_seal: Seal | None = None,
+        seals: Sequence[Seal] = (),
     ) -> None:
-        """Make an earlier certificate the present one, as a new one would be. *seal*, *change_seal*: of the row as it
-        is then, and of its change. A takeover moves to the end of the certificate. Raises RefusedError if an order is
-        under way or the row is gone."""
+        """Make an earlier certificate the present one, as a new one would be. *seals*: of the row as it is then, and of
+        its change. A takeover moves to the end of the certificate. Raises RefusedError if an order is under way or the
+        row is gone."""
         outside = None if version.directory else "Y"
         origin = {"directory": version.directory or None, "imported": outside, "rolled_back": version.sha256}
 
         def work(connection: sa.Connection) -> None:
             approved(connection, name, version.sha256)
             _replace(connection, name, bundle, "rolled back", now, sign=self._sign, older=True, due_at=due_at, **origin)
-            _seal_anew(connection, name, seal, change_seal, now)
+            _seal_anew(connection, name, seals, now)
 
         self._database.write(work)
 
@@ -137,12 +136,11 @@ class History:
         comment: str,
         now: int,
         *,
-        seal: Seal | None = None,
-        change_seal: Seal | None = None,
+        seals: Sequence[Seal] = (),
     ) -> None:
         """Store a certificate from outside, which ACME never renews; add the row if there is none. A takeover that
-        waits moves to its end. *seal*, *change_seal*: of the row as it is then, and of its change. Raises RefusedError
-        if an order is under way."""
+        waits moves to its end. *seals*: of the row as it is then, and of its change. Raises RefusedError if an order is
+        under way."""
 
         def work(connection: sa.Connection) -> None:
             if connection.scalar(sa.select(certs.c.name).where(certs.c.name == name)) is None:
@@ -150,7 +148,7 @@ class History:
                 connection.execute(certs.insert().values(**row, **NEW_ROW))
             _replace(connection, name, bundle, "imported", now, sign=self._sign, imported="Y")
             _remember(connection, name, bundle, None, now)
-            _seal_anew(connection, name, seal, change_seal, now)
+            _seal_anew(connection, name, seals, now)
 
         self._database.write(work)
 
@@ -199,10 +197,10 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
     add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
 
 
-def _seal_anew(connection: sa.Connection, name: str, seal: Seal | None, change_seal: Seal | None, now: int) -> None:
+def _seal_anew(connection: sa.Connection, name: str, seals: Sequence[Seal], now: int) -> None:
     """Seal the row of *name* and its change after another certificate became the present one; a takeover moves."""
-    put_seal(connection, name, seal, now)
-    put_seal(connection, name, change_seal, now, change=True)
+    for seal in seals:
+        put_seal(connection, seal, now)
     later = certs.update().where(certs.c.name == name, certs.c.imported.is_not(None), certs.c.takeover.is_not(None))
     connection.execute(later.values(change_due_at=certs.c.ts_expire - certs.c.takeover))
 

@@ -7,6 +7,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from common.chunks import chunks
+from issuer.model.enrolment import change_scope
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, events
@@ -16,19 +17,24 @@ _AT_ONCE = 500  # rows in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """The *text* of a seal, and what `history` says of it."""
+    """The *text* of a seal for the row of *name*, or for its *change*, and what `history` says of it."""
 
+    name: str
     text: str
     told: str
+    change: bool = False
+
+    @property
+    def scope(self) -> str:
+        """The scope under which an issuer remembers it (issuer/trust/memory.py)."""
+        return change_scope(self.name) if self.change else self.name
 
 
-def put_seal(connection: sa.Connection, name: str, seal: Seal | None, now: int, *, change: bool = False) -> None:
-    """Put *seal* beside the row, or beside its *change*. None changes nothing."""
-    if seal is None:
-        return
-    column = certs.c.change_seal if change else certs.c.seal
-    connection.execute(certs.update().where(certs.c.name == name).values({column: seal.text}))
-    add_event(connection, now, name, "change sealed" if change else "sealed", seal.told)
+def put_seal(connection: sa.Connection, seal: Seal, now: int) -> None:
+    """Put *seal* beside its row, or beside the change of that."""
+    column = certs.c.change_seal if seal.change else certs.c.seal
+    connection.execute(certs.update().where(certs.c.name == seal.name).values({column: seal.text}))
+    add_event(connection, now, seal.name, "change sealed" if seal.change else "sealed", seal.told)
 
 
 class SealStore:
@@ -37,12 +43,12 @@ class SealStore:
     def __init__(self, database: Database):
         self._database = database
 
-    def put(self, seals: Sequence[tuple[str, Seal, bool]], now: int) -> None:
-        """Put many seals: each with the name of its row, and whether it is that of its change."""
+    def put(self, seals: Sequence[Seal], now: int) -> None:
+        """Put many seals."""
 
-        def work(some: Sequence[tuple[str, Seal, bool]], connection: sa.Connection) -> None:
-            for name, seal, change in some:
-                put_seal(connection, name, seal, now, change=change)
+        def work(some: Sequence[Seal], connection: sa.Connection) -> None:
+            for seal in some:
+                put_seal(connection, seal, now)
 
         for some in chunks(seals, _AT_ONCE):
             self._database.write(partial(work, some))
