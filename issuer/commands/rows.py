@@ -9,7 +9,7 @@ from common.terminal import PROGRESS
 from issuer.check.revocation import Revocations, nobody_asked
 from issuer.commands.wiring import build_looks
 from issuer.journey.looks import planned_looks
-from issuer.loops.audit import Auditor
+from issuer.loops.audit import audit_due
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Unsigned, Vanished
@@ -108,8 +108,10 @@ class Rows:
             count += len(rows)
             return answers(rows, now)
 
-        auditor = Auditor(self._audits, self._policy, tell, self.is_ours, revocations, is_stranger=self.is_stranger)
-        auditor.audit_due(now)
+        ours, stranger = self.is_ours, self.is_stranger
+        audit_due(
+            self._audits, self._policy, now, tell=tell, is_ours=ours, revocations=revocations, is_stranger=stranger
+        )
 
     def is_ours(self, row: Enrolment) -> bool:
         """Is it what an operator enrolled, with the certificate that was signed last?"""

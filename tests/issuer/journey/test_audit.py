@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from common.errors import Finding
 from common.revocation.state import Revocation
 from issuer.check.revocation import nobody_asked
-from issuer.loops.audit import Auditor
+from issuer.loops.audit import audit_due
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event, EventKind
@@ -57,7 +57,15 @@ def audit(world: World, *, is_ours: bool = True, says: Revocation | None = None)
         return nobody_asked(rows, now) if says is None else [says] * len(rows)
 
     told: list[Event] = []
-    Auditor(MemoryAudits(world.tables), POLICY, told.append, ours, asked).audit_due(int(world.clock()))
+    audit_due(
+        MemoryAudits(world.tables),
+        POLICY,
+        int(world.clock()),
+        tell=told.append,
+        is_ours=ours,
+        revocations=asked,
+        is_stranger=lambda _: False,
+    )
     world.events += told
 
 
@@ -179,6 +187,6 @@ def test_rows_that_nobody_enrolled_are_not_looked_at(faulty: World) -> None:
         assert not rows
         return []
 
-    auditor = Auditor(MemoryAudits(faulty.tables), POLICY, told.append, bool, nobody, is_stranger=bool)
-    auditor.audit_due(int(faulty.clock()))
+    store, now = MemoryAudits(faulty.tables), int(faulty.clock())
+    audit_due(store, POLICY, now, tell=told.append, is_ours=bool, revocations=nobody, is_stranger=bool)
     assert (told, faulty.row().watch.found) == ([], frozenset())
