@@ -99,7 +99,7 @@ def look_at_all_hosts(settings: Settings, database: Database, outbox: Outbox) ->
     try:
         reports.recall(now)
         if outbox.wanted:
-            look_at_hosts(reports, Certificates(database), outbox, settings.hosts, now)
+            look_at_hosts(reports, Certificates(database), outbox.tell_hosts, settings.hosts, now)
     except (StoreError, FileError) as error:
         log.warning("hosts.unseen", error=str(error))
 

@@ -176,7 +176,8 @@ class Daemon:
     def _look_at_hosts(self) -> None:
         here, began = self._generation, time.monotonic()
         now = int(here.tools.clock())
-        self._numbers.hosts = look_at_hosts(here.hosts, here.tools.certificates, here.outbox, here.settings.hosts, now)
+        rows, tell = here.tools.certificates, here.outbox.tell_hosts
+        self._numbers.hosts = look_at_hosts(here.hosts, rows, tell, here.settings.hosts, now)
         self._hosts.every = max(_HOSTS, (time.monotonic() - began) * _SURVEY_SHARE)
 
     def _look_at_rows(self) -> None:

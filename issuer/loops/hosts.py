@@ -5,12 +5,12 @@ It reads what an index finds, and decides nothing: issuer/rules/hosts.py says ho
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from common.chunks import chunks
+from issuer.journey.rows import CertificateRows
 from issuer.model.config_watch import HostSettings
-from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import HostState, Report, Standing
 from issuer.rules.hosts import is_bad, is_forgotten, standing
 
@@ -37,19 +37,13 @@ class HostStore(Protocol):
         or nobody needs to know."""
 
 
-class Rows(Protocol):
-    def enrolled(self, names: Sequence[str]) -> Iterable[Enrolment]:
-        """The rows of those *names* that are enrolled. Raises StoreError."""
-
-
-class HostOutbox(Protocol):
-    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
-        """Tell what is new about the hosts of *names*; each standing with whether it is bad. Never raises
-        CertfleetError."""
+Tell = Callable[[Collection[str], Mapping[Standing, bool]], None]
+"""Tells what is new about the hosts of some certificates; each standing with whether it is bad. Never raises
+CertfleetError."""
 
 
 def look_at_hosts(
-    hosts: HostStore, rows: Rows, outbox: HostOutbox, settings: HostSettings, now: int
+    hosts: HostStore, rows: CertificateRows, tell: Tell, settings: HostSettings, now: int
 ) -> Counter[HostState]:
     """How many hosts are not well, by how they are not; what is news is told. Raises StoreError, FileError."""
     found: Counter[HostState] = Counter()
@@ -65,7 +59,7 @@ def look_at_hosts(
             if len(well) == len(mine):
                 follow.append(row.name)
         hosts.all_follow(follow, now - settings.behind)
-        outbox.tell_hosts(names, standings)
+        tell(names, standings)
         hosts.settle([*settled, *(report for of_nobody in reports.values() for report in of_nobody)])
         found.update(one.state for one, bad in standings.items() if bad)
     return found

@@ -1,6 +1,6 @@
 """Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -10,10 +10,11 @@ from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.ports import Tools
 from issuer.journey.sealed import is_sealed
 from issuer.loops.backlog import Backlog
-from issuer.loops.hosts import HostOutbox, HostStore
+from issuer.loops.hosts import HostStore
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.events import Event
+from issuer.model.hosts import Standing
 from issuer.model.strangers import RowsFound
 from issuer.model.survey import DueRow, Survey
 from issuer.rules.due import urgency
@@ -39,11 +40,15 @@ class DueQueries(Protocol):
         than the table says."""
 
 
-class Outbox(HostOutbox, Protocol):
+class Outbox(Protocol):
     """Where the daemon tells events, and what it does about mail. Thread-safe."""
 
     def tell_rows(self, found: RowsFound) -> None:
         """Tell what is new about rows that are not as they should be: these and no others. Never raises
+        CertfleetError."""
+
+    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+        """Tell what is new about the hosts of *names*; each standing with whether it is bad. Never raises
         CertfleetError."""
 
     def tell(self, event: Event) -> None:

@@ -1,7 +1,7 @@
 """The look at hosts over a store in memory: who is counted, and what people are told."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from issuer.loops.hosts import look_at_hosts
 from issuer.model.config_watch import HostSettings
@@ -15,19 +15,17 @@ SETTINGS = HostSettings()
 REPORT = Report(NAME, "web1", "agent-web1", "", 0, "waiting", NOW)
 
 
-@dataclass
-class Told:
-    """A HostOutbox that keeps what it is told: (host, state, whether it is bad)."""
-
-    hosts: list[tuple[str, HostState, bool]] = field(default_factory=list)
-
-    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
-        self.hosts += [(one.report.host, one.state, bad) for one, bad in standings.items()]
+Told = list[tuple[str, HostState, bool]]
+"""Host, state, and whether it is bad."""
 
 
 def looked(hosts: MemoryHosts, world: World, now: int = NOW) -> tuple[dict[HostState, int], Told]:
-    told = Told()
-    return dict(look_at_hosts(hosts, MemoryCertificates(world.tables), told, SETTINGS, now)), told
+    told: Told = []
+
+    def tell(_names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+        told.extend((one.report.host, one.state, bad) for one, bad in standings.items())
+
+    return dict(look_at_hosts(hosts, MemoryCertificates(world.tables), tell, SETTINGS, now)), told
 
 
 def test_a_report_that_was_taken_away_is_a_silent_host() -> None:
@@ -38,12 +36,12 @@ def test_a_report_that_was_taken_away_is_a_silent_host() -> None:
     hosts.recall(NOW)
     assert looked(hosts, world)[0] == {}
     hosts.recall(NOW)
-    assert looked(hosts, world) == ({}, Told())
+    assert looked(hosts, world) == ({}, [])
     del hosts.table[lost.key]
     hosts.recall(NOW)
     counted, told = looked(hosts, world)
     assert counted == {HostState.SILENT: 1}
-    assert sorted(told.hosts, key=str) == [("web1", HostState.WAITING, False), ("web2", HostState.SILENT, True)]
+    assert sorted(told, key=str) == [("web1", HostState.WAITING, False), ("web2", HostState.SILENT, True)]
 
 
 def test_one_that_is_disabled_is_no_trouble() -> None:
@@ -54,4 +52,4 @@ def test_one_that_is_disabled_is_no_trouble() -> None:
     hosts.table = {failed.key: failed}
     assert looked(hosts, world)[0] == {HostState.NOT_WELL: 1}
     world.change(enabled=False)
-    assert looked(hosts, world) == ({}, Told([("web1", HostState.NOT_WELL, False)]))
+    assert looked(hosts, world) == ({}, [("web1", HostState.NOT_WELL, False)])
