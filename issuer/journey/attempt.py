@@ -72,7 +72,7 @@ class Attempt:
             require_seal_now(self._row, self._tools)
             csr = stored_csr(self._row)
             if not self._tools.turns.take(csr.names, self.name):
-                return Waiting(self.name, self._tools.clock() + _ANOTHERS_TURN)
+                return Waiting(self._tools.clock() + _ANOTHERS_TURN)
             begun = begin(self._row, csr, self._tools)
             if isinstance(begun, Ended):
                 return self._with_other(begun) if begun.ending is Ending.HELD else begun
@@ -84,7 +84,7 @@ class Attempt:
             again_at = advance(work, self._tools)
             self._tries = 0
             if again_at is not None:
-                return Waiting(self.name, again_at)
+                return Waiting(again_at)
         withdraw(work, self._tools)
         return stored(self._row, work.stored)
 

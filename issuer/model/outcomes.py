@@ -102,5 +102,4 @@ def left_elsewhere(name: str, record: OrderRecord | None, now: int) -> Ended:
 class Waiting:
     """The attempt goes on, not before *at* (epoch seconds)."""
 
-    name: str
     at: float

@@ -107,7 +107,7 @@ def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
     if interrupts(error) and met.stopping:  # no failure of the certificate: the next run asks again
         return Consequence(Ended(name, Ending.STOPPED), Fate.GOES_ON)
     if _may_be_a_blink(error) and met.tries < met.quick_tries:
-        return Consequence(Waiting(name, met.now + _FIRST_PAUSE * 2**met.tries), Fate.GOES_ON)
+        return Consequence(Waiting(met.now + _FIRST_PAUSE * 2**met.tries), Fate.GOES_ON)
     return _failed(error, met)
 
 

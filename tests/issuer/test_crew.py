@@ -22,7 +22,7 @@ class OneWait:
 
     def proceed(self) -> Ended | Waiting:
         self.outcomes.append("acted")
-        return Waiting(self.name, self.clock() + 0.3) if len(self.outcomes) == 1 else Ended(self.name, Ending.STORED)
+        return Waiting(self.clock() + 0.3) if len(self.outcomes) == 1 else Ended(self.name, Ending.STORED)
 
 
 class Faulty:
