@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from common.names import is_address
-from issuer.check.from_root import ways, zone_lines
+from issuer.check.from_root import ways, zone_lines, zones_on
 from issuer.check.names import caa_lines
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.from_root import FromRoot
 from issuer.dns.find.resolvers import Resolvers
+from issuer.journey.solver import ChallengeType, looked_up
 from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
 from issuer.model.enrolment import Enrolment, Validation
@@ -22,19 +23,20 @@ _HOSTS_SECONDS = 600.0  # in which the names of hosts are looked up, all lookups
 
 
 class Surroundings:
-    """Thread-safe. *identities*: the CAs as DNS records name them, without those that cannot be asked. *method*: the
-    challenge type of a name's validation; "" where none fits it. *walk*: None where nothing is asked from the root."""
+    """Thread-safe. *identities*: the CAs as DNS records name them, without those that cannot be asked. *type_of*: the
+    challenge type of a name's validation; None where none fits it. *walk*: None where nothing is asked from the
+    root."""
 
     def __init__(
         self,
         resolvers: Resolvers,
         identities: Sequence[CaIdentity],
-        method: Callable[[Validation], str],
+        type_of: Callable[[Validation], ChallengeType | None],
         walk: FromRoot | None,
     ):
         self._resolvers = resolvers
         self._identities = identities
-        self._method = method
+        self._type_of = type_of
         self._walk = walk
         self._by_host: dict[str, Collection[str] | str] = {}
         self._left = _HOSTS_SECONDS
@@ -52,11 +54,10 @@ class Surroundings:
         """Findings by the two looks of a CA that validates the names: DNS from the root downwards, and CAA."""
         found = []
         for validation, names in shares(row):
-            if method := self._method(validation):
-                on_the_way = ways(self._walk, names, by_dns=method.startswith("dns-"))
-                zones = {zone.name: zone for way in on_the_way if way.reached for zone in way.zones}
-                found += of_lines(row, Kind.DELEGATION, [line for zone in zones.values() for line in zone_lines(zone)])
-                found += of_lines(row, Kind.CAA, caa_lines(self._resolvers, names, method, self._identities))
+            if (kind := self._type_of(validation)) is not None:
+                zones = zones_on(ways(self._walk, (each for name in names for each in looked_up(kind, name))))
+                found += of_lines(row, Kind.DELEGATION, [line for zone in zones for line in zone_lines(zone)])
+                found += of_lines(row, Kind.CAA, caa_lines(self._resolvers, names, kind.name, self._identities))
         return found
 
     def _of_hosts(self, hosts: Collection[str]) -> dict[str, Collection[str]]:

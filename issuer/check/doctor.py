@@ -21,7 +21,7 @@ from issuer.check.installation import account_key_line, authority_lines, identit
 from issuer.check.names import caa_lines, certificate_lines, change_lines, csr_lines, imported_line
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
-from issuer.journey.solver import CheckableSolver, solver_for
+from issuer.journey.solver import CheckableSolver, looked_up, solver_for
 from issuer.model.acme import CaIdentity
 from issuer.model.config import CaSettings, Settings
 from issuer.model.csr import CsrFacts
@@ -167,8 +167,7 @@ class Doctor:
             except RefusedError as error:
                 lines += bad_lines(subject.name, error)
                 continue
-            by_dns = solver.type.name.startswith("dns-")
-            lines += self._from_root.lines(some, by_dns=by_dns)
+            lines += self._from_root.lines(each for name in some for each in looked_up(solver.type, name))
             found = solver.examine(subject.name, some, way, identities)
             lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
             probes |= found.probes

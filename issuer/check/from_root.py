@@ -29,10 +29,10 @@ class RootLook:
         self._told: set[Line] = set()
         self._lock = threading.Lock()
 
-    def lines(self, names: Iterable[str], *, by_dns: bool) -> list[Line]:
-        """About *names*, and where a CA looks for their challenges (*by_dns*)."""
+    def lines(self, names: Iterable[str]) -> list[Line]:
+        """About the way to each of *names*."""
         found = list[Line]()
-        for way in ways(self._walk, names, by_dns=by_dns):
+        for way in ways(self._walk, names):
             if not way.reached:
                 why = "no root server answers this machine" if way.zone else "there was no time for every name"
                 found.append(ok("DNS from the root", f"{why}, so nothing is said of it"))
@@ -57,25 +57,23 @@ class FaultsFromRoot:
         """The faults on the way to *names*, each once. A zone that nobody serves is bad, unless a resolver finds it all
         the same: then this machine may be shown another view than a CA."""
         walk = self._walks.get("", lambda: from_root(self._settings, _KEEP_SECONDS))
-        reached = [way for way in ways(walk, names, by_dns=False) if way.reached]
-        zones = {zone.name: zone for way in reached for zone in way.zones}
-        found = [self._judged(line, name) for name, zone in zones.items() for line in zone_lines(zone)]
-        return found + [line for way in reached for line in _resolvers_beside(way, self._resolvers)]
+        found = list(ways(walk, names))
+        lines = [self._judged(line, zone.name) for zone in zones_on(found) for line in zone_lines(zone)]
+        return lines + [line for way in found if way.reached for line in _resolvers_beside(way, self._resolvers)]
 
     def _judged(self, line: Line, zone: str) -> Line:
         disputed = line.level is Level.BAD and _found(zone, self._resolvers)
         return dataclasses.replace(line, level=Level.WARN) if disputed else line
 
 
-def ways(walk: FromRoot | None, names: Iterable[str], *, by_dns: bool) -> Iterator[Way]:
-    """The way to each of *names* that is no address, and to where a CA looks for its challenge."""
-    bare = dict.fromkeys(name.removeprefix("*.") for name in names if not is_address(name))
-    if walk is None:
-        return
-    for name in bare:
-        yield walk.way(name)
-        if by_dns:
-            yield walk.way(f"_acme-challenge.{name}")
+def ways(walk: FromRoot | None, names: Iterable[str]) -> Iterator[Way]:
+    """The way to each of *names*."""
+    return (walk.way(name) for name in dict.fromkeys(names)) if walk is not None else iter(())
+
+
+def zones_on(found: Iterable[Way]) -> list[Zone]:
+    """The zones on these ways, as far as they were reached, each once."""
+    return list({zone.name: zone for way in found if way.reached for zone in way.zones}.values())
 
 
 def zone_lines(zone: Zone) -> Iterator[Line]:

@@ -19,14 +19,14 @@ from common.terminal import PROGRESS
 from issuer.ca.client import AcmeCa
 from issuer.check.audit import Surroundings
 from issuer.check.revocation import Revocations, nobody_asked
-from issuer.commands.challenge_types import build_solvers
+from issuer.commands.challenge_types import challenge_type
 from issuer.commands.hosts import Standings
 from issuer.commands.issuing import issue_for
 from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.dns.find.from_root import from_root
 from issuer.dns.find.resolvers import Resolvers
-from issuer.journey.solver import solver_for
+from issuer.journey.solver import ChallengeType
 from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
 from issuer.model.config import Settings
@@ -175,7 +175,7 @@ class _Look:
 
 def _surroundings(settings: Settings) -> Surroundings:
     """The CAs that can be asked for their names in CAA; complains of the others."""
-    solvers, known = build_solvers(settings), list[CaIdentity]()
+    known = list[CaIdentity]()
     for ca in settings.authorities:
         try:
             with closing(AcmeCa(settings, ca, time.time)) as authority:
@@ -183,13 +183,13 @@ def _surroundings(settings: Settings) -> Surroundings:
         except CertfleetError as error:
             complain(f"warning: CAA is not looked at for the CA {ca.directory}: {error}")
 
-    def method(way: Validation) -> str:
+    def type_of(way: Validation) -> ChallengeType | None:
         try:
-            return solver_for(way, solvers).type.name
+            return challenge_type(way)
         except RefusedError:
-            return ""
+            return None
 
-    return Surroundings(Resolvers(settings.dns.resolvers), known, method, from_root(settings.dns, _ROOT_SECONDS))
+    return Surroundings(Resolvers(settings.dns.resolvers), known, type_of, from_root(settings.dns, _ROOT_SECONDS))
 
 
 def mute(arguments: argparse.Namespace) -> None:

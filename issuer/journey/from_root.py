@@ -6,6 +6,7 @@ import structlog
 
 from common.check_line import Level, Line
 from issuer.journey.ports import Tools
+from issuer.journey.solver import looked_up
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import DnsError
 
@@ -26,7 +27,5 @@ def require_served(row: Enrolment, names: Sequence[str], tools: Tools) -> None:
 
 def faults_from_root(row: Enrolment, names: Sequence[str], tools: Tools) -> Sequence[Line]:
     """The faults on the way to *names*, and to the records by which they are validated."""
-    kinds = [tools.solver(row, name).type for name in names]
-    owners = [kind.owner(name) for kind, name in zip(kinds, names, strict=True) if kind.name.startswith("dns-")]
-    bare = [name.removeprefix("*.") for name in names]
-    return tools.faults_from_root(list(dict.fromkeys([*bare, *owners])))
+    wanted = (each for name in names for each in looked_up(tools.solver(row, name).type, name))
+    return tools.faults_from_root(list(dict.fromkeys(wanted)))

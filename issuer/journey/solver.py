@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from common.errors import CertfleetError, RefusedError
+from common.names import is_address
 from issuer.model.acme import CaChallenge, CaIdentity, Challenge, Laggard
 from issuer.model.asked import Asked
 from issuer.model.enrolment import Enrolment, Validation
@@ -126,6 +127,14 @@ def solver_for(validation: Validation, solvers: Mapping[str, S]) -> S:
     """The solver that the *validation* of a name chooses. *solvers* are by type, in the order of the types. Raises
     RefusedError for a way that is none."""
     return solvers[chosen([solver.type for solver in solvers.values()], validation).name]
+
+
+def looked_up(kind: ChallengeType, name: str) -> list[str]:
+    """The names that a CA asks DNS for when it validates *name* by this type; none for an address."""
+    if is_address(name):
+        return []
+    bare = name.removeprefix("*.")
+    return [bare, kind.owner(name)] if kind.name.startswith("dns-") else [bare]
 
 
 def shares(entries: Sequence[Challenge], solvers: Mapping[str, S]) -> Iterator[tuple[S, list[Challenge]]]:

@@ -62,7 +62,7 @@ def test_names_of_hosts_have_a_time_for_all(lone_box: Box, monkeypatch: pytest.M
     take_in(lone_box, NAME)
     row = dataclasses.replace(ROW, crt=bytes(lone_box.row(NAME, "crt")[0]))
     resolvers = Counting(0.02)
-    look = Surroundings(resolvers, [], lambda _way: "", None)
+    look = Surroundings(resolvers, [], lambda _way: None, None)
     for _ in range(3):
         look.findings(row, [standing(f"h{number}.test") for number in range(100)])
     assert resolvers.asked.count(NAME) == 3

@@ -7,10 +7,14 @@ import pytest
 
 from common.check_line import Level, Line
 from issuer.check.from_root import FaultsFromRoot, RootLook, resolver_lines
+from issuer.dns.dns01 import Dns01
 from issuer.dns.find.from_root import FromRoot, from_root
 from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.persist01 import DnsPersist01
 from issuer.dns.servers import Server
+from issuer.journey.solver import ChallengeType, looked_up
 from issuer.model.config import DnsSettings
+from issuer.webroot.http01 import Http01
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.knot import Knot
@@ -48,8 +52,8 @@ class Internet:
     def walk(self, seconds: float = 30) -> FromRoot:
         return FromRoot([Server(ABOVE, self.port)], seconds)
 
-    def look(self, *names: str, by_dns: bool = False) -> list[Line]:
-        return RootLook(self.walk(), Resolvers([f"{LIAR}:{self.port}"])).lines(names or [NAME], by_dns=by_dns)
+    def look(self, *names: str) -> list[Line]:
+        return RootLook(self.walk(), Resolvers([f"{LIAR}:{self.port}"])).lines(names or [NAME])
 
     def close(self) -> None:
         for server in (self.root, self.top, self.own, self.liar):
@@ -70,13 +74,28 @@ GOOD_TOP = ["example NS ns1.example", f"ns1.example A {OWN}"]
 GOOD_OWN = ["@ NS ns1", f"ns1 A {OWN}", "www A 192.0.2.1"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "wanted"),
+    [
+        (Dns01(), f"*.{NAME}", [NAME, f"_acme-challenge.{NAME}"]),
+        (DnsPersist01(), NAME, [NAME, f"_validation-persist.{NAME}"]),
+        (Http01(), NAME, [NAME]),
+        (Http01(), "192.0.2.1", []),
+    ],
+    ids=["a wildcard by dns-01", "dns-persist-01", "http-01", "an address"],
+)
+def test_a_ca_looks_where_the_type_has_its_record(kind: ChallengeType, name: str, wanted: list[str]) -> None:
+    """Also for the record of dns-persist-01, which lies elsewhere than the one of dns-01."""
+    assert looked_up(kind, name) == wanted
+
+
 def test_nothing_is_said_of_what_is_well(internet: Internet) -> None:
     """Over three zones and a sub-zone for challenges, whose server is named in another zone; each is looked at once."""
     top = [*GOOD_TOP, "host NS ns.host", f"ns.host A {OTHER}"]
     sub = ["_acme-challenge.www NS ns.host.test."]
     own = {"example.test": [*GOOD_OWN, *sub], "host.test": ["@ NS ns", f"ns A {OTHER}"]}
     internet.start(top, own | {f"_acme-challenge.{NAME}": ["@ NS ns.host.test."]})
-    assert internet.look(by_dns=True) == []
+    assert internet.look(*looked_up(Dns01(), NAME)) == []
     walk = internet.walk()
     way = walk.way(f"_acme-challenge.{NAME}")
     # the server of both zones answers for the lower one at once: what it refers to stays unseen
@@ -113,10 +132,10 @@ def test_a_root_that_is_away_is_a_note(tmp_path: Path) -> None:
     with Silent() as silent:
         watch = Stopwatch()
         look = RootLook(FromRoot([Server("127.0.0.1", silent.port)], 30), Resolvers(["127.0.0.1:9"]))
-        lines = look.lines([f"w{number}.example.test" for number in range(50)], by_dns=True)
+        lines = look.lines([f"w{number}.example.test" for number in range(50)])
     assert [line.level for line in lines] == [Level.OK]
     assert "no root server answers" in lines[0].sentence
-    assert look.lines(["other.example.test"], by_dns=True) == []
+    assert look.lines(["other.example.test"]) == []
     assert watch.seconds() < 4
 
 
