@@ -1,16 +1,14 @@
 """challenges, solve, request: one certificate step by step, while a person publishes the challenges."""
 
 import argparse
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from shlex import quote
 
 from common.clock import utc_text
 from common.command_line import report, say
 from common.config_file import load
 from common.errors import LockedError, UsageError
-from issuer.commands.lock import locked_by_daemon
 from issuer.commands.wiring import alone, build_tools, owner
 from issuer.journey.by_hand import OfferedChallenge, by_hand, open_by_hand, request_by_hand, solve_by_hand
 from issuer.journey.ports import Tools
@@ -20,6 +18,8 @@ from issuer.model.enrolment import Enrolment
 from issuer.store.certificates import Certificates
 from issuer.store.overview import OrderUnderWay, Overview
 from issuer.store.revision import open_database
+
+_STOP = "a step by hand needs it, so stop the daemon meanwhile: `systemctl stop certfleet-issuer-daemon`"
 
 
 def challenges(arguments: argparse.Namespace) -> int:
@@ -93,7 +93,7 @@ def request(arguments: argparse.Namespace) -> int:
 
 def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], int]) -> int:
     settings = load(Settings, arguments.config)
-    with _at_hand(settings):
+    with alone(settings, doing="certfleet-issuer, staged by hand", beside_daemon=_STOP):
         database = open_database(settings.database)
         row = Certificates(database).get([arguments.name])[0]
         if row.imported and row.change is None:
@@ -104,19 +104,6 @@ def _with_row(arguments: argparse.Namespace, work: Callable[[Enrolment, Tools], 
             return work(row, build_tools(settings, database))
         finally:
             database.close()
-
-
-@contextlib.contextmanager
-def _at_hand(settings: Settings) -> Iterator[None]:
-    """Under the issuer's lock. The hint of LockedError says how to get it from a daemon, which never ends by itself."""
-    try:
-        with alone(settings, doing="certfleet-issuer, staged by hand"):
-            yield
-    except LockedError as error:
-        if not locked_by_daemon(settings):
-            raise
-        hint = "stop it for as long as this step takes: `systemctl stop certfleet-issuer-daemon`"
-        raise LockedError(f"{error}, and a step by hand needs it", hint=hint) from error
 
 
 def refuse_leased(name: str, order: OrderUnderWay | None, me: str) -> None:

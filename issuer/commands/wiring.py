@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from common.errors import FileError
+from common.errors import FileError, LockedError
 from common.files import create_new, locked, make_private_folder, read_regular
 from common.log import Syslog, configure
 from common.mail import MailServer
@@ -18,7 +18,7 @@ from common.owners import owner_hint
 from issuer.ca.client import AcmeCa
 from issuer.check.from_root import FaultsFromRoot
 from issuer.commands.challenge_types import build_solvers
-from issuer.commands.lock import id_file
+from issuer.commands.lock import id_file, locked_by_daemon
 from issuer.commands.rollover import finish_rollovers
 from issuer.dns.find.caa import caa_of
 from issuer.dns.find.resolvers import Resolvers
@@ -136,14 +136,21 @@ def _syslog() -> Syslog:
 
 
 @contextlib.contextmanager
-def alone(settings: Settings, *, doing: str) -> Iterator[None]:
-    """While the block runs, no other issuer works with this state folder. Raises LockedError at once if one does.
+def alone(settings: Settings, *, doing: str, beside_daemon: str = "") -> Iterator[None]:
+    """While the block runs, no other issuer works with this state folder. Raises LockedError at once if one does, with
+    the hint *beside_daemon*, if it is not "", where that is a daemon, which never ends by itself.
 
     It locks the file that names the owner of our leases. If somebody deletes that file, the next issuer makes
     another owner, so two processes never share an owner.
     """
     make_private_folder(settings.state_dir)
-    with locked(id_file(settings), doing=doing, skip=len(_id(id_file(settings)))):
+    with contextlib.ExitStack() as lock:
+        try:
+            lock.enter_context(locked(id_file(settings), doing=doing, skip=len(_id(id_file(settings)))))
+        except LockedError as error:
+            if beside_daemon and locked_by_daemon(settings):
+                error.hint = beside_daemon
+            raise
         yield
 
 
