@@ -1,23 +1,22 @@
 """account: look at our account at each CA, change its key, end it."""
 
 import argparse
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 
 from common.command_line import complain, report, say
 from common.config_file import load
-from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
+from common.errors import CertfleetError, RefusedError, UsageError, render
 from issuer.ca.account import load_account_key, next_key, refuse_half_done
 from issuer.ca.upkeep import KeyAccount
-from issuer.commands.lock import locked_by_daemon
-from issuer.commands.removal import confirmed
+from issuer.commands.confirm import confirm
 from issuer.commands.rollover import roll_over
 from issuer.commands.wiring import alone
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import noted
 from issuer.store.revision import open_database
+
+_STOP = "stop the daemon, do this, and start it again"
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -58,7 +57,7 @@ def rollover(arguments: argparse.Namespace) -> None:
     settings = load(Settings, arguments.config)
     ca = _chosen(settings, arguments.directory)
     database = open_database(settings.database)
-    with _alone(settings, "certfleet-issuer account rollover"):
+    with alone(settings, doing="certfleet-issuer account rollover", beside_daemon=_STOP):
         roll_over(settings, ca, database)
     file = settings.account_key(ca)
     say(f"{file} holds another key now, which {ca.directory} knows; the account is the same, the old key is void")
@@ -77,9 +76,9 @@ def deactivate(arguments: argparse.Namespace) -> None:
     if not arguments.yes:
         say(f"{url} ends for good: its orders and validations end, and {ca.directory} refuses its key ever after.")
         say("Certificates stay valid and served, but this account neither renews nor revokes them any more.")
-    if not confirmed(url, "type the account's URL to deactivate it: ", yes=arguments.yes):
-        raise RefusedError("the URLs differ", hint="nothing was deactivated")
-    with _alone(settings, "certfleet-issuer account deactivate"):
+    prompt, otherwise = "type the account's URL to deactivate it: ", "nothing was deactivated"
+    confirm(url, prompt, yes=arguments.yes, otherwise=otherwise, what="the URLs differ")
+    with alone(settings, doing="certfleet-issuer account deactivate", beside_daemon=_STOP):
         account.deactivate()
     say(f"{url} is deactivated: nothing is renewed there from now on")
     say("to go on with a new account: name a new file as account_key, then `certfleet-issuer init` makes the key")
@@ -94,14 +93,3 @@ def _chosen(settings: Settings, directory: str | None) -> CaSettings:
             return ca
     hint = f"give one of {', '.join(ca.directory for ca in settings.authorities)}"
     raise UsageError(f"--directory {directory[:200]!r} is no CA of the configuration", hint=hint)
-
-
-@contextlib.contextmanager
-def _alone(settings: Settings, doing: str) -> Iterator[None]:
-    try:
-        with alone(settings, doing=doing):
-            yield
-    except LockedError as error:
-        if locked_by_daemon(settings):
-            error.hint = "stop the daemon, do this, and start it again"
-        raise

@@ -8,10 +8,10 @@ from pathlib import Path
 from common.chunks import chunks
 from common.command_line import complain, say
 from common.config_file import load
-from common.errors import RefusedError, UsageError, render
+from common.errors import UsageError, render
+from issuer.commands.confirm import confirm
 from issuer.commands.keys import facts, sign_seen
 from issuer.commands.many import names_of
-from issuer.commands.removal import confirmed
 from issuer.commands.rows import Rows
 from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
@@ -82,8 +82,8 @@ def _confirm(rows: Sequence[Enrolment], *, yes: bool) -> None:
         return
     word = rows[0].name if len(rows) == 1 else str(len(rows))
     what = f"the name again to take {word}" if len(rows) == 1 else "how many these are to take them all"
-    if not confirmed(word, f"type {what} as shown: ", yes=yes):
-        raise RefusedError("that differs", hint="nothing was sealed or signed")
+    otherwise = "nothing was sealed or signed"
+    confirm(word, f"type {what} as shown: ", yes=yes, otherwise=otherwise, what="that differs")
 
 
 def seal_anew(settings: Settings, database: Database) -> None:

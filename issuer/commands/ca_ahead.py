@@ -7,9 +7,9 @@ from contextlib import closing
 from common.check_line import Line
 from common.command_line import complain
 from common.egress.needs import by_url, merged
-from common.errors import CertfleetError, RefusedError
+from common.errors import CertfleetError
 from issuer.ca.client import AcmeCa
-from issuer.commands.removal import confirmed
+from issuer.commands.confirm import confirm
 from issuer.model.config import AWAIT_APPROVAL, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.rules.ca_ahead import Ahead, look_ahead
@@ -60,5 +60,5 @@ def let_confirm(settings: Settings, rows: Iterable[Enrolment], *, yes: bool) -> 
     if not found:
         return
     complain(*(one.sentence for one in found))
-    if not confirmed("yes", "type yes to reissue: ", yes=False):
-        raise RefusedError("it was not confirmed", hint=f"nothing was changed; {_HINT}")
+    otherwise = f"nothing was changed; {_HINT}"
+    confirm("yes", "type yes to reissue: ", yes=False, otherwise=otherwise, what="it was not confirmed")

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.config_file import load
-from common.errors import RefusedError
 from common.files import make_private_folder
 from common.issuer_key import issuer_key_id, issuer_key_text
-from issuer.commands.removal import confirmed
+from issuer.commands.confirm import confirm
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
@@ -71,8 +70,8 @@ def sign(arguments: argparse.Namespace) -> int:
     statements.key()
     for row in rows:
         say(facts(row))
-    if not confirmed("sign", "type sign if these are the certificates that hosts are to have: ", yes=arguments.yes):
-        raise RefusedError("you did not type sign", hint="nothing was signed")
+    prompt, otherwise = "type sign if these are the certificates that hosts are to have: ", "nothing was signed"
+    confirm("sign", prompt, yes=arguments.yes, otherwise=otherwise, what="you did not type sign")
     return sign_seen(rows, statements, database)
 
 

@@ -2,15 +2,14 @@
 
 import argparse
 import contextlib
-import sys
 import time
 from shlex import quote
 
 from common.command_line import say
 from common.config_file import load
-from common.errors import RefusedError, UsageError
-from common.text import one_line
+from common.errors import RefusedError
 from issuer.commands.challenge_types import challenge_type
+from issuer.commands.confirm import confirm
 from issuer.commands.many import each, names_of
 from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
@@ -38,8 +37,8 @@ def remove(arguments: argparse.Namespace) -> int:
         [row] = certificates.get([name])
         if row.crt and not row.imported and not arguments.yes:
             say(f"to change names or key instead: `certfleet-issuer populate --replace {quote(name)} --csr FILE`")
-        if not confirmed(name, f"type the name again to remove {name}: ", yes=arguments.yes):
-            raise RefusedError("the names differ", hint="nothing was removed")
+        prompt = f"type the name again to remove {name}: "
+        confirm(name, prompt, yes=arguments.yes, otherwise="nothing was removed")
         now = int(time.time())
         tombstone = sealer.seals.tombstone(name, now)
         certificates.remove(name, now, tombstone)
@@ -58,17 +57,3 @@ def _tell_left(row: Enrolment, history: History) -> None:
         for way, names in () if row.imported else shares(row):
             if left := challenge_type(way).leaves(names):
                 say(left)
-
-
-def confirmed(name: str, prompt: str, *, yes: bool) -> bool:
-    """Did the person type *name* again, or say *yes* before? Raises UsageError without a terminal, RefusedError if
-    nothing was typed."""
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError("this asks for confirmation and there is no terminal", hint="add --yes")
-    try:
-        typed = input(one_line(prompt))
-    except (EOFError, OSError, ValueError) as error:  # Ctrl-D, a terminal that was closed, bytes that are no text
-        raise RefusedError("nothing was typed", hint="nothing was changed; type the name, or add --yes") from error
-    return typed.strip() == name

@@ -10,8 +10,8 @@ from common.clock import utc_text
 from common.command_line import say
 from common.config_file import load
 from common.errors import RefusedError
+from issuer.commands.confirm import confirm
 from issuer.commands.keys import told
-from issuer.commands.removal import confirmed
 from issuer.commands.sealing import Sealer
 from issuer.commands.versions import COMPROMISED, key_of, present_sha256, undamaged, with_serial
 from issuer.journey.sealed import require_seal
@@ -79,8 +79,8 @@ def _let_look(name: str, bundle: Bundle, doubts: Sequence[str], *, yes: bool) ->
         say(f"{name}: {doubt}")
     say(told(leaf))
     say(f"valid from {utc_text(leaf.starts)}; SHA-256 {leaf.sha256}")
-    if not confirmed(name, f"type the name again to go back to it and sign it for {name}: ", yes=yes):
-        raise RefusedError("the names differ", hint="nothing was changed")
+    prompt = f"type the name again to go back to it and sign it for {name}: "
+    confirm(name, prompt, yes=yes, otherwise="nothing was changed")
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:

@@ -25,8 +25,8 @@ from common.errors import RefusedError, UsageError
 from common.files import read_regular
 from common.names import uncovered
 from issuer.commands.change import change_fields
+from issuer.commands.confirm import confirm
 from issuer.commands.enrolment import checked_comment, enrolment_name
-from issuer.commands.removal import confirmed
 from issuer.commands.sealing import Sealer
 from issuer.commands.takeover import Takeover
 from issuer.commands.wiring import build_authority, build_looks
@@ -151,8 +151,7 @@ def revoke(arguments: argparse.Namespace) -> None:
         certificates.get([name])
     bundle, directory = _to_revoke(name, row, store, arguments.serial)
     prompt = f"type the name again to revoke serial {serial_text(bundle.leaf)} of {name}: "
-    if not confirmed(name, prompt, yes=arguments.yes):
-        raise RefusedError("the names differ", hint="nothing was revoked")
+    confirm(name, prompt, yes=arguments.yes, otherwise="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
     disabled = store.mark_revoked(name, bundle, directory, arguments.reason, now)
