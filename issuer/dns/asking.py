@@ -77,6 +77,13 @@ def ask_all(questions: Sequence[Question], seconds: float = ASK_SECONDS) -> list
     return answers
 
 
+def ask_each(
+    servers: Sequence[Server], query: dns.message.QueryMessage
+) -> dict[Server, dns.message.Message | NoAnswer]:
+    """The answer of each of *servers* to one *query*, as of :func:`ask_all`."""
+    return dict(zip(servers, ask_all([(server, query) for server in servers]), strict=True))
+
+
 def _ask_some(questions: Sequence[Question], seconds: float) -> list[dns.message.Message | NoAnswer]:
     deadline = Deadline(seconds)
     exchanges = [_Exchange(server, query, deadline) for server, query in questions]

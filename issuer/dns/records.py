@@ -19,7 +19,7 @@ from common.clock import Clock, utc_text
 from common.errors import CertfleetError, Retry
 from common.threads import each_on_thread
 from issuer.dns.asked_for import asked_in
-from issuer.dns.asking import NoAnswer, ask_all
+from issuer.dns.asking import NoAnswer, ask_each
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
@@ -164,11 +164,9 @@ class Records:
             raise DnsError(f"{owner} cannot be looked up", why=str(error), hint=hint, retry=Retry.SOON) from error
 
     def _by_authorities(self, owner: str) -> dict[Server, dns.message.Message]:
-        servers, query = self._servers(owner), question(owner, "TXT")
-        answers = ask_all([(server, query) for server in servers])
         return {
             server: answer
-            for server, answer in zip(servers, answers, strict=True)
+            for server, answer in ask_each(self._servers(owner), question(owner, "TXT")).items()
             if not isinstance(answer, NoAnswer) and is_authoritative(answer) and (answer.answer or denies(answer))
         }
 

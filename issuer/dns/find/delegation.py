@@ -15,7 +15,7 @@ import dns.name
 import dns.rrset
 import structlog
 
-from issuer.dns.asking import NoAnswer, ask, ask_all
+from issuer.dns.asking import NoAnswer, ask, ask_each
 from issuer.dns.find.locate import soa_owner
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import (
@@ -138,8 +138,8 @@ class Delegations:
         servers = self._parents.get(parent, lambda: self._parent_servers(parent))
         here = (primary.address, primary.port)
         asked = [primary if (server.address, server.port) == here else server for server in servers]
-        query = question(zone, "NS")
-        answers = [item for item in ask_all([(server, query) for server in asked]) if not isinstance(item, NoAnswer)]
+        heard = ask_each(asked, question(zone, "NS")).values()
+        answers = [item for item in heard if not isinstance(item, NoAnswer)]
         names: dict[str, None] = {}
         glue: dict[Server, None] = {}
         for answer in answers:

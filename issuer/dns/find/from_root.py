@@ -12,7 +12,7 @@ from pathlib import Path
 import dns.message
 
 from common.deadline import Deadline
-from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
+from issuer.dns.asking import NoAnswer, ask_each
 from issuer.dns.find.routes import below
 from issuer.dns.servers import (
     DNS_PORT,
@@ -188,24 +188,23 @@ class _Questions:
         self._own = Deadline(_SECONDS)
         self._left = _MOST_QUESTIONS
 
-    def ask_each(self, servers: Sequence[Server], name: str, kind: str) -> list[dns.message.Message | NoAnswer]:
+    def ask_each(self, servers: Sequence[Server], name: str, kind: str) -> dict[Server, dns.message.Message | NoAnswer]:
         """The answer of each. Raises _EnoughError."""
         self._left -= len(servers)
         if self._left < 0 or self._own.over or self._whole.over:
             raise _EnoughError
-        query = question(name, kind)
-        return ask_all([(server, query) for server in servers], ASK_SECONDS)
+        return ask_each(servers, question(name, kind))
 
     def ask(self, servers: Sequence[Server], name: str, kind: str) -> dict[Server, dns.message.Message]:
         """The answers of those *servers* that answer. Raises _EnoughError."""
-        answers = zip(servers, self.ask_each(servers, name, kind), strict=True)
-        return {server: answer for server, answer in answers if not isinstance(answer, NoAnswer)}
+        answers = self.ask_each(servers, name, kind)
+        return {server: answer for server, answer in answers.items() if not isinstance(answer, NoAnswer)}
 
 
 def _looked_at(name: str, above: Zone | None, servers: Sequence[Server], questions: _Questions) -> Zone:
     """Which of *servers* serve it. One that this machine has no route to is left out."""
     good, lame, silent = list[Server](), list[tuple[Server, str]](), list[tuple[Server, str]]()
-    for server, answer in zip(servers, questions.ask_each(servers, name, "SOA"), strict=True):
+    for server, answer in questions.ask_each(servers, name, "SOA").items():
         if isinstance(answer, NoAnswer):
             silent += [] if answer.unreachable else [(server, str(answer))]
         elif is_authoritative(answer) and rrset_in(answer.answer, "SOA", name):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from common.check_line import Line
 from common.clock import Clock
 from common.errors import CertfleetError
-from issuer.dns.asking import NoAnswer, ask, ask_all
+from issuer.dns.asking import NoAnswer, ask, ask_each
 from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.locate import Place
@@ -94,11 +94,8 @@ class ZoneProbe:
 
     def _lame(self, delegation: Delegation) -> list[Line]:
         """A finding for each server in the delegation that does not serve the zone."""
-        query = question(delegation.zone, "SOA")
         lines = []
-        for server, answer in zip(
-            delegation.servers, ask_all([(server, query) for server in delegation.servers]), strict=True
-        ):
+        for server, answer in ask_each(delegation.servers, question(delegation.zone, "SOA")).items():
             if isinstance(answer, NoAnswer) or (is_authoritative(answer) and answer.answer):
                 continue  # a silent server is reported by _round_trip
             sentence = f"{server} does not serve it (lame): {rcode_text(answer)} without authority"
@@ -153,7 +150,7 @@ class ZoneProbe:
         shown = self.zones.visibility.shown_by(place.owner, value)
         others = [server for item in sought for server in item.servers if server not in shown]
         asked = [primary, *others] if others else []
-        answers = dict(zip(asked, ask_all([(server, question(place.zone, "SOA")) for server in asked]), strict=True))
+        answers = ask_each(asked, question(place.zone, "SOA"))
         if laggards:  # look again: a server that has just caught up has the newest serial, which would mislead
             laggards = self.zones.visibility.unseen(sought)
             shown = self.zones.visibility.shown_by(place.owner, value)

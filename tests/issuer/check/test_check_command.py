@@ -13,9 +13,10 @@ import dns.rdatatype
 import pytest
 
 from issuer.ca.account import create_account_key
-from issuer.dns.asking import NoAnswer, Question, ask_all
+from issuer.dns.asking import NoAnswer, ask_each
 from issuer.dns.probe import zone_probe
 from issuer.dns.probe.throwaway import new_value, stale
+from issuer.dns.servers import Server
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.bind import Bind
@@ -190,14 +191,14 @@ def test_a_server_that_follows_just_then(box: Box, lab: Lab, tmp_path: Path, mon
         lab.bind.reconfigure()
         box.write(dns={"nameservers": [lab.bind.endpoint, late.endpoint]})
 
-        def after_a_moment(asked: Sequence[Question]) -> list[dns.message.Message | NoAnswer]:
-            if late.endpoint in [
-                str(server) for server, query in asked if query.question[0].rdtype == dns.rdatatype.SOA
-            ]:
+        def after_a_moment(
+            asked: Sequence[Server], query: dns.message.QueryMessage
+        ) -> dict[Server, dns.message.Message | NoAnswer]:
+            if late.endpoint in map(str, asked) and query.question[0].rdtype == dns.rdatatype.SOA:
                 late.refresh()
-            return ask_all(asked)
+            return ask_each(asked, query)
 
-        monkeypatch.setattr(zone_probe, "ask_all", after_a_moment)
+        monkeypatch.setattr(zone_probe, "ask_each", after_a_moment)
         found = findings(box, NAME, "--wait", "0s")
     assert bad_ones(found) == []
     told(found, "ok", f"{late.endpoint} shows a new record")
