@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from common.monitoring import as_plugin
 from common.nagios import State
 from common.revocation.state import Revocation
 from common.terminal import PROGRESS
+from common.threads import each_on_thread
 from issuer.ca.client import AcmeCa
 from issuer.check.audit import Surroundings
 from issuer.check.revocation import Revocations, nobody_asked
@@ -148,8 +148,9 @@ class _Look:
         self._standings.ask_for(rows)
         standings = [self._standings.of(row) for row in rows]
         answers = self._revocations(rows, self._now)
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="audit") as pool:
-            yield from zip(rows, answers, pool.map(self._of_one, rows, answers, standings), strict=True)
+        work = zip(rows, answers, standings, strict=True)
+        outs = each_on_thread(lambda each: self._of_one(*each), work, _AT_ONCE)
+        yield from zip(rows, answers, (out.result() for out in outs), strict=True)
 
     def _of_one(self, row: Enrolment, answer: Revocation, standings: Sequence[Standing]) -> list[Finding]:
         days = self._settings.audit.imported_days

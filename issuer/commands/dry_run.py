@@ -3,13 +3,13 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from common.clock import utc_text
 from common.command_line import complain, report, say
 from common.text import some
+from common.threads import each_on_thread
 from issuer.ca.client import AcmeCa
 from issuer.commands.wiring import build_tools_over
 from issuer.journey.pacing import Pacing
@@ -69,9 +69,8 @@ def rehearsal(
 
 
 def _each(rows: Sequence[Enrolment], tools: Tools, now: int) -> list[Rehearsed]:
-    with ThreadPoolExecutor(tools.settings.acme.workers, thread_name_prefix="dry-run") as pool:
-        wanted = sorted(rows, key=lambda row: (*urgency(row, now), row.name))
-        return list(pool.map(partial(rehearse, tools=tools), wanted))
+    wanted = sorted(rows, key=lambda row: (*urgency(row, now), row.name))
+    return [out.result() for out in each_on_thread(partial(rehearse, tools=tools), wanted, tools.settings.acme.workers)]
 
 
 def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "", ahead: Sequence[str] = ()) -> int:
