@@ -12,7 +12,7 @@ from typing import Any
 from common.strict_json import made
 from issuer.model.audit import Finding
 from issuer.model.failure import Failure
-from issuer.model.hosts import HostState, Standing
+from issuer.model.hosts import FAULTS, LOOK_THERE, HostState, Standing
 from issuer.model.outcomes import Ended, Ending
 
 _ACTION_WANTED = "acme-userActionRequired"
@@ -164,10 +164,10 @@ def of_statement_key(host: str, fault: Failure | None) -> Event:
 
 
 _OF_HOSTS = {
-    HostState.EXPIRED: (EventKind.HOST_EXPIRED, "serves an expired certificate"),
-    HostState.NOT_WELL: (EventKind.HOST_NOT_WELL, "is not well, says its agent"),
-    HostState.SILENT: (EventKind.HOST_SILENT, "has not reported for too long"),
-    HostState.BEHIND: (EventKind.HOST_BEHIND, "serves another certificate than the present one"),
+    HostState.EXPIRED: EventKind.HOST_EXPIRED,
+    HostState.NOT_WELL: EventKind.HOST_NOT_WELL,
+    HostState.SILENT: EventKind.HOST_SILENT,
+    HostState.BEHIND: EventKind.HOST_BEHIND,
 }
 
 
@@ -176,9 +176,8 @@ def at_host(standing: Standing, words: str) -> Event:
     name, host, account = standing.report.key
     if standing.state not in _OF_HOSTS:
         return Event(EventKind.HOST_WELL, name, host=host, account=account, standing="well again")
-    kind, what = _OF_HOSTS[standing.state]
-    hint = "look there with `certfleet-agent status` and `certfleet-agent check`, and whether its timer runs"
-    return Event(kind, name, Failure(what, hint=hint), host=host, account=account, standing=words)
+    told = Failure(FAULTS[standing.state], hint=LOOK_THERE)
+    return Event(_OF_HOSTS[standing.state], name, told, host=host, account=account, standing=words)
 
 
 def ca_changed(name: str, old: str, new: str, configured: Sequence[str]) -> Event | None:

@@ -20,6 +20,13 @@ class HostState(Enum):
         return self in _WELL
 
 
+FAULTS = {  # of a host, for people
+    HostState.EXPIRED: "serves an expired certificate",
+    HostState.NOT_WELL: "is not well, says its agent",
+    HostState.SILENT: "has not reported for too long",
+    HostState.BEHIND: "serves another certificate than the present one",
+}
+LOOK_THERE = "look there with `certfleet-agent status` and `certfleet-agent check`, and whether its timer runs"
 _WELL = (HostState.WAITING, HostState.NOT_PROVABLE, HostState.CURRENT)
 
 

@@ -11,7 +11,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, Unsigned
 from issuer.model.failure import Failure
-from issuer.model.hosts import HostState
+from issuer.model.hosts import FAULTS, LOOK_THERE, HostState
 from issuer.model.page import Day, Entry, Share, Trouble
 from issuer.model.seal_faults import Fault
 from issuer.rules.health import NOT_SIGNED, advice, health
@@ -69,12 +69,8 @@ def troubles(found: Iterable[tuple[Entry, Failure]]) -> tuple[Trouble, ...]:
     return tuple(told)
 
 
-_OF_HOSTS = {
-    HostState.EXPIRED.value: "serves a certificate that has expired",
-    HostState.SILENT.value: "has not reported for too long",
-    HostState.BEHIND.value: "serves another certificate than the present one",
-}
-_ON_HOSTS = "look there with `certfleet-agent status` and `certfleet-agent check`, and whether its timer runs"
+# the agent's own words tell more of a host that is not well
+_OF_HOSTS = {state.value: fault for state, fault in FAULTS.items() if state is not HostState.NOT_WELL}
 
 
 def host_troubles(hosts: Iterable[tuple[str, str, str]]) -> tuple[Trouble, ...]:
@@ -83,7 +79,7 @@ def host_troubles(hosts: Iterable[tuple[str, str, str]]) -> tuple[Trouble, ...]:
     for host, state, said in hosts:
         groups.setdefault((state, ": ".join(filter(None, [_OF_HOSTS.get(state), said]))), []).append(host)
     return tuple(
-        Trouble(state, sentence, _ON_HOSTS, "", tuple(group[:_SHOWN]), len(group), "host")
+        Trouble(state, sentence, LOOK_THERE, "", tuple(group[:_SHOWN]), len(group), "host")
         for (state, sentence), group in groups.items()
     )
 
