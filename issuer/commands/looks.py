@@ -16,6 +16,7 @@ from issuer.commands.reports import Reports
 from issuer.commands.rows import Rows
 from issuer.model.config import Settings
 from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.errors import Vanished
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf
 from issuer.model.limits import Hold
@@ -130,6 +131,11 @@ class View:
     def remarks(row: Enrolment) -> list[str]:
         """Sentences about what waits; parsing is left out for the many rows that have nothing to tell."""
         return remarks(row) if row.change is not None or row.rolled_back or row.unapproved else []
+
+    def notes(self) -> list[str]:
+        """Sentences about rows that are not among the looks, once all have been looked at; [] where all is well."""
+        gone = [Failure.of(Vanished(name)).sentence for name in self.vanished()]
+        return gone + ([self.crowd.sentence] if self.crowd is not None else [])
 
     def vanished(self) -> list[str]:
         """Names that were sealed and that the table lost, once all of it has been looked at."""

@@ -25,7 +25,6 @@ from issuer.commands.looks import Look, View, Wanted, counted
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import Vanished
 from issuer.model.failure import Failure
 from issuer.model.hosts import HostState
 from issuer.model.leaf import Leaf
@@ -86,8 +85,7 @@ class _Gathering:
         """Everything that the page shows. *propagation*: seconds by name server, None without a measurement; *watch*
         passes the looks on."""
         entries = tuple(self._entry(row, look) for row, look in watch(self._view.looks()))
-        notes = [Failure.of(Vanished(name)).sentence for name in self._view.vanished()]
-        notes += [self._view.crowd.sentence] if self._view.crowd is not None else []
+        notes = self._view.notes()
         slow = slow_schedule(self._settings, self._database, self._now)
         hosts = self._hosts.document()
         lines = [(f"{_host(one['host'])} ({one['name']})", one["standing"], _said(one)) for one in hosts["hosts"]]

@@ -15,7 +15,7 @@ from issuer.commands.looks import Look, View, Wanted, counted
 from issuer.commands.particulars import in_full
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
-from issuer.model.errors import Unsigned, Vanished
+from issuer.model.errors import Unsigned
 from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.rules.health import Severity, advice
@@ -48,16 +48,10 @@ def status(arguments: argparse.Namespace) -> int:
             ending = "" if look.fact["well"] else advice(row, now, settings.renewal)
             overall.add(look, ending, view.remarks(row))
         overall.tell()
-        for name in view.vanished():
-            overall.well = False
-            say(Failure.of(Vanished(name)).sentence)
-        if view.crowd is not None:
-            overall.well = False
-            say(view.crowd.sentence)
-        slow = slow_schedule(settings, database, now)
-        if slow:
-            say(slow)
-        return 0 if overall.well else 1
+        notes, slow = view.notes(), slow_schedule(settings, database, now)
+        for sentence in (*notes, *([slow] if slow else [])):
+            say(sentence)
+        return 0 if overall.well and not notes else 1
     looks = [look for _, look in counted(view.looks())]
     if not arguments.name:
         looks = sorted(looks, key=lambda look: (look.rank, look.ends, look.name))
