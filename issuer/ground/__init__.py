@@ -1,1 +1,1 @@
-"""The issuer's ground: threads, verified TLS, silent parties, a cache. Knows nothing of certificates."""
+"""The issuer's ground: silent parties, a cache. Knows nothing of certificates."""

@@ -79,17 +79,9 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        bad = (
-            Ending.FAILED,
-            Ending.UNSEALED,
-            Ending.VANISHED,
-            Ending.UNSIGNED,
-            Ending.HELD,
-            Ending.STOPPED,
-            Ending.GIVEN_UP,
-        )
-        kept = any(ended.ending is Ending.ELSEWHERE and ended.failure for ended in self.endings.values())
-        return not (self.misfits or self.planted or kept) and not any(self.names(ending) for ending in bad)
+        ended = self.endings.values()
+        kept = any(one.ending is Ending.ELSEWHERE and one.failure for one in ended)
+        return not (self.misfits or self.planted or kept) and all(one.ending.is_well for one in ended)
 
     @property
     def news(self) -> list[Ended]:

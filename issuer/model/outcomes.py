@@ -24,6 +24,11 @@ class Ending(Enum):
     STOPPED = "stopped"
     HANDED_OVER = "handed to the daemon"
 
+    @property
+    def is_well(self) -> bool:
+        """Is nobody to look after the certificate because of it?"""
+        return self in (Ending.STORED, Ending.ELSEWHERE, Ending.NOT_DUE, Ending.HANDED_OVER)
+
 
 NOT_AGAIN = "it is disabled, so certfleet orders nothing by itself; `issue NAME` tries again"
 _WHEN_HELD = (
