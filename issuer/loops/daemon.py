@@ -38,8 +38,8 @@ log = structlog.get_logger()
 _TICK = 1.0  # seconds: the longest sleep of the loop
 # seconds between two runs of a periodic work
 _LOOK, _FILES, _SWEEP, _MAIL, _HOSTS, _ROWS = 3.0, 3.0, 600.0, 5.0, 60.0, 60.0
-_SURVEY = (5.0, 60.0)  # the larger the table, the longer: a survey costs the database one percent of its time
-_SURVEY_SHARE = 100
+_SURVEY, _LONGEST = 5.0, 60.0
+_SHARE = 100  # a survey, and each look at all rows, costs the database one percent of its time
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE, Ending.UNSEALED)
 _JUST_DONE = 10  # seconds for which a certificate is deferred after its attempt, whatever the database says
 _LAST_WORDS = 1.0  # seconds for writing down events at the end
@@ -66,13 +66,13 @@ class Daemon:
         self._stopping = self._reload_wanted = self._refused = False
         wake = self._crew.wake
         self._look = Periodic("look", self._take_in, every=_LOOK, wake=wake)
-        self._survey = Periodic("survey", self._take_survey, every=_SURVEY[0], wake=wake)
+        self._survey = Periodic("survey", self._take_survey, every=_SURVEY, wake=wake, share=_SHARE, longest=_LONGEST)
         self._sweep = Periodic(
             "sweep", lambda: sweep(self._generation.tools), every=_SWEEP, wake=wake, longest_pause=600
         )
         self._mail = Periodic("mail", self._send_mail, every=_MAIL, wake=wake)
-        self._hosts = Periodic("hosts", self._look_at_hosts, every=_HOSTS, wake=wake)
-        self._rows = Periodic("rows", self._look_at_rows, every=_ROWS, wake=wake)
+        self._hosts = Periodic("hosts", self._look_at_hosts, every=_HOSTS, wake=wake, share=_SHARE)
+        self._rows = Periodic("rows", self._look_at_rows, every=_ROWS, wake=wake, share=_SHARE)
         self._rows_not_well: set[str] = set()
         self._files = Periodic("files", self._look_at_files, every=_FILES, wake=wake)
         self._seen = self._stamps
@@ -163,25 +163,22 @@ class Daemon:
 
     def _take_survey(self) -> None:
         settings, tools = self._generation.settings, self._generation.tools
-        now, began = int(tools.clock()), time.monotonic()
+        now = int(tools.clock())
         stuck_after = settings.renewal.give_up_alarm
         most, besides = MOST_CERTIFICATES, tools.looks.soonest(MOST_CERTIFICATES)
         survey = self._generation.queries.survey(now, stuck_after=stuck_after, most=most, besides=besides)
         self._numbers.survey = survey
         left = {url: pacing.left(now) for url, pacing in tools.pacing.items()}
         self._numbers.orders_left = {url: count for url, count in left.items() if count is not None}
-        shortest, longest = _SURVEY
-        self._survey.every = min(max(shortest, (time.monotonic() - began) * _SURVEY_SHARE), longest)
 
     def _look_at_hosts(self) -> None:
-        here, began = self._generation, time.monotonic()
+        here = self._generation
         now = int(here.tools.clock())
         rows, tell = here.tools.certificates, here.outbox.tell_hosts
         self._numbers.hosts = look_at_hosts(here.hosts, rows, tell, here.settings.hosts, now)
-        self._hosts.every = max(_HOSTS, (time.monotonic() - began) * _SURVEY_SHARE)
 
     def _look_at_rows(self) -> None:
-        here, began = self._generation, time.monotonic()
+        here = self._generation
         here.hosts.recall(int(here.tools.clock()))
         found = here.look_at_rows()
         for ended in found.endings:
@@ -190,7 +187,6 @@ class Daemon:
         self._rows_not_well = {ended.name for ended in found.endings}.union(found.strangers)
         self._numbers.strangers = len(found.strangers)
         here.outbox.tell_rows(found)
-        self._rows.every = max(_ROWS, (time.monotonic() - began) * _SURVEY_SHARE)
 
     def _send_mail(self) -> None:
         outbox = self._generation.outbox

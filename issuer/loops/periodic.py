@@ -3,6 +3,8 @@
 The loop never waits for a database, a name server or a mail server, so it stays alive while they are away.
 """
 
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
@@ -14,25 +16,38 @@ _FIRST_PAUSE = 1.0  # seconds after the first failure; each further failure doub
 
 
 class Periodic(Generic[T]):
-    """*work*, every *every* seconds. After a failure the pause doubles each time, up to *longest_pause* seconds."""
+    """*work*, every *every* seconds. The larger the table, the longer the work: the pause after it is *share* times as
+    long as it took, if that is more, up to *longest* seconds. After a failure the pause doubles each time, up to
+    *longest_pause* seconds."""
 
     def __init__(
-        self, name: str, work: Callable[[], T], *, every: float, wake: Callable[[], None], longest_pause: float = 30.0
+        self,
+        name: str,
+        work: Callable[[], T],
+        *,
+        every: float,
+        wake: Callable[[], None],
+        share: int = 0,
+        longest: float = math.inf,
+        longest_pause: float = 30.0,
     ):
         """*wake* is called from the thread of *work* at its end."""
         self.name = name
-        self.every = every
         self.failures = 0  # in a row
         self._work = work
         self._wake = wake
+        self._every = every
+        self._share = share
+        self._longest = longest
         self._longest_pause = longest_pause
+        self._took = 0.0
         self._next_at = float("-inf")
         self._under_way: Future[T] | None = None
 
     def start(self, now: float) -> None:
         """Begin the work if its moment has come; *now* is monotonic. The thread dies with the process."""
         if self._under_way is None and now >= self._next_at:
-            self._under_way = on_thread(self._work)
+            self._under_way = on_thread(self._timed)
             self._under_way.add_done_callback(lambda _: self._wake())
 
     def soon(self) -> None:
@@ -45,8 +60,16 @@ class Periodic(Generic[T]):
             return None
         ended, self._under_way = self._under_way, None
         self.failures = 0 if ended.exception() is None else self.failures + 1
-        self._next_at = now + (self.pause if self.failures else self.every)
+        rest = min(max(self._every, self._took * self._share), self._longest)
+        self._next_at = now + (self.pause if self.failures else rest)
         return ended.result()
+
+    def _timed(self) -> T:
+        began = time.monotonic()
+        try:
+            return self._work()
+        finally:
+            self._took = time.monotonic() - began
 
     @property
     def pause(self) -> float:

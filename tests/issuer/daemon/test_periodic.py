@@ -75,6 +75,24 @@ def test_periodic_work_that_fails_waits_longer_each_time() -> None:
     assert periodic.failures == 0
 
 
+def test_slow_work_takes_its_share_of_the_time() -> None:
+    """The pause after it is a hundred times as long as it took, but never longer than the bound."""
+    done: list[int] = []
+
+    def work() -> int:
+        time.sleep(0.05)
+        done.append(1)
+        return len(done)
+
+    periodic = Periodic("test", work, every=1, wake=lambda: None, share=100, longest=60)
+    periodic.start(0)
+    assert brought(periodic, 0) == 1
+    periodic.start(4.9)
+    assert (periodic.result(4.9), done) == (None, [1])
+    periodic.start(60)
+    assert brought(periodic, 60) == 2
+
+
 def test_a_certificate_is_left_alone_until_its_moment() -> None:
     """After a failure that could not be written down the row still looks due, and is not tried before its moment."""
     backlog, row = Backlog(), DueRow("a", None, 0, "")
