@@ -22,7 +22,6 @@ from issuer.store.rows import named
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, versions
 
-_WITHOUT_TOMBSTONE = {"removed": {"detail": ""}}  # it is for other issuers, not for people
 _COMPROMISED = "its key was revoked as compromised"
 MOST = 2000  # certificates and events of one name in memory: five years of daily ones
 
@@ -92,14 +91,14 @@ class History:
         """The events of *name*, the newest first, at most *most*."""
         query = sa.select(events).where(events.c.name == name).order_by(events.c.at.desc(), events.c.id.desc())
         rows = self._database.read(lambda connection: connection.execute(query.limit(most)).mappings().all())
-        return [from_row(AuditEvent, row, **_WITHOUT_TOMBSTONE.get(row["event"], {})) for row in rows]
+        return [_event(row) for row in rows]
 
     def newest(self, most: int, *, besides: Collection[str]) -> list[tuple[str, AuditEvent]]:
         """The events of all certificates without those *besides*, the newest first, at most *most*, each with the name
         that it is about."""
         query = sa.select(events).where(events.c.event.not_in(besides)).order_by(events.c.id.desc()).limit(most)
         rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
-        return [(row["name"], from_row(AuditEvent, row, **_WITHOUT_TOMBSTONE.get(row["event"], {}))) for row in rows]
+        return [(row["name"], _event(row)) for row in rows]
 
     def note(self, name: str, event: str, detail: str, now: int) -> None:
         """Add a line about *name*, be it enrolled or not."""
@@ -203,6 +202,11 @@ def _seal_anew(connection: sa.Connection, name: str, seals: Sequence[Seal], now:
         put_seal(connection, seal, now)
     later = certs.update().where(certs.c.name == name, certs.c.imported.is_not(None), certs.c.takeover.is_not(None))
     connection.execute(later.values(change_due_at=certs.c.ts_expire - certs.c.takeover))
+
+
+def _event(row: sa.RowMapping) -> AuditEvent:
+    tombstone = row["event"] == "removed"  # it is for other issuers, not for people
+    return AuditEvent(row["at"], row["event"], "" if tombstone else row["detail"])
 
 
 def _version(row: sa.RowMapping) -> Version:
