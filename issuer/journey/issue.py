@@ -14,7 +14,7 @@ import structlog
 from common.certificate import Bundle, certified_names, not_after, not_before
 from common.clock import utc_text
 from common.errors import Retry
-from issuer.journey.origin import approval_until, change_of_authority, profile_asked, unapproved_line
+from issuer.journey.origin import change_of_authority, profile_asked, unapproved_line
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
 from issuer.journey.sealed import remember_stored
@@ -29,7 +29,7 @@ from issuer.model.leaf import in_short
 from issuer.model.obtained import Obtained
 from issuer.model.orders import Cause, OrderState
 from issuer.rules.acceptance import accept
-from issuer.rules.approval import telling_of_wait
+from issuer.rules.approval import approval_wanted_until, telling_of_wait
 from issuer.rules.challenges import Answer, answers, pending
 from issuer.rules.csr import hint_on_finalize, hint_on_order
 from issuer.rules.due import FORCED, MISFIT
@@ -181,7 +181,7 @@ def collect_and_store(work: Work, tools: Tools) -> float | None:
     policy = tools.settings.renewal
     due_at, ask_at = first_look(work.record.name, starts, ends, policy, now, asks=ca.offers_renewal_info)
     changed = change_of_authority(work, bundle, tools)
-    waits_until = approval_until(work, changed, now, tools)
+    waits_until = approval_wanted_until(work.row, work.record, now, policy) if changed is not None else 0
     obtained = Obtained(
         work.row.csr,
         bundle,

@@ -6,7 +6,6 @@ from issuer.journey.work import Work
 from issuer.model.events import Event
 from issuer.model.obtained import Obtained
 from issuer.model.unapproved import Unapproved
-from issuer.rules.approval import approval_wanted_until
 from issuer.rules.ca_ahead import NO_PROFILE
 from issuer.rules.ca_change import change_of_ca, is_other_issuer
 
@@ -23,12 +22,6 @@ def change_of_authority(work: Work, bundle: Bundle, tools: Tools) -> Event | Non
     known = tools.certificates.last_from(issuer_text(bundle.leaf)) if is_other_issuer(before, bundle) else None
     configured = list(tools.authorities)
     return change_of_ca(work.record.name, before, bundle, directories=moved, configured=configured, known=known)
-
-
-def approval_until(work: Work, changed: Event | None, now: int, tools: Tools) -> int:
-    """Until when (epoch seconds) the new certificate waits for approval; 0 where it does not. *changed*: the news of
-    its CA."""
-    return 0 if changed is None else approval_wanted_until(work.row, work.record, now, tools.settings.renewal)
 
 
 def unapproved_line(name: str, obtained: Obtained, ca: CertificateAuthority, tools: Tools) -> str:
