@@ -62,7 +62,7 @@ class Outbox:
         self._itself = itself
         self._last_itself: Event | None = None
         self._lock = threading.Lock()
-        self._told: list[Event] = []
+        self._kept: list[Event] = []
         self._mailed_at = 0.0
 
     @property
@@ -74,19 +74,19 @@ class Outbox:
         """Keep *event* until the next :meth:`settle`. Never raises."""
         if self.wanted:
             with self._lock:
-                self._told.append(event)
-                del self._told[:-_MOST_KEPT]
+                self._kept.append(event)
+                del self._kept[:-_MOST_KEPT]
 
     def send_urgent(self) -> None:
         """Mail now what was told of revoked certificates: a run may take hours. Never raises."""
         with self._lock:
-            urgent = [event for event in self._told if event.kind is EventKind.REVOKED]
-            later = [event for event in self._told if event.kind is not EventKind.REVOKED]
-            self._told = urgent
+            urgent = [event for event in self._kept if event.kind is EventKind.REVOKED]
+            later = [event for event in self._kept if event.kind is not EventKind.REVOKED]
+            self._kept = urgent
         if urgent and self._write_down(others=False):
             self.deliver()
         with self._lock:
-            self._told += later
+            self._kept += later
 
     def note(self, event: Event) -> None:
         """Save *event* at once: a later run could not find it in the tables. Never raises."""
@@ -104,11 +104,11 @@ class Outbox:
 
     def _write_down(self, *, others: bool) -> bool:
         with self._lock:
-            told, self._told = self._told, []
-        settled = self._settled(lambda now: self._notices.settle(told, now, others=others), len(told))
+            kept, self._kept = self._kept, []
+        settled = self._settled(lambda now: self._notices.settle(kept, now, others=others), len(kept))
         if not settled:
             with self._lock:
-                self._told = told + self._told
+                self._kept = kept + self._kept
         return settled
 
     def tell_rows(self, rows: RowsFound) -> None:
@@ -146,9 +146,9 @@ class Outbox:
     def take_over(self, other: "Outbox") -> None:
         """Take the kept events of *other*, which the new configuration replaces."""
         with other._lock:
-            told, other._told = other._told, []
+            theirs, other._kept = other._kept, []
         with self._lock:
-            self._told = (told if self.wanted else []) + self._told
+            self._kept = (theirs if self.wanted else []) + self._kept
         self._mailed_at = other._mailed_at
 
     def close_run(self, endings: Iterable[Ended]) -> None:
