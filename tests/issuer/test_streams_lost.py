@@ -17,6 +17,17 @@ def redirected(box: Box, redirection: str, *words: str) -> tuple[int, str]:
     return process.returncode, err
 
 
+def typed(box: Box, text: bytes, *words: str) -> tuple[int, str]:
+    """The same of a command at a terminal where somebody has typed *text*."""
+    terminal, other_end = pty.openpty()
+    os.write(terminal, text)
+    try:
+        return redirected(box, f"<{os.ttyname(other_end)}", *words)
+    finally:
+        os.close(terminal)
+        os.close(other_end)
+
+
 def test_a_run_that_can_tell_nobody(box: Box, tmp_path: Path) -> None:
     """Log, output and complaints on a full disk: what is due is issued, what failed is mailed, exit code 1."""
     names = [box.enrol(f"n{number}.lab.test") for number in range(2)]
@@ -33,17 +44,24 @@ def test_a_run_that_can_tell_nobody(box: Box, tmp_path: Path) -> None:
 def test_nobody_answers_the_question(lone_box: Box) -> None:
     """Ctrl-D, and no standard input at all: a sentence, what to do, and nothing is removed."""
     lone_box.populate(NAME)
-    terminal, other_end = pty.openpty()
-    os.write(terminal, b"\x04")
-    code, err = redirected(lone_box, f"<{os.ttyname(other_end)}", "remove", NAME)
-    os.close(terminal)
-    os.close(other_end)
+    code, err = typed(lone_box, b"\x04", "remove", NAME)
     assert code == 1
     assert "error: nothing was typed\n  what to do: nothing was changed" in err
     code, err = redirected(lone_box, "<&-", "remove", NAME)
     assert code == 2
     assert "there is no terminal\n  what to do: add --yes" in err
     lone_box.ok("status", NAME)
+
+
+def test_only_the_name_itself_confirms(lone_box: Box) -> None:
+    """Another word removes nothing, and says so; the name does it, whatever blanks are around it."""
+    lone_box.populate(NAME)
+    code, err = typed(lone_box, b"yes\n", "remove", NAME)
+    assert code == 1
+    assert "error: the names differ\n  what to do: nothing was removed" in err
+    assert lone_box.database.query("SELECT name FROM certs") == [(NAME,)]
+    assert typed(lone_box, f" {NAME} \n".encode(), "remove", NAME)[0] == 0
+    assert lone_box.database.query("SELECT name FROM certs") == []
 
 
 def test_a_csr_from_no_standard_input(lone_box: Box) -> None:
