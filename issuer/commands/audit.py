@@ -57,7 +57,7 @@ def audit(arguments: argparse.Namespace) -> int:
     found, coming = look.found, look.coming
     _show(arguments, look)
     if look.crowd is not None:
-        complain(f"error: {look.crowd}", *(f"  {label}: {text}" for label, text in look.crowd.advice))
+        complain(*look.crowd.paragraph())
     if not (arguments.fix and coming):
         return 1 if found or look.crowd is not None else 0
     arguments.name = sorted(coming)

@@ -112,12 +112,10 @@ def _line(one: Rehearsed) -> str:
 def _complaints(found: Sequence[Rehearsed]) -> list[list[str]]:
     """The lines of a paragraph for each failure."""
     failing = [(one.name, one.failure) for one in found if one.verdict is Verdict.FAILED and one.failure]
-    texts = []
-    for common in by_failure(failing, lambda told: told):
-        names = [name for name, _ in common.all]
-        advice = [f"  {label}: {text}" for label, text in common.failure.advice]
-        texts.append([f"error: {concerned(names)}: would fail: {common.failure}", *advice])
-    return texts
+    return [
+        common.failure.paragraph(f"{concerned([name for name, _ in common.all])}: would fail: ")
+        for common in by_failure(failing, lambda told: told)
+    ]
 
 
 def _document(one: Rehearsed) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Pass:
         self._crew = Crew(tools.clock)
         self._stopping = False
         self.summary = Summary()  # true at any moment: a pass may be abandoned
-        self._told = ""
+        self._waited_for = ""  # the wait that people were told of last
         self._untold: list[Ended] = []  # the failures that no complaint has told yet
         self._ends = -math.inf  # monotonic: failures are retried until then
         self._rows: dict[str, Enrolment] = {}
@@ -156,7 +156,7 @@ class Pass:
             self._say(ended.line(BY_NEXT_RUN))
         self._tell_failures(new, BY_NEXT_RUN)
         if found.crowd is not None:
-            self._complain(f"error: {found.crowd}", *(f"  {label}: {text}" for label, text in found.crowd.advice))
+            self._complain(*found.crowd.paragraph())
 
     def _has_told(self, ended: Ended) -> bool:
         before = self.summary.endings.get(ended.name)
@@ -271,12 +271,12 @@ class Pass:
         if at is None or at - self._tools.clock() < _MOMENT:
             return
         self._tell_failures(self._untold, self._tries)
-        told = waits(self._crew.waiting)
-        if told != self._told:
-            self._told = told
+        wanted = waits(self._crew.waiting)
+        if wanted != self._waited_for:
+            self._waited_for = wanted
             until = self._tries.until
             ends = f"; stays until {utc_text(until)} at most, Ctrl-C ends it sooner" if until > at else ""
-            self._say(f"waiting for {told}; looks again at {utc_text(at)}{ends}")
+            self._say(f"waiting for {wanted}; looks again at {utc_text(at)}{ends}")
 
 
 def _failure(row: Enrolment, next_at: int = 0) -> Ended:

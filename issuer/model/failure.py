@@ -43,6 +43,10 @@ class Failure:
         lines = (("who asked", self.asked), ("what to do", self.hint), ("see", self.url))
         return [(label, text) for label, text in lines if text]
 
+    def paragraph(self, about: str = "") -> list[str]:
+        """The lines for standard error: what and why, behind the words *about* whom, and the advice."""
+        return [f"error: {about}{self}", *(f"  {label}: {text}" for label, text in self.advice)]
+
     @property
     def fields(self) -> dict[str, str | None]:
         """For --json. An unknown fact is None."""

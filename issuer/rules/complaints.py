@@ -28,10 +28,8 @@ def _told(ended: Ended) -> tuple[str, Failure]:
 def _paragraph(common: Common[Ended], tries: Tries) -> list[str]:
     first, names = common.all[0], sorted(ended.name for ended in common.all)
     who = first.name if len(names) == 1 else f"{len(names)} certificates"
-    lines = [f"error: {who}: {first.word}: {common.failure}"]
-    if len(names) > 1:
-        lines.append(f"  certificates: {some(names)}")
-    lines += [f"  {label}: {text}" for label, text in common.failure.advice]
+    what, *advice = common.failure.paragraph(f"{who}: {first.word}: ")
+    lines = [what, *[f"  certificates: {some(names)}"] * (len(names) > 1), *advice]
     coming = [ended.next_attempt for ended in common.all if ended.next_attempt]
     if coming:
         lines.append(f"  next attempt: {tries.words(min(coming))}")
