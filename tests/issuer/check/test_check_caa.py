@@ -9,7 +9,7 @@ from issuer.dns.asking import NoAnswer
 from issuer.dns.find.caa import relevant_caa
 from issuer.dns.find.resolvers import Resolvers
 from tests.issuer.box import Box
-from tests.issuer.check.test_check_command import findings, told
+from tests.issuer.check.findings import findings, told
 from tests.servers.bind import Bind
 from tests.servers.ca_proxy import CaProxy, in_directory
 from tests.servers.database import SqliteDatabase

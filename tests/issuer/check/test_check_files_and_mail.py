@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.box import Box
-from tests.issuer.check.test_check_command import findings, told
+from tests.issuer.check.findings import findings, told
 from tests.issuer.daemon.service import QUICK_SECONDS
 from tests.issuer.notify.test_mail_servers import secured
 from tests.servers.lab import Lab

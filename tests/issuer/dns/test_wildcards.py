@@ -8,7 +8,7 @@ from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.wildcard import wildcard_caution
 from issuer.dns.servers import rrset_in
 from tests.issuer.box import Box
-from tests.issuer.check.test_check_command import findings, told
+from tests.issuer.check.findings import findings, told
 from tests.servers.bind import Bind
 from tests.servers.lab import Lab
 from tests.servers.ports import free_port, release_port
