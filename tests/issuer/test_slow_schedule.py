@@ -91,8 +91,9 @@ def short_lived(lone_box: Box) -> Box:
     """A box with one certificate of 24 hours, of which 20 are left."""
     lone_box.populate(NAME)
     lone_box.put_aged(NAME, days=1, left=20 / 24)
-    stored = int(time.time()) - 4 * HOUR
-    lone_box.database.execute(f"UPDATE certs SET ts_last_update = {stored}, directory = 'https://ca.example/dir'")  # noqa: S608
+    lone_box.database.execute(
+        f"UPDATE certs SET ts_last_update = ts_expire - {DAY}, directory = 'https://ca.example/dir'"  # noqa: S608
+    )
     lone_box.write(acme={"directory": "https://127.0.0.1:9/dir"})
     return lone_box
 
