@@ -88,6 +88,7 @@ def _document(here: _Here) -> dict[str, Any]:
         "verify": service.verify,
         "sandbox": preset.sandbox,
         "settle": service.settle,
+        "journal": service.journal,
         "logs": service.logs,
         "probe": preset.probe,
         "keeps_connections": preset.keeps_connections,
@@ -118,8 +119,10 @@ def _lines(here: _Here) -> Iterator[tuple[str, str]]:
         yield "sandbox", f"{line}, which `init --system` adds to the agent's unit"
     if service.settle:
         yield "settle", f"the new certificate may take {duration_text(service.settle)} to show"
-    for command in service.logs:
+    for command in service.journal:
         yield "log", " ".join(command)
+    for log in service.logs:
+        yield "log", log
     yield "probe", _probe(preset)
     if preset.key_readable_by:
         yield "key", f"{preset.key_readable_by} must be able to read it"

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from glob import escape, glob
+from pathlib import Path
 from threading import Thread
 from typing import IO
 
@@ -19,9 +21,12 @@ from agent.model.errors import InstallError
 from agent.rules.output import shown, with_tail
 from common.dataclasses import dataclass
 from common.deadline import Deadline
+from common.errors import FileError
+from common.files import read_end
 
 LISTENING = 5  # seconds at most for a look at a log: a service may be down all the while
-_LONGEST_OUTPUT = 262_144  # bytes of it that are read
+LONGEST_OUTPUT = 262_144  # bytes of output, or of a log, that are read
+MOST_LOGS, LONGEST_END = 16, 32_768  # files that fit a pattern, and bytes of each: less, for there may be several
 _MOST_OUTPUT = 67_108_864  # bytes; a command that prints more is ended
 _TO_END = 1.0  # seconds that a command has after each signal
 _LOOK = 0.02  # seconds between two looks whether it has ended
@@ -46,6 +51,14 @@ class LocalPrograms:
         try:
             return self._run("listen", command, {}, LISTENING).decode("utf-8", "replace").splitlines()
         except InstallError:
+            return []
+
+    def ends_of(self, log: str) -> list[str]:
+        """The last lines of the files that fit *log*; none of what is no regular file, or of one to which a link of
+        others than root leads: they may choose another's file. None either where that takes long."""
+        try:
+            return self.waits.within(LISTENING, partial(_ends_of, log))
+        except TimeoutError:
             return []
 
     def _run(self, step: str, command: Command, facts: Mapping[str, str], limit: float = math.inf) -> bytes:
@@ -78,6 +91,27 @@ class LocalPrograms:
                 why = with_tail(_ending(process.returncode), _end_of(output))
                 raise InstallError(step, f"{shown(step, command)} failed", why=why)
             return _end_of(output)
+
+
+def _ends_of(log: str) -> list[str]:
+    if "*" not in log:
+        return _end_lines(log, LONGEST_OUTPUT)
+    files = sorted(glob("*".join(map(escape, log.split("*")))), key=_last_written)[-MOST_LOGS:]
+    return [line for file in files for line in _end_lines(file, LONGEST_END)]
+
+
+def _end_lines(file: str, most: int) -> list[str]:
+    try:
+        return read_end(Path(file), most)[0].decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError, FileError):
+        return []
+
+
+def _last_written(file: str) -> float:
+    try:
+        return os.lstat(file).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _temporary() -> IO[bytes]:
@@ -129,5 +163,5 @@ def _ending(code: int) -> str:
 
 
 def _end_of(output: IO[bytes]) -> bytes:
-    output.seek(max(0, output.seek(0, os.SEEK_END) - _LONGEST_OUTPUT))
+    output.seek(max(0, output.seek(0, os.SEEK_END) - LONGEST_OUTPUT))
     return output.read()

@@ -220,6 +220,10 @@ class Programs(Protocol):
     def lines(self, command: Command) -> list[str]:
         """The last lines that it prints; none if it fails."""
 
+    def ends_of(self, log: str) -> list[str]:
+        """The last lines of the files that fit *log*, in which a star stands for any text; none of what is no regular
+        file, or of one to which a link of others than root leads."""
+
 
 class Messages(Protocol):
     """People of this host, and their programs."""

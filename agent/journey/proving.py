@@ -1,6 +1,6 @@
 """After a service was told of new files: what its sockets, its commands, its log and its own proofs say of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from agent.journey.member import Member, failed_unseen, judge_of, services_of
 from agent.journey.ports import Tools
@@ -87,10 +87,14 @@ def verify(members: Sequence[Member], told: Mapping[Service, object], tools: Too
 
 def listen(members: Sequence[Member], tools: Tools) -> Said:
     """The last lines in the logs of their services."""
-    return {
-        service: [line for command in service.logs for line in tools.programs.lines(command)]
-        for service in services_of(members)
-    }
+    return {service: list(_lines(service, tools)) for service in services_of(members)}
+
+
+def _lines(service: Service, tools: Tools) -> Iterator[str]:
+    for command in service.journal:
+        yield from tools.programs.lines(command)
+    for log in service.logs:
+        yield from tools.programs.ends_of(log)
 
 
 def named_first(failures: Failures, group: Sequence[Member], told: Told, before: Said, tools: Tools) -> Failures:

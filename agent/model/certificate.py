@@ -91,7 +91,8 @@ class Service:
     asks: bool = False  # an operator restarts it, and nobody else
     is_up: tuple[Command, ...] = ()  # fail where it does not run
     has_ended: tuple[Command, ...] = ()  # fail unless nobody will start it again by himself
-    logs: tuple[Command, ...] = ()  # print the last lines that it wrote
+    journal: tuple[Command, ...] = ()  # print the last lines of its unit
+    logs: tuple[str, ...] = ()  # files that it writes; a star stands for any text
     settle: int = 0  # seconds that it may take to show a new certificate, if more than others
     reader: str = ""  # the user that reads the key
     may_read: Command = ()  # fails where it runs as that user and may not read the file appended to it; (): reads all
@@ -193,11 +194,10 @@ class Certificate:
 
 def why_in_logs(services: Sequence[Service]) -> str:
     """A hint that names the logs of *services*, for people and also days later; "" where none is known."""
-    commands = [command for service in services for command in service.logs]
+    commands = [command for service in services for command in service.journal]
     units = [word for command in commands for word in command if word.startswith("--unit=")]
-    files = [" ".join(command).rpartition(" -- ")[2] for command in commands if command[0] != "journalctl"]
     journal = [shlex.join(["journalctl", "--pager-end", *units])] if units else []
-    logs = dict.fromkeys([*journal, *files])
+    logs = dict.fromkeys([*journal, *(file for service in services for file in service.logs)])
     return f"see why in its log: {'; '.join(logs)}" if logs else ""
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from agent.host.programs import LISTENING
+from agent.host.programs import LISTENING, LONGEST_END, LONGEST_OUTPUT, MOST_LOGS
 from agent.model.certificate import Command
 from agent.model.errors import InstallError
 from agent.remote.session import Session
@@ -27,6 +27,16 @@ exit $c"""
 )
 
 
+# The owner of a log may exchange it for a link at any moment: what was opened is compared with what stands there
+_ENDS = """
+ls -td -- {pattern} 2>/dev/null | head -n {files} | while IFS= read -r log; do
+    [ -f "$log" ] && [ ! -L "$log" ] && {{
+        [ "$(stat -c %d:%i -- "$log")" = "$(stat -L -c %d:%i /dev/fd/3)" ] && tail -c {most} <&3
+    }} 3<"$log"
+    echo
+done 2>/dev/null"""
+
+
 @dataclass(frozen=True, slots=True)
 class RemotePrograms:
     """The Programs of ``agent.journey.ports``; each command gets at most *timeout* seconds."""
@@ -45,6 +55,12 @@ class RemotePrograms:
             return self._run("listen", command, LISTENING).decode("utf-8", "replace").splitlines()
         except InstallError:
             return []
+
+    def ends_of(self, log: str) -> list[str]:
+        """The last lines of the files that fit *log*; none of what is no regular file, or a link. Raises HostLost."""
+        most = LONGEST_END if "*" in log else LONGEST_OUTPUT
+        pattern = "*".join(shlex.quote(part) if part else "" for part in log.split("*"))
+        return self.lines(("sh", "-c", _ENDS.format(pattern=pattern, files=MOST_LOGS, most=most)))
 
     def _run(self, step: str, command: Command, limit: int = sys.maxsize) -> bytes:
         """Its output. It gets *limit* seconds if that is less than the timeout."""

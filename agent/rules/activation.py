@@ -1,7 +1,6 @@
 """The commands by which a host makes one of its services read its files anew. Pure."""
 
 from collections.abc import Sequence
-from shlex import quote
 
 from agent.model.certificate import ASK, Action, Command
 from agent.model.presence import Presence
@@ -96,20 +95,12 @@ def asking(presence: Presence) -> tuple[Command, ...]:
     return (("service", presence.script, "status"),) if presence.script else ()
 
 
-def listening(presence: Presence, files: Sequence[str]) -> tuple[Command, ...]:
-    """The commands that print the last lines of its logs: of the journal of its unit, and of those for which that
-    stands, as postfix.service does for postfix@-.service; and of its own *files*, in whose paths a star stands for any
-    text."""
+def listening(presence: Presence) -> tuple[Command, ...]:
+    """The commands that print the last lines in the journal of its unit, and of those for which that stands, as
+    postfix.service does for postfix@-.service."""
     # without --since a journal of gigabytes is searched to its beginning for the lines of one unit
     journal = ("journalctl", "--quiet", "--no-pager", "--since=-1h", "--lines=1000", "--output=short-precise")
-    unit = ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
-    return (*unit, *(_matching(file) if "*" in file else ("tail", "--bytes=262144", "--", file) for file in files))
-
-
-def _matching(pattern: str) -> Command:
-    """The last lines of all files that fit: less of each, for there may be several."""
-    quoted = "*".join(quote(part) if part else "" for part in pattern.split("*"))
-    return ("sh", "-c", f"tail --quiet --bytes=32768 -- {quoted}")
+    return ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
 
 
 def asking_for_its_end(

@@ -25,7 +25,7 @@ from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
 _OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # parts of a preset, by agent.toml
-_COMMANDS = ("check", "activate", "verify", "start", "restart", "is_up", "logs")  # parts of a service
+_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "journal", "logs")  # parts of a service
 _NO_PRESET = Preset(note="agent.toml has the commands")
 _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 
@@ -80,7 +80,8 @@ def service_of(
         asks=action == ASK,
         is_up=asking(presence),
         has_ended=asking_for_its_end(action, presence, preset.processes),
-        logs=filled(listening(presence, preset.logs)),
+        journal=listening(presence),
+        logs=filled([preset.logs])[0],
         settle=preset.settle,
         reader=preset.key_readable_by,
         may_read=() if is_elsewhere else reading(preset.key_readable_by, preset.processes),
@@ -96,13 +97,13 @@ def _filled(commands: Iterable[Command], words: Mapping[str, str]) -> tuple[Comm
 
 def _merged(services: Sequence[Service]) -> Service:
     """All of them as one, with what several have in common once."""
-    commands = {part: _of_all(services, part) for part in _COMMANDS}
+    parts = {part: _of_all(services, part) for part in _PARTS}
     return Service(
         " and ".join(service.name for service in services),
         starts_stopped=any(service.starts_stopped for service in services),
         asks=any(service.asks for service in services),
         settle=max(service.settle for service in services),
-        **commands,
+        **parts,
     )
 
 

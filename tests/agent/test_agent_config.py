@@ -51,7 +51,7 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     assert one.files[0].parts == ("certificate", "chain")
     (service,) = one.services
     start = (("nginx",),)
-    logs = (("tail", "--bytes=262144", "--", "/var/log/nginx/error.log"),)
+    logs = ("/var/log/nginx/error.log",)
     told = Service(
         "nginx", (("nginx", "-t"),), (("nginx", "-s", "reload"),), start=start, restart=start, logs=logs, reader="root"
     )

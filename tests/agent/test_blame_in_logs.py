@@ -58,9 +58,8 @@ def test_what_it_has_found_is_no_trouble() -> None:
 def test_the_logs_for_people() -> None:
     """One line to type for all units, and the files; right days later too."""
     journal = ("journalctl", "--quiet", "--since=-1h")
-    tail = ("tail", "--bytes=9", "--", "/log")
-    first = Service("a", logs=((*journal, "--unit=a", "--unit=a@*"), tail))
-    second = Service("b", logs=((*journal, "--unit=b"), tail, ("sh", "-c", "tail --quiet -- /var/*.log")))
+    first = Service("a", journal=((*journal, "--unit=a", "--unit=a@*"),), logs=("/log",))
+    second = Service("b", journal=((*journal, "--unit=b"),), logs=("/log", "/var/*.log"))
     typed = "journalctl --pager-end --unit=a '--unit=a@*' --unit=b"
     assert why_in_logs([first, second]) == f"see why in its log: {typed}; /log; /var/*.log"
     assert why_in_logs(()) == ""

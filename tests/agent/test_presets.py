@@ -222,7 +222,7 @@ def test_entries_that_differ_in_time_and_proof_have_one_service(tmp_path: Path) 
     file.write_text(f'[source]\nurl = "sqlite:///x"\n{"".join(entries)}')
     first, second, third, other = (one.services[0] for one in load_settings(file)[1])
     assert first == second == third
-    assert (first.settle, first.verify, first.logs) == (120, words("a", "b"), words("tail --bytes=262144 -- /1.log"))
+    assert (first.settle, first.verify, first.logs) == (120, words("a", "b"), ("/1.log",))
     assert other != first
     assert (other.settle, other.verify) == (0, ())
 
@@ -251,11 +251,12 @@ def test_who_reads_the_key_of_a_service() -> None:
 def test_where_a_service_says_what_it_does_not_take() -> None:
     """The journal of its unit, where it has one, and its own files; one of agent.toml takes the place of these."""
     unit = Presence("nginx", "nginx", "nginx")
-    journal, *files = service('service = "nginx"', nginx=unit).logs
+    found = service('service = "nginx"', nginx=unit)
+    (journal,) = found.journal
     assert (journal[0], *journal[-2:]) == ("journalctl", "--unit=nginx", "--unit=nginx@*")
-    assert files == list(words("tail --bytes=262144 -- /var/log/nginx/error.log"))
-    own = service('service = "nginx"\nlogs = ["/var/log/{name}.log", "/b"]', nginx=unit).logs
-    assert own == (journal, *words("tail --bytes=262144 -- /var/log/www.example.com.log", "tail --bytes=262144 -- /b"))
+    assert found.logs == ("/var/log/nginx/error.log",)
+    own = service('service = "nginx"\nlogs = ["/var/log/{name}.log", "/b"]', nginx=unit)
+    assert (own.journal, own.logs) == ((journal,), ("/var/log/www.example.com.log", "/b"))
 
 
 def test_every_key_overrules_its_own_alone() -> None:

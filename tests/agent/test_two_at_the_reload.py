@@ -137,8 +137,8 @@ def test_a_client_cannot_keep_a_good_one_out(apache: ApacheVhosts, host: Host) -
     assert apache.served(good)[good] == issued[good].certificate
 
 
-def test_a_log_that_cannot_be_read_to_its_end(quiet: Vhosts, host: Host) -> None:
-    """A look at it ends after some seconds, not with `command_timeout`."""
+def test_a_log_that_is_a_pipe(quiet: Vhosts, host: Host) -> None:
+    """Nobody waits for it."""
     pipe = host.folder / "pipe"
     os.mkfifo(pipe)
     quiet.logs = [str(pipe)]
