@@ -7,7 +7,7 @@ import urllib.parse
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import structlog
 
@@ -23,6 +23,9 @@ _PUBLIC = "let it lead to public addresses; a private CA whose [acme] ca_bundle 
 _MOST_REDIRECTS = 10
 _MOST_LOOKS = 50  # redirects of a name with many addresses may fan out
 _LONGEST_LOCATION = 2000
+_NAT64 = ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ip_network("2000::/3")  # no other IPv6 address is on the internet (RFC 4291 §2.4)
+_PROTOCOLS = ip_network("192.0.0.0/24")  # a cloud's metadata; global to the Python of Debian 12
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -31,7 +34,8 @@ class Net:
     """*addresses*: the addresses of a name; raises NoAnswer. The ports differ from the default for test CAs only.
 
     *look_seconds*: the time limit of one request to one address. *inside*: redirects may lead to addresses that are not
-    public, as a private CA follows them. A public one does not, and our look would reach what it does not.
+    public, as a private CA follows them. A public one does not, and our look would reach what it does not: otherwise
+    they lead there only from such an address of the name to another of its own.
     """
 
     addresses: Callable[[str], Sequence[str]]
@@ -78,16 +82,22 @@ def not_serving(name: str, token: str, content: str, net: Net) -> list[Laggard]:
             known.add(outcome)
             label = f"{target.begin}, redirected to {outcome.scheme}://{outcome.authority}"
             for found in _targets((*target.way, outcome), target.begin, label, net, laggards):
-                if net.inside or found.address in own or _is_public(found.address):
+                known_inside = found.address in own  # whoever has the name may give it any address of our network
+                if net.inside or is_public(found.address) or (known_inside and not is_public(target.address)):
                     targets.append(found)
-                else:
+                elif not known_inside:
                     laggards.append(Laggard(found.label, _NOT_PUBLIC, _PUBLIC))
     return laggards
 
 
-def _is_public(address: str) -> bool:
-    found = ip_address(address)
-    return (getattr(found, "ipv4_mapped", None) or found).is_global
+def is_public(address: str) -> bool:
+    """Does *address* belong to the internet, as far as one can tell? An IPv6 address that stands for one of IPv4, as
+    behind NAT64 (RFC 6052) or by 6to4 (RFC 3056), is judged by that."""
+    found: IPv4Address | IPv6Address | None = ip_address(address)
+    if isinstance(found, IPv6Address):
+        behind = IPv4Address(found.packed[-4:]) if found in _NAT64 else found.ipv4_mapped or found.sixtofour
+        found = behind or (found if found in _GLOBAL_UNICAST else None)
+    return found is not None and found.is_global and not found.is_multicast and found not in _PROTOCOLS
 
 
 def _targets(way: tuple[Url, ...], begin: str, label: str, net: Net, laggards: list[Laggard]) -> list[_Target]:

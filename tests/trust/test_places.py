@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from issuer.webroot import serving
+from issuer.webroot.serving import Net, not_serving
 from tests.issuer.box import Box
 from tests.issuer.http01.site import Site, web_server
+from tests.issuer.http01.test_serving import Web, redirect
 from tests.servers.ca_proxy import CaProxy, Reply, Request
 from tests.servers.lab import Lab
+from tests.servers.ports import free_port, release_port
 from tests.trust.conftest import NAME, OTHER, gets, is_his, signed_for_him
 from tests.trust.thief import Thief
 
 Den = Callable[..., Box]
+HIS = "127.0.0.1"  # his web server
 
 
 def test_a_name_server_of_the_zone(box: Box, den: Den, lab: Lab) -> None:
@@ -30,7 +36,7 @@ def test_a_name_server_of_the_zone(box: Box, den: Den, lab: Lab) -> None:
     thief.is_told()
 
 
-def test_the_web_server_of_a_name(lab: Lab, den: Den, tmp_path: Path) -> None:
+def test_the_web_server_of_a_name(lab: Lab, den: Den, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """http-01: a file in its webroot is all that a CA asks for."""
     thief = Thief("The web server of a name")
     his = den()
@@ -44,7 +50,23 @@ def test_the_web_server_of_a_name(lab: Lab, den: Den, tmp_path: Path) -> None:
         way = ("--webroot", str(root))
         thief.tries("a certificate for his own key, for a name that leads to this server", got=gets(his, NAME, *way))
         thief.tries("the same for a name that leads to another server", got=gets(his, OTHER, *way))
+    monkeypatch.setattr(serving, "is_public", lambda address: address == HIS)  # as if that one were
+    words = "a request of the issuer to an address in your network that he gives the name, at the path of the challenge"
+    thief.tries(words, got=led_inside(at="/.well-known/acme-challenge/token"))
+    thief.tries("the same at a path of his, by a redirect", got=led_inside(at="/latest/meta-data"))
     thief.is_told()
+
+
+def led_inside(*, at: str) -> bool:
+    """Is an inner address asked for that path, while his server redirects there?"""
+    port = free_port()
+    with ExitStack() as running:
+        outside, inner = Web(port, running), Web(port, running)
+        outside.serve(HIS, redirect(f"http://{NAME}:{port}/latest/meta-data"))
+        inner.serve("127.0.0.2", b"HTTP/1.1 404 Not Found\r\n\r\n")
+        not_serving(NAME, "token", "token.print", Net(lambda _: [HIS, "127.0.0.2"], port))
+    release_port(port)
+    return at in [request.split(b" ")[1].decode() for request in inner.requests]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from issuer.dns.asking import NoAnswer
 from issuer.model.acme import Laggard
+from issuer.webroot import serving
 from issuer.webroot.serving import Net, not_serving
 from issuer.webroot.webroots import Webroots
 from tests.issuer.http01.conftest import MACHINE, NAME, TOKEN, settings
@@ -217,6 +218,46 @@ def test_a_redirect_to_what_only_we_can_reach(web: Web) -> None:
     assert "an address that is not public" in verdict
     assert len(web.requests) == 1
     assert not_serving(NAME, TOKEN, CONTENT, known) == []
+
+
+def test_a_redirect_to_an_address_that_the_name_was_given(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the name gives it an address of ours beside his own: his server leads nobody to a path there. One in
+    our network may go on to https."""
+    monkeypatch.setattr(serving, "is_public", lambda address: address == "127.0.0.1")  # as if that one were
+    web.serve("127.0.0.1", redirect(f"http://{NAME}:{web.port}/latest/meta-data"), redirect("/there"), GOOD)
+    web.serve("127.0.0.2", b"HTTP/1.1 404 Not Found\r\n\r\n", redirect("/here"), GOOD)
+    known = replace(net(web, www=["127.0.0.1", "127.0.0.2"]), inside=False)
+    [verdict] = map(str, not_serving(NAME, TOKEN, CONTENT, known))
+    assert verdict == f"{NAME} at 127.0.0.2: HTTP 404"
+    asked = [request.split(b" ")[1] for request in web.requests]
+    assert asked.count(b"/latest/meta-data") == 1  # of his own server
+    assert not_serving(NAME, TOKEN, CONTENT, known) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("192.0.2.1", False),
+        ("9.9.9.9", True),
+        ("169.254.169.254", False),
+        ("192.0.0.192", False),
+        ("224.0.0.1", False),
+        ("2620:fe::fe", True),
+        ("::ffff:169.254.169.254", False),
+        ("::ffff:9.9.9.9", True),
+        ("64:ff9b::169.254.169.254", False),
+        ("64:ff9b::9.9.9.9", True),
+        ("64:ff9b:1::9.9.9.9", False),
+        ("2002:a9fe:a9fe::", False),
+        ("::169.254.169.254", False),
+        ("::ffff:0:169.254.169.254", False),
+        ("fec0::1", False),
+        ("ff0e::1", False),
+    ],
+)
+def test_what_is_public(address: str, public: bool) -> None:
+    """An address of IPv6 leads to no inner one of IPv4, whatever stands in between."""
+    assert serving.is_public(address) is public
 
 
 def test_redirects_without_end(web: Web) -> None:
