@@ -12,6 +12,7 @@ import dataclasses
 import errno
 import select
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -25,6 +26,7 @@ from common.chunks import chunks
 from common.deadline import Deadline
 from common.threads import on_thread
 from issuer.dns.over_tcp import over_tcp
+from issuer.dns.reading import parsed
 from issuer.dns.servers import Server
 
 ASK_SECONDS = 2.0
@@ -85,8 +87,8 @@ def ask_each(
 
 
 def _ask_some(questions: Sequence[Question], seconds: float) -> list[dns.message.Message | NoAnswer]:
-    deadline = Deadline(seconds)
-    exchanges = [_Exchange(server, query, deadline) for server, query in questions]
+    deadline, reading_ends = Deadline(seconds), time.thread_time() + seconds
+    exchanges = [_Exchange(server, query, deadline, reading_ends) for server, query in questions]
     with contextlib.ExitStack() as sockets:
         for wait in (min(_SEND_AGAIN, seconds / 2), seconds):
             waiting = [exchange for exchange in exchanges if exchange.outcome is None]
@@ -113,16 +115,17 @@ def _listen(exchanges: Sequence["_Exchange"], deadline: Deadline, rest: float) -
 
 
 class _Exchange:
-    """One query to one server. *outcome* is None while there is neither an answer nor an error."""
+    """One query to one server. *outcome* is None while there is neither an answer nor an error. *reading_ends*: the
+    processor time of this thread after which no more answers are read."""
 
-    def __init__(self, server: Server, query: dns.message.QueryMessage, deadline: Deadline):
+    def __init__(self, server: Server, query: dns.message.QueryMessage, deadline: Deadline, reading_ends: float):
         self.outcome: dns.message.Message | NoAnswer | None = None
         self._server = server
         self._query = copy.copy(query)
         if server.key is not None:
             self._query.use_tsig(server.key)
         self._wire = self._query.to_wire()
-        self._deadline = deadline
+        self._deadline, self._reading_ends = deadline, reading_ends
         self._socket: socket.socket | None = None
         self._by_tcp: Future[bytes] | None = None
 
@@ -171,8 +174,10 @@ class _Exchange:
         """The answer to our query in *wire*, None for any other message (RFC 5452 §9.1)."""
         if wire[:2] != self._wire[:2]:
             return None
+        if time.thread_time() > self._reading_ends:
+            return NoAnswer("its answer came with others that took too long to read", slow=True)
         try:
-            answer = dns.message.from_wire(wire, keyring=False, ignore_trailing=True)
+            answer = parsed(wire, keyring=False, ignore_trailing=True)
         except dns.exception.DNSException as error:
             return NoAnswer(f"a malformed answer ({error})")
         if not self._query.is_response(answer):

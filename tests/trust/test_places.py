@@ -1,15 +1,19 @@
 """Thieves who sit in a place that certificates depend on: a name server, a web server, the CA."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from issuer.dns.asking import NoAnswer, ask
+from issuer.dns.servers import question
 from issuer.webroot import serving
 from issuer.webroot.serving import Net, not_serving
 from tests.issuer.box import Box
+from tests.issuer.dns.test_hostile_server import Verbose
 from tests.issuer.http01.site import Site, web_server
 from tests.issuer.http01.test_serving import Web, redirect
 from tests.servers.ca_proxy import CaProxy, Reply, Request
@@ -33,6 +37,11 @@ def test_a_name_server_of_the_zone(box: Box, den: Den, lab: Lab) -> None:
     box.forget_validations()
     box.run("reissue", NAME)
     thief.tries("a certificate for his own key in our database", got=is_his(bytes(box.row(NAME, "crt")[0])))
+    used = time.process_time()
+    with Verbose(3800) as server, suppress(NoAnswer):
+        ask(server, question(NAME, "TXT"), 60)
+    busy = time.process_time() - used > 2
+    thief.tries("that the issuer works at his answers for minutes, by thousands of long names in each", got=busy)
     thief.is_told()
 
 

@@ -16,6 +16,7 @@ import dns.update
 
 from common.deadline import Deadline
 from issuer.dns.over_tcp import over_tcp
+from issuer.dns.reading import parsed
 from issuer.dns.servers import Server
 from issuer.dns.write import refusals
 
@@ -90,7 +91,7 @@ def _exchange(sent: refusals.SentUpdate, update: dns.update.UpdateMessage, secon
     except OSError as error:
         raise refusals.unreachable(error, sent.server, sent.zone) from error
     try:
-        return dns.message.from_wire(wire, keyring=sent.key, request_mac=update.mac)
+        return parsed(wire, keyring=sent.key, request_mac=update.mac)
     except dns.exception.DNSException as error:
         said = _unverified(wire, update)
         if said is None or said.had_tsig or said.rcode() == dns.rcode.NOERROR:
@@ -101,7 +102,7 @@ def _exchange(sent: refusals.SentUpdate, update: dns.update.UpdateMessage, secon
 def _unverified(wire: bytes, update: dns.update.UpdateMessage) -> dns.message.Message | None:
     """The answer without verification: only for the text of an error, never as a success."""
     try:
-        answer = dns.message.from_wire(wire, keyring=False)
+        answer = parsed(wire, keyring=False)
     except dns.exception.DNSException:
         return None
     return answer if answer.id == update.id else None

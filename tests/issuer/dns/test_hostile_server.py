@@ -10,7 +10,7 @@ import dns.flags
 import dns.message
 import pytest
 
-from issuer.dns.asking import NoAnswer, ask
+from issuer.dns.asking import NoAnswer, ask, ask_all
 from issuer.dns.servers import Server, question
 from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.stopwatch import Stopwatch
@@ -79,6 +79,34 @@ class Truncating:
                     connection.sendall(piece)
 
 
+class Verbose(Truncating):
+    """Over TCP it gives that many names of more than a hundred labels each; 64 KB hold 3,800 of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(lambda: iter(()))
+        self._count = count
+
+    def _talk(self) -> None:
+        while True:
+            try:
+                connection, _ = self._tcp.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                answer = of_long_names(connection.recv(65535)[2:], self._count)
+                connection.sendall(len(answer).to_bytes(2) + answer)
+
+
+def of_long_names(query: bytes, count: int) -> bytes:
+    """An answer to *query* with *count* NS records of different names with 111 labels."""
+    number, asked = query[:2], query[12:-11]  # without its EDNS
+    at, long = (0xC000 | 12 + len(asked)).to_bytes(2), b"\1a" * 110 + b"\0"
+    owners = [long, *[at] * (count - 1)]
+    targets = [b"\2" + each.to_bytes(2) + at for each in range(count)]
+    records = [owner + b"\0\2\0\1\0\0\0\0\0\5" + target for owner, target in zip(owners, targets, strict=True)]
+    return number + b"\x84\0\0\1" + count.to_bytes(2) + bytes(4) + asked + b"".join(records)
+
+
 TALK = {
     "drop by drop": _for_ever(b"\xff", 0.05),
     "others' answers": _for_ever(FOREIGN, 0.05),
@@ -104,3 +132,23 @@ def test_a_flood_is_given_up_early() -> None:
         with pytest.raises(NoAnswer, match="another question over TCP"):
             ask(server, question("www.example.test", "TXT"), 60)
         assert watch.seconds() < 15
+
+
+def test_a_message_of_thousands_of_names() -> None:
+    """To read one would take all of a processor for 20 seconds."""
+    with Verbose(3800) as server:
+        used = time.process_time()
+        with pytest.raises(NoAnswer, match="3800 records, and more than 1200 are not read"):
+            ask(server, question("www.example.test", "TXT"), 60)
+        assert time.process_time() - used < 2
+
+
+def test_many_messages_that_take_long_to_read() -> None:
+    """A zone may have 128 servers of that kind: their answers get no more of a processor than their questions get
+    time."""
+    with Verbose(1200) as server:
+        used = time.thread_time()
+        answers = ask_all([(server, question("www.example.test", "TXT"))] * 12, 2.0)
+        assert time.thread_time() - used < 12
+    assert all(isinstance(answer, NoAnswer) and answer.slow for answer in answers[-4:])
+    assert not isinstance(answers[0], NoAnswer)
