@@ -145,7 +145,7 @@ def _make(folder: Path, mode: int) -> None:
             is_new = False
         descriptor = parent.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            if is_new:
+            if is_new and not os.listdir(descriptor):  # else somebody has put another one in its place
                 _bequeath(descriptor, parent)
         finally:
             os.close(descriptor)

@@ -48,7 +48,8 @@ class LocalFolder:
             return False
         made = self._open(name)
         try:
-            self._finish(made, FOLDER_MODE)
+            if not os.listdir(made):  # else somebody has put another one in its place
+                self._finish(made, FOLDER_MODE)
         finally:
             os.close(made)
         return True

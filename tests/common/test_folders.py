@@ -12,6 +12,7 @@ import pytest
 from common.errors import FileError
 from common.files import create_empty, create_new, give, locked, make_folder, write_atomic
 from common.folders import open_folder, open_place
+from issuer.webroot.local import open_local
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to others")
 
@@ -94,6 +95,25 @@ def test_nothing_outside_is_theirs_when_they_exchange_the_folder(
     make(theirs / "made at last")  # they may have been in the way each time
     assert os.listdir(outside) == []
     assert {made.stat().st_uid for made in theirs.rglob("made*")} == {THEM}
+
+
+@pytest.mark.parametrize("make", [make_folder, lambda folder: open_local(str(folder.parent)).make(folder.name)])
+def test_a_folder_of_root_s_in_place_of_the_new_one(
+    theirs: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their folder they may rename what is root's, over the folder that root has just made: it is not given away."""
+    private, mkdir = theirs / "private", os.mkdir
+    private.mkdir(mode=0o700)
+    (private / "key").touch(mode=0o600)
+
+    def exchanged(name: str, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        private.rename(theirs / name)
+
+    monkeypatch.setattr(os, "mkdir", exchanged)
+    make(theirs / "made")
+    status = (theirs / "made").stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o700)
 
 
 def test_what_is_given_away(theirs: Path, tmp_path: Path) -> None:

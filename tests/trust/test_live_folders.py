@@ -4,11 +4,13 @@ import os
 import shutil
 import struct
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from agent.host.files import LocalFiles
 from agent.model.live_file import LiveFile
+from common.files import make_folder
 from tests.agent.host import Host
 from tests.trust.thief import Thief
 
@@ -86,7 +88,24 @@ def test_the_owner_of_a_folder(host: Host, tmp_path: Path) -> None:
         install(host, owner, combined=True)
         assert b"PRIVATE KEY" in combined.read_bytes()
         thief.tries(words, got=combined.stat().st_uid == HIM)
+    words = "a folder of root's that lies in his, by putting it in place of one that root has just made for him"
+    thief.tries(words, got=becomes_his(host.live))
     thief.is_told()
+
+
+def becomes_his(folder: Path) -> bool:
+    """Root makes a folder in his, and he renames one of root's over it before it is given away."""
+    roots, mkdir = folder / "of root", os.mkdir
+    roots.mkdir()
+    (roots / "file").write_bytes(SECRET)
+
+    def exchanged(name: str, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        roots.rename(folder / name)
+
+    with patch("os.mkdir", exchanged):
+        make_folder(folder / "new")
+    return his_or_other(folder / "new" / "file") or (folder / "new").stat().st_uid == HIM
 
 
 def exchanges(host: Host, folder: Path) -> bool:

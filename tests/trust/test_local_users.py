@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from issuer.webroot.layout import put
+from issuer.webroot.ledger import MadeFolders
+from issuer.webroot.local import open_local
 from tests.agent.host import NAME as HOSTS_NAME
 from tests.agent.host import Host
 from tests.agent.test_install_faults import on_full_disk
@@ -144,6 +147,14 @@ def test_a_user_of_the_central_box(lab: Lab, open_folder: Path, monkeypatch: pyt
     )
     assert "is not a folder" in box.run("run").err
     thief.tries("a file where he may not write, by a link in a webroot of his", got=bool(os.listdir(outside)))
+    (webroot / ".well-known").unlink()
+    webroot.rmdir()
+    webroot.symlink_to(outside)
+    os.chown(webroot, HE, HE, follow_symlinks=False)
+    with closing(open_local(str(webroot))) as root:
+        put(root, "token", "token.print", MadeFolders(open_folder / "made.json"))
+    got = (outside / ".well-known/acme-challenge/token").exists()
+    thief.tries("the same by a link in place of his webroot", got=got)
     thief.is_told()
 
 
