@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from common.clock import utc_text
 from common.command_line import say, table
 from common.config_file import load
-from common.errors import FileError, UsageError
+from common.errors import UsageError
 from common.terminal import Colour
 from common.text import storable
 from issuer.commands.reports import Reports
@@ -19,7 +17,6 @@ from issuer.loops.hosts import look_at_hosts
 from issuer.model.config import Settings
 from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.errors import StoreError
 from issuer.model.hosts import HostState, Report, Standing
 from issuer.notify.outbox import Outbox
 from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first
@@ -27,7 +24,6 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 
-log = structlog.get_logger()
 _MOST_OF_ONE = 20  # hosts of a certificate in its full view
 _MOST = 1000  # lines of the list of hosts
 _LONGEST_SENTENCE = 500  # characters of an agent's sentence
@@ -94,14 +90,11 @@ class Standings:
 
 
 def look_at_all_hosts(settings: Settings, database: Database, outbox: Outbox) -> None:
-    """The look of a run. A database that is away is told elsewhere, and the next run looks again."""
+    """The look of a run. Raises StoreError, FileError: nobody would hear of a host while its report cannot be read."""
     reports, now = Reports(settings, database), int(time.time())
-    try:
-        reports.recall(now)
-        if outbox.wanted:
-            look_at_hosts(reports, Certificates(database), outbox.tell_hosts, settings.hosts, now)
-    except (StoreError, FileError) as error:
-        log.warning("hosts.unseen", error=str(error))
+    reports.recall(now)
+    if outbox.wanted:
+        look_at_hosts(reports, Certificates(database), outbox.tell_hosts, settings.hosts, now)
 
 
 def forget(arguments: argparse.Namespace) -> None:

@@ -286,7 +286,8 @@ class _Issuing:
                 rows = Rows(self.settings, self.database).look()
                 one_pass.tell_rows(rows)
                 outbox.tell_rows(rows)
-        look_at_all_hosts(self.settings, self.database, outbox)
+        with noted(one_pass.summary.troubles):
+            look_at_all_hosts(self.settings, self.database, outbox)
 
     def _show(self, summary: Summary, slow: str) -> None:
         if self.arguments.json:

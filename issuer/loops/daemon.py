@@ -73,6 +73,7 @@ class Daemon:
         self._mail = Periodic("mail", self._send_mail, every=_MAIL, wake=wake)
         self._hosts = Periodic("hosts", self._look_at_hosts, every=_HOSTS, wake=wake, share=_SHARE)
         self._rows = Periodic("rows", self._look_at_rows, every=_ROWS, wake=wake, share=_SHARE)
+        self._reports = Periodic("reports", self._look_at_reports, every=_ROWS, wake=wake, share=_SHARE)
         self._rows_not_well: set[str] = set()
         self._files = Periodic("files", self._look_at_files, every=_FILES, wake=wake)
         self._seen = self._stamps
@@ -128,11 +129,12 @@ class Daemon:
 
     def _run_periodic(self, now: float) -> None:
         self._begin_intake(now)
-        for work in (self._survey, self._sweep, self._hosts, self._rows, self._mail):
+        for work in (self._survey, self._sweep, self._hosts, self._rows, self._reports, self._mail):
             try:
                 work.result(now)
             except CertfleetError as error:  # a database that is away is logged by the look
-                log.info("periodic.failed", work=work.name, error=str(error))
+                is_news = work.failures == 1 and not self._look.failures
+                (log.warning if is_news else log.info)("periodic.failed", work=work.name, error=str(error))
             if not self._look.failures:
                 work.start(now)
         self._look.start(now)
@@ -179,7 +181,6 @@ class Daemon:
 
     def _look_at_rows(self) -> None:
         here = self._generation
-        here.hosts.recall(int(here.tools.clock()))
         found = here.look_at_rows()
         for ended in found.endings:
             if ended.name not in self._rows_not_well:
@@ -187,6 +188,10 @@ class Daemon:
         self._rows_not_well = {ended.name for ended in found.endings}.union(found.strangers)
         self._numbers.strangers = len(found.strangers)
         here.outbox.tell_rows(found)
+
+    def _look_at_reports(self) -> None:
+        here = self._generation
+        here.hosts.recall(int(here.tools.clock()))
 
     def _send_mail(self) -> None:
         outbox = self._generation.outbox

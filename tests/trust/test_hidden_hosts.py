@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,12 @@ from tests.issuer.daemon.service import Service
 from tests.issuer.host_reports import DAY, present, report, take_in
 from tests.issuer.notify.conftest import told_by_mail
 from tests.servers.database import Database
-from tests.servers.process import wait_until
+from tests.servers.process import ServerFailed, wait_until
 from tests.servers.smtp import Smtp
 from tests.trust.conftest import NAME
 from tests.trust.thief import Thief
 
+VANISHED = '"kind": "vanished"'
 SILENT = 'certfleet_hosts_not_well{state="silent"} 1.0'
 
 
@@ -67,4 +68,16 @@ def test_what_a_thief_in_the_database_hides_of_hosts(told: Box, smtp: Smtp) -> N
     well = f"sha256 = '{sha256}', not_after = {not_after}, state = 'installed', ts_report = {int(time.time())}"
     sql(f"UPDATE installations SET {well}")  # noqa: S608
     thief.tries("that a host passes for well, by a report that he writes", got=box.run("status").code == 0)
+
+    box.ok("run")
+    sql("ALTER TABLE installations RENAME TO spoiled")
+    unheard = box.run("run").code == 0
+    thief.tries("that nobody hears that hosts are not looked at, by reports that nobody can read", got=unheard)
+    with Service(box, prelude="from issuer.loops import daemon; daemon._ROWS, daemon._SHARE = 0.5, 1") as daemon:
+        wait_until(lambda: "periodic.failed" in daemon.log_file.read_text(), "they cannot be read")
+        sql("DELETE FROM certs")
+        with suppress(ServerFailed):
+            wait_until(lambda: VANISHED in daemon.log_file.read_text(), "it is told, and mailed soon", 30)
+        unheard = VANISHED not in daemon.log_file.read_text()
+    thief.tries("that a row vanishes unheard while the daemon cannot read reports", got=unheard)
     thief.is_told()
