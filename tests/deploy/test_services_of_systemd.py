@@ -10,7 +10,7 @@ from tests.deploy.machine import Machine
 from tests.servers.authority import Authority
 
 NAME = "www.example.test"
-KEY = f"/etc/ssl/private/{NAME}.key"
+KEY, LIVE = f"/etc/ssl/private/{NAME}.key", f"/etc/ssl/certs/{NAME}.fullchain.crt"
 DATABASE, TOLD = "/var/lib/test/certfleet.db", "/var/lib/test/told"
 AGENT = "/opt/certfleet/bin/certfleet-agent"
 
@@ -93,18 +93,28 @@ def test_a_stopped_apache_stays_stopped(machine: Machine) -> None:
     site = Site(machine, "apache")
     site.offer()
     machine.run("systemctl", "start", "certfleet-agent", code=1)
-    assert machine.path(f"/etc/ssl/certs/{NAME}.fullchain.crt").exists()
+    assert machine.path(LIVE).exists()
     assert machine.show("apache2", "ActiveState") == ("inactive",)
     machine.run("pgrep", "-x", "apache2", code=1)
     [said] = [one["MESSAGE"] for one in machine.journal("certfleet-agent") if "not proven" in one["MESSAGE"]]
     assert "nothing answers at" in said
 
 
+def site_of_nginx(machine: Machine, more: str = "") -> Site:
+    """nginx has one site, at port 443, whose first certificate can be installed. *more*: lines of its entry."""
+    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
+    pair = f"ssl_certificate {LIVE}; ssl_certificate_key {KEY};"
+    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
+    site = Site(machine, "nginx", more)
+    site.offer()
+    return site
+
+
 @pytest.mark.soak
 def test_the_first_site_with_tls(machine: Machine) -> None:
     """nginx runs, and listens at port 443 only when its first certificate is there: nothing answers at the probe, and
     yet it is no service that somebody has stopped."""
-    pair = f"ssl_certificate /etc/ssl/certs/{NAME}.fullchain.crt; ssl_certificate_key {KEY};"
+    pair = f"ssl_certificate {LIVE}; ssl_certificate_key {KEY};"
     machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
     machine.run("systemctl", "start", "nginx")
     machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
@@ -120,17 +130,12 @@ def test_the_first_site_with_tls(machine: Machine) -> None:
 def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     """It cannot start with the new file, and systemd refuses to start it again. With the old file it is started all the
     same."""
-    live = f"/etc/ssl/certs/{NAME}.fullchain.crt"
-    pair = f"ssl_certificate {live}; ssl_certificate_key {KEY};"
-    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
-    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
-    site = Site(machine, "nginx", 'activate = "restart"\n')
-    site.offer()
+    site = site_of_nginx(machine, 'activate = "restart"\n')
     machine.run(AGENT, "run", code=1)
     machine.run("systemctl", "start", "nginx")
-    machine.run("cp", live, "/root/old")
+    machine.run("cp", LIVE, "/root/old")
     limit = ("StartLimitIntervalSec=1h", "StartLimitBurst=1")
-    machine.edit("nginx.service", *limit, "[Service]", f"ExecStartPre=/usr/bin/cmp {live} /root/old", section="Unit")
+    machine.edit("nginx.service", *limit, "[Service]", f"ExecStartPre=/usr/bin/cmp {LIVE} /root/old", section="Unit")
     site.offer()
     machine.run(AGENT, "run", code=1)
     assert machine.show("nginx", "ActiveState") == ("active",)
@@ -140,12 +145,7 @@ def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
 def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
     """systemd refuses the restart for the new file, having stopped the service. No certificate is at fault: the
     restart is made all the same."""
-    live = f"/etc/ssl/certs/{NAME}.fullchain.crt"
-    pair = f"ssl_certificate {live}; ssl_certificate_key {KEY};"
-    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
-    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
-    site = Site(machine, "nginx", 'activate = "restart"\n')
-    site.offer()
+    site = site_of_nginx(machine, 'activate = "restart"\n')
     machine.run(AGENT, "run", code=1)
     machine.edit("nginx.service", "StartLimitIntervalSec=1h", "StartLimitBurst=1", section="Unit")
     machine.run("systemctl", "start", "nginx")
@@ -158,11 +158,7 @@ def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
 @pytest.mark.soak
 def test_one_that_an_install_took_down_and_systemd_starts_no_more(machine: Machine) -> None:
     """It starts with no file at all until a person mends that; then the next run starts it, whatever systemd counts."""
-    pair = f"ssl_certificate /etc/ssl/certs/{NAME}.fullchain.crt; ssl_certificate_key {KEY};"
-    machine.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*")
-    machine.write("/etc/nginx/conf.d/site.conf", f"server {{ listen 443 ssl; {pair} }}\n")
-    site = Site(machine, "nginx", 'activate = "restart"\n')
-    site.offer()
+    site = site_of_nginx(machine, 'activate = "restart"\n')
     machine.run(AGENT, "run", code=1)
     machine.run("systemctl", "start", "nginx")
     limit = ("StartLimitIntervalSec=1h", "StartLimitBurst=1")
@@ -180,18 +176,17 @@ def test_one_that_an_install_took_down_and_systemd_starts_no_more(machine: Machi
 def test_the_unit_that_agent_toml_tells_is_started_again(machine: Machine, service: str) -> None:
     """Another nginx than Debian's, with a unit of its own, dies at its reload. It is started again, and Debian's stays
     stopped."""
-    live = f"/etc/ssl/certs/{NAME}.fullchain.crt"
-    pair = f"ssl_certificate {live}; ssl_certificate_key {KEY};"
+    pair = f"ssl_certificate {LIVE}; ssl_certificate_key {KEY};"
     machine.write("/root/web.conf", f"pid /run/web.pid; events {{}} http {{ server {{ listen 443 ssl; {pair} }} }}\n")
-    reload = f"/bin/sh -c 'cmp {live} /root/old || kill -KILL $MAINPID'"
+    reload = f"/bin/sh -c 'cmp {LIVE} /root/old || kill -KILL $MAINPID'"
     unit = f"[Service]\nExecStart=/usr/sbin/nginx -c /root/web.conf -g 'daemon off;'\nExecReload={reload}\n"
     machine.write("/etc/systemd/system/web.service", unit)
     machine.run("systemctl", "daemon-reload")
     more = f'check = []\nprobe = "https://{NAME}"\nactivate = ["systemctl", "reload", "web"]\n'
-    site = Site(machine, service, f'{more}[certificate.files]\nfullchain = "{live}"\n')
+    site = Site(machine, service, f'{more}[certificate.files]\nfullchain = "{LIVE}"\n')
     site.offer()
     machine.run(AGENT, "run", code=1)
-    machine.run("cp", live, "/root/old")
+    machine.run("cp", LIVE, "/root/old")
     machine.run("systemctl", "start", "web")
     machine.run(AGENT, "run")
     site.offer()
