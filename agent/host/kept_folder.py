@@ -1,5 +1,6 @@
 """The folder of the certificates that were in place before, below the state folder: NAME/SERIAL.pem, 0600."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class KeptFolder:
             make_private_folder(folder)
         for some in chunks(files, _SIDE_BY_SIDE):
             write_together(dict(some), mode=0o600)
+        for file, _ in files:
+            _date_last(file)
 
     def read_kept(self, name: str, serial: str) -> bytes:
         file = self._file(name, serial)
@@ -47,3 +50,11 @@ class KeptFolder:
 
     def _file(self, name: str, serial: str) -> Path:
         return self._kept / file_stem(name) / f"{serial}.pem"
+
+
+def _date_last(file: Path) -> None:
+    """Let *file* be the youngest of its folder, also where the clock was ahead when another one was kept."""
+    with file_errors(file, "date"):
+        youngest = max((one.stat().st_mtime_ns for one in file.parent.glob("[!.]*.pem") if one != file), default=0)
+        if file.stat().st_mtime_ns <= youngest:
+            os.utime(file, ns=(youngest + 1, youngest + 1))

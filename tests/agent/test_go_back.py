@@ -88,6 +88,20 @@ def test_what_was_left_is_not_taken_when_its_row_or_the_settings_change(
     assert_served(host, nginx, four[2])
 
 
+def test_one_that_came_while_the_clock_was_ahead(host: Host, nginx: Nginx) -> None:
+    """It is no newer than those that came later, by the right clock."""
+    issued = []
+    for _ in range(3):
+        issued.append(host.offer_new())
+        assert host.run().code == 0
+        if len(issued) == 1:
+            [file] = host.state_dir.rglob(f"{serial(issued[0])}.pem")
+            os.utime(file, (time.time() + 10 * 365 * 86400,) * 2)
+    assert kept(host)[:3] == [serial(one) for one in reversed(issued)]
+    assert host.agent("rollback", host.name).code == 0
+    assert_served(host, nginx, issued[1])
+
+
 def test_further_back_and_forward_again(host: Host, nginx: Nginx, four: list[Issued]) -> None:
     """Each `rollback` goes one further back; --to names any that is kept, also the newest."""
     for expected in (four[2], four[1], four[0]):
