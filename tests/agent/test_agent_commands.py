@@ -144,6 +144,7 @@ def test_a_mistyped_name(host: Host, words: list[str]) -> None:
 def test_init_prints_the_entry_of_a_further_name(bare: Host) -> None:
     """On standard output is what is to be appended; agent.toml is as it was. Appended, it is well formed."""
     words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", f"sqlite:///{bare.database}"]
+    words += ["--service", "nginx"]  # else it is one that runs here, as a FreeRADIUS of another test, and has no socket
     assert bare.agent("init", NAME, *words).code == 0
     written = bare.config.read_bytes()
     done = bare.agent("init", NAME, "b.example.test", "*.example.test", *words)
