@@ -35,6 +35,7 @@ pathlog: {folder}/run
 pathtmp: {folder}/run
 pathspool: {folder}/spool
 pathoverview: {folder}/spool
+nnrpdloadlimit: 0
 patharticles: {folder}/spool
 tlscertfile: {cert}
 tlskeyfile: {key}
