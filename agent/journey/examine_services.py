@@ -63,7 +63,7 @@ def _missing(turns: Sequence[Turn], user: Turn) -> dict[str, str]:
 
 
 def _checked(service: Service, users: Sequence[Turn], missing: Mapping[str, str]) -> Line:
-    """What its check says of the files that are in place: it is the same in an install, and changes nothing."""
+    """The service's check on the files that are in place, as an install runs it: it changes nothing."""
     subject, tools = service.name or "commands", users[0].tools
     try:
         tools.programs.run("check", service.check)

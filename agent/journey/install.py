@@ -235,8 +235,8 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
             _log.warning("install.service-was-down", service=service.name, certificate=users[0].name)
             continue
         told[service] = tell("activate", (stopped and service.start) or service.activate, tools)
-        if any(is_too_often(str(failure)) for failure in told[service]):
-            told[service] = tell("restart it", service.restart, tools) if service.restart else told[service]
+        if service.restart and any(is_too_often(str(failure)) for failure in told[service]):
+            told[service] = tell("restart it", service.restart, tools)
     return told
 
 

@@ -10,7 +10,7 @@ from tests.servers.postfix import Postfix
 
 
 def lines_of_service(host: Host) -> list[str]:
-    """What is told of it, whose commands agent.toml has."""
+    """The lines of `check` about the service, whose commands stand in agent.toml."""
     return [line for line in host.agent("check").out.splitlines() if " commands: " in line and "programs" not in line]
 
 

@@ -103,7 +103,7 @@ def test_a_command_without_end(host: Host, site: RemoteSite, nginx: Nginx, first
 
 
 def test_a_log_that_is_none(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
-    """Neither a pipe nor a link is read or waited for: its owner may choose another's file. What else fits is read."""
+    """The agent reads no pipe and no link, whose owner may choose another's file, and waits for none."""
     logs = host.folder / "logs"
     logs.mkdir()
     secret = host.folder / "secret"

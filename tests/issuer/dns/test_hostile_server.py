@@ -74,9 +74,11 @@ class Truncating:
             except OSError:
                 return
             with connection, suppress(OSError):
-                connection.recv(65535)
-                for piece in self._pieces():
+                for piece in self._answer(connection.recv(65535)):
                     connection.sendall(piece)
+
+    def _answer(self, _asked: bytes) -> Iterator[bytes]:
+        return self._pieces()
 
 
 class Verbose(Truncating):
@@ -86,15 +88,9 @@ class Verbose(Truncating):
         super().__init__(lambda: iter(()))
         self._count = count
 
-    def _talk(self) -> None:
-        while True:
-            try:
-                connection, _ = self._tcp.accept()
-            except OSError:
-                return
-            with connection, suppress(OSError):
-                answer = of_long_names(connection.recv(65535)[2:], self._count)
-                connection.sendall(len(answer).to_bytes(2) + answer)
+    def _answer(self, asked: bytes) -> Iterator[bytes]:
+        answer = of_long_names(asked[2:], self._count)
+        yield len(answer).to_bytes(2) + answer
 
 
 def of_long_names(query: bytes, count: int) -> bytes:

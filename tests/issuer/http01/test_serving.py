@@ -221,7 +221,7 @@ def test_a_redirect_to_what_only_we_can_reach(web: Web) -> None:
 
 
 def test_a_redirect_to_an_address_that_the_name_was_given(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the name gives it an address of ours beside his own: his server leads nobody to a path there. One in
+    """A thief gives his name an address of ours beside his own: his server leads nobody to a path there. A server in
     our network may go on to https."""
     monkeypatch.setattr(serving, "is_public", lambda address: address == "127.0.0.1")  # as if that one were
     web.serve("127.0.0.1", redirect(f"http://{NAME}:{web.port}/latest/meta-data"), redirect("/there"), GOOD)
