@@ -15,6 +15,7 @@ from tests.drill.daemon import NAME, Talk
 from tests.servers.ports import LOOPBACK
 
 SECONDS = 5
+PATIENCE = 30  # seconds that a client waits, while the machine may be busy with more than its server
 _CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _CONTEXT.check_hostname = False
 _CONTEXT.verify_mode = ssl.CERT_NONE
@@ -83,7 +84,7 @@ class Conversation:
 
     def __init__(self, target: ProbeTarget, talk: Talk) -> None:
         self._talk = talk
-        self._connection = connect(target)
+        self._connection = connect(target, PATIENCE)
         self._connection.sendall(talk.first)
 
     def __enter__(self) -> Self:

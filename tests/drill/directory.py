@@ -38,7 +38,7 @@ OPENLDAP = Daemon(
     short=True,
 )
 _RADDB, _RADIUS_KEY, _LOGIN = "/etc/freeradius/3.0", f"/etc/ssl/{NAME}.freeradius.key", "/etc/certfleet/login.conf"
-_EAP = ("eapol_test", "-c", _LOGIN, "-s", "testing123", "-t", "3")
+_EAP = ("eapol_test", "-c", _LOGIN, "-s", "testing123", "-t", "10")
 _OWN_FILES = f"s|^(.*private_key_file = ).*|\\1{_RADIUS_KEY}|; s|^(.*certificate_file = ).*|\\1{FULLCHAIN}|"
 # It counts one without a client certificate for half a minute after its end, and lets a client have 16
 _ANY_NUMBER = "s|max_connections = 16|max_connections = 0|; s|^(\\s*)proto = tls|&\\nlimit {\\nmax_connections = 0\\n}|"

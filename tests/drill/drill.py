@@ -14,7 +14,7 @@ from cryptography import x509
 from common.probe.target import ProbeTarget
 from tests.agent.host import TABLES, Done
 from tests.deploy.machine import Machine
-from tests.drill.clients import connect, served_by
+from tests.drill.clients import PATIENCE, connect, served_by
 from tests.drill.daemon import KEY, NAME, ROOTS, Daemon
 from tests.drill.facts import Facts
 from tests.servers.authority import Authority, Issued
@@ -33,7 +33,6 @@ AGENT = f"/opt/certfleet/bin/{AGENT_UNIT}"
 # What systemd says of a unit that it begins to reload, and to start: sd-messages.h
 _RELOADING, _STARTING = "d34d037fff1847e6ae669a370e694725", "7d4958e842da4a758f6c1cdc7b36dcc5"
 _ANYBODY = 0xFFFFFFFF
-_PATIENCE = 30  # seconds that a client waits, while the machine may be busy with more than its server
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,4 +255,4 @@ class Drill:
 
 
 def _hello(target: ProbeTarget) -> None:
-    connect(target, _PATIENCE).close()
+    connect(target, PATIENCE).close()
