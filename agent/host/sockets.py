@@ -104,8 +104,8 @@ class Prober:
         silent: dict[Address, Sight] = {}
         for some in chunks(looks, _SIDE_BY_SIDE):
             asked = [one for one in some if one.address not in silent]
-            sights = [*map(result, self.waits.each_within(2 * self.one_look, self._look_at, asked))]
-            found = dict(zip(asked, sights, strict=True))
+            ended = self.waits.each_within(2 * self.one_look, self._look_at, asked)
+            found = {one: _ended(one, sight) for one, sight in zip(asked, ended, strict=True)}
             answered = {one.address for one, sight in found.items() if sight.problem != NO_ANSWER}
             silent |= {one.address: sight for one, sight in found.items() if one.address not in answered}
             for one in some:
@@ -150,6 +150,12 @@ def _without_address(target: ProbeTarget, error: BaseException) -> Sight:
         raise error
     problem = f"{target.connect_host} has no address ({why(error)})"
     return Sight(target.text, target.connect_host, Seen.UNKNOWN, problem)
+
+
+def _ended(one: _Asked, found: Sight | BaseException) -> Sight:
+    """The look that ended with *found*. On a machine that is too busy to end it by its own time limit, that is what the
+    limit would have said. Raises what is no TimeoutError."""
+    return _sight(one, View(Seen.NO_TLS, NO_ANSWER)) if isinstance(found, TimeoutError) else result(found)
 
 
 def _sight(one: _Asked, view: View) -> Sight:

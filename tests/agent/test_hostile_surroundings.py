@@ -12,7 +12,7 @@ from agent.host.sockets import Prober
 from agent.host.waits import Waits
 from agent.rules.evidence import LookAt
 from common.probe.target import parse_target
-from common.probe.view import Seen
+from common.probe.view import NO_ANSWER, Seen
 from tests.agent.host import Host
 
 
@@ -89,5 +89,6 @@ def test_a_server_that_never_ends_its_handshake() -> None:
         over.set()
         stopper.cancel()
         thread.join()
-    assert (sight.seen, sight.problem) == (Seen.NO_TLS, "its answer has no end")
+    assert sight.seen is Seen.NO_TLS
+    assert sight.problem in {"its answer has no end", NO_ANSWER}  # the second on a machine that is very busy
     assert ended_itself

@@ -267,7 +267,7 @@ def test_a_command_that_does_not_end(script: str, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     watch = Stopwatch()
     assert output_of(["sh", "-c", script.replace("PID", str(pid))], 1) == ""
-    assert watch.seconds() < 5
+    assert watch.seconds() < 20
     state = Path(f"/proc/{int(pid.read_text())}/stat")
 
     def ended() -> bool:

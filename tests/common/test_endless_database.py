@@ -109,7 +109,7 @@ def test_a_greeting_that_drips(
     watch = Stopwatch()
     with pytest.raises((SourceError, StoreError), match="no answer within 1 s"):
         ask(drip, tmp_path)
-    assert watch.seconds() < 3
+    assert watch.seconds() < 7
 
 
 def test_rows_without_end_from_a_server(sql_server: SqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_an_answer_that_drips_after_the_login(sql_server: SqlServer, tmp_path: P
         watch = Stopwatch()
         with pytest.raises(StoreError, match="the connection was lost: The read operation timed out"):
             issuer.read(lambda connection: connection.scalar(sa.text("SELECT REPEAT('x', 100000)")))
-        assert watch.seconds() < 6
+        assert watch.seconds() < 15
         agents.execute(f"INSERT INTO certs (name, crt) VALUES ('{NAME}', REPEAT('x', 60000))")  # noqa: S608
         settings = agents.settings()
         settings = dataclasses.replace(settings, url=settings.url.replace(f":{sql_server.port}/", f":{line.port}/"))
@@ -189,7 +189,7 @@ def test_an_answer_that_drips_after_the_login(sql_server: SqlServer, tmp_path: P
             watch = Stopwatch()
             with pytest.raises(SourceError, match="no answer within"):
                 source.fetch(NAME)
-            assert watch.seconds() < 6
+            assert watch.seconds() < 15
 
 
 def test_the_second_server_where_the_first_one_drips(sql_server: SqlServer, tmp_path: Path) -> None:

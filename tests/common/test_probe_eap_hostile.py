@@ -125,7 +125,7 @@ def test_a_server_that_never_says_anything_of_use(serve: str, tmp_path: Path) ->
         view = seen(port, tmp_path, 0.7)
         took = time.monotonic() - began
     assert (view.seen in {Seen.NO_TLS, Seen.UNKNOWN}, view.shown, bool(view.problem)) == (True, (), True)
-    assert took < 4
+    assert took < 15
 
 
 def test_answers_by_another_secret(tmp_path: Path) -> None:

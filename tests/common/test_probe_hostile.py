@@ -117,7 +117,7 @@ def test_a_peer_that_stays_silent(scheme: str) -> None:
     """The whole look has one deadline, whatever drips in meanwhile."""
 
     def drip(connection: socket.socket) -> None:
-        for _ in range(100):
+        for _ in range(400):
             connection.sendall(b"2")
             time.sleep(0.05)
 
@@ -126,7 +126,7 @@ def test_a_peer_that_stays_silent(scheme: str) -> None:
         view = seen(scheme, port, 0.4)
         took = time.monotonic() - began
     assert view.seen is Seen.NO_TLS
-    assert took < 3
+    assert took < 15
 
 
 REFUSALS = {

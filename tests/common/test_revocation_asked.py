@@ -114,7 +114,7 @@ def test_silence_ends_with_the_deadline(published: Published) -> None:
         answer = published.asked(published.issue(listed_at(here, url), answered_at(url)), Limits(seconds=0.5))
     assert (answer.status, answer.by) == (Status.GOOD, here)
     assert [problem.problem for problem in answer.problems] == ["no answer within 0.5 s"]
-    assert watch.seconds() < 2
+    assert watch.seconds() < 8
 
 
 def test_drops_end_with_the_deadline(published: Published) -> None:
@@ -134,7 +134,7 @@ def test_drops_end_with_the_deadline(published: Published) -> None:
         watch = Stopwatch()
         url = f"http://{LOOPBACK}:{server.getsockname()[1]}/"
         answer = published.asked(published.issue(listed_at(url)), Limits(seconds=0.3))
-        assert watch.seconds() < 2
+        assert watch.seconds() < 8
         thread.join()
     assert [problem.problem for problem in answer.problems] == ["no answer within 0.3 s"]
 

@@ -136,7 +136,7 @@ def test_a_root_that_is_away_is_a_note(tmp_path: Path) -> None:
     assert [line.level for line in lines] == [Level.OK]
     assert "no root server answers" in lines[0].sentence
     assert look.lines(["other.example.test"]) == []
-    assert watch.seconds() < 4
+    assert watch.seconds() < 20
 
 
 def test_a_walk_ends_with_its_time(internet: Internet) -> None:
