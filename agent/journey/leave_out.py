@@ -2,7 +2,9 @@
 
 Between two tries files go back and come again. The service is not told meanwhile: it reads its files at a reload.
 All are checked at first. Then it takes one check more for each bad certificate that the check names, and at most
-⌈log2 n⌉ + 1 for one of n that it does not name: halving finds that one, and the rest is checked again.
+⌈log2 n⌉ + 1 for one of n that it does not name: halving finds that one, and the rest is checked again. No method finds
+one of n by fewer: a check that fails says nothing of those that were left out of it, so that the last has to pass.
+Where the first of several bad ones fails alone, one more looks whether the check fails without any of them too.
 """
 
 from collections.abc import Collection, Sequence
