@@ -16,7 +16,17 @@ from agent.journey.due import Due, losing_lists, plan
 from agent.journey.faulty import faulty
 from agent.journey.keep import keep_replaced
 from agent.journey.leave_out import leave_out
-from agent.journey.member import Life, Member, is_to_start, judge_of, left_alone, life, look_before, services_of
+from agent.journey.member import (
+    Life,
+    Member,
+    await_jobs,
+    is_to_start,
+    judge_of,
+    left_alone,
+    life,
+    look_before,
+    services_of,
+)
 from agent.journey.ports import Tools, Turn
 from agent.journey.proving import Failures, Said, faults, listen, named_first, prove, verify
 from agent.journey.readers import kept_from_all, kept_from_their_restart, with_cure
@@ -227,6 +237,7 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
     person restarts always. One that systemd starts no more, because people or we have done so too often of late, is
     restarted in spite of that. Returns those that were told, with what failed."""
     told = {}
+    await_jobs(services_of(members), tools)
     for service, users in services_of(members).items():
         if service.asks:
             continue

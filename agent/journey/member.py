@@ -1,6 +1,7 @@
 """The certificates of one install, and the services that they concern."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from agent.journey.due import Due
 from agent.journey.ports import Tools, Turn
 from agent.journey.watch import Judge, look_at_all
 from agent.model.certificate import Certificate, Service
-from agent.model.errors import InstallError
+from agent.model.errors import HostLost, InstallError
 from agent.model.live_file import Planned
 from agent.rules.evidence import Sight, judge, runs, sights_of, with_neighbours
 from agent.rules.journal import Part, SavedFile
@@ -83,6 +84,7 @@ def judge_of(member: Member) -> Judge:
 
 def look_before(members: Sequence[Member], tools: Tools) -> None:
     """Note what the sockets of each show before its install, and which sockets beside them have something there."""
+    await_jobs(services_of(members), tools)
     found = neighbours([member.certificate for member in members], tools.certificates)
     for member, some in zip(members, found, strict=True):
         member.neighbours = some
@@ -93,6 +95,14 @@ def look_before(members: Sequence[Member], tools: Tools) -> None:
         own = {probe.text for probe in member.certificate.probes}
         member.before = tuple(sight for sight in sights if sight.target in own)
         member.beside = tuple(sight for sight in sights if sight.target in theirs)
+
+
+def await_jobs(services: Iterable[Service], tools: Tools) -> None:
+    """Wait for what others do with each *service* now, as an upgrade that starts it: one that is just starting reads
+    its files before it answers, and may not be told."""
+    for service in services:
+        with suppress(InstallError, HostLost):  # it takes too long, and its sockets say how it is
+            tools.programs.run("await its jobs", service.jobs)
 
 
 def is_to_start(service: Service, turns: Iterable[Turn]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from functools import partial
 
-from agent.journey.member import Life, life_by
+from agent.journey.member import Life, await_jobs, life_by
 from agent.journey.old_files import are_replaced, old_files
 from agent.journey.ports import Tools, Turn
 from agent.journey.stand_in import stand_in, take_away
@@ -226,6 +226,7 @@ def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tool
     started. One that was told although nobody could say whether it ran is never started; nor is one that goes on
     answering: its unit may stand for others, which a person has stopped. Returns the failures."""
     failed = {}
+    await_jobs(services, tools)
     for service in services:
         failures = tell("activate the old one", service.activate, tools)
         may_start = service.starts_stopped or service.is_up or any(_sights(service, one) for one in restored)

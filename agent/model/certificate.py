@@ -90,6 +90,7 @@ class Service:
     starts_stopped: bool = False  # it is also started if it was down before
     asks: bool = False  # an operator restarts it, and nobody else
     is_up: tuple[Command, ...] = ()  # fail where it does not run
+    jobs: tuple[Command, ...] = ()  # wait for what whoever starts it does with it already
     has_ended: tuple[Command, ...] = ()  # fail unless nobody will start it again by himself
     journal: tuple[Command, ...] = ()  # print the last lines of its unit
     logs: tuple[str, ...] = ()  # files that it writes; a star stands for any text

@@ -29,6 +29,10 @@ as="setpriv --regid=$gid --groups=${groups:-$gid} --reuid=$0"
 $as true || exit 0
 $as test -r "$2"
 """
+# Of it, or of units for which it stands. One that waits for its turn, perhaps for us, has read no file yet
+_NO_JOBS = (
+    """while systemctl list-jobs --no-legend "$0" "$0.service" "$0@*" | grep -q ' running *$'; do sleep 0.2; done"""
+)
 _NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
 
 
@@ -93,6 +97,12 @@ def asking(presence: Presence) -> tuple[Command, ...]:
     if presence.unit:
         return (("systemctl", "is-active", "--quiet", presence.unit),)
     return (("service", presence.script, "status"),) if presence.script else ()
+
+
+def awaiting(presence: Presence) -> tuple[Command, ...]:
+    """A command that ends when systemd does nothing with the unit: it takes a reload of one that is just starting for
+    done by that start, although the service may have read its files before."""
+    return (("sh", "-c", _NO_JOBS, presence.unit),) if presence.unit else ()
 
 
 def listening(presence: Presence) -> tuple[Command, ...]:

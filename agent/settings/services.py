@@ -13,6 +13,7 @@ from agent.rules.activation import (
     activating,
     asking,
     asking_for_its_end,
+    awaiting,
     listening,
     reading,
     restarting,
@@ -25,7 +26,7 @@ from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
 _OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # parts of a preset, by agent.toml
-_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "journal", "logs")  # parts of a service
+_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "jobs", "journal", "logs")  # parts of a service
 _NO_PRESET = Preset(note="agent.toml has the commands")
 _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 
@@ -79,6 +80,7 @@ def service_of(
         starts_stopped=preset.starts_stopped,
         asks=action == ASK,
         is_up=asking(presence),
+        jobs=awaiting(presence),
         has_ended=asking_for_its_end(action, presence, preset.processes),
         journal=listening(presence),
         logs=filled([preset.logs])[0],

@@ -8,6 +8,7 @@ import pytest
 from tests.agent.host import TABLES
 from tests.deploy.machine import Machine
 from tests.servers.authority import Authority
+from tests.servers.process import wait_until
 
 NAME = "www.example.test"
 KEY, LIVE = f"/etc/ssl/private/{NAME}.key", f"/etc/ssl/certs/{NAME}.fullchain.crt"
@@ -152,6 +153,21 @@ def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
     site.offer()
     machine.run(AGENT, "run")
     assert machine.show("nginx", "ActiveState") == ("active",)
+    assert site.reported() == "installed"
+
+
+@pytest.mark.parametrize("slow", ["ExecStartPre", "ExecStartPost"])
+def test_one_that_is_just_starting(machine: Machine, slow: str) -> None:
+    """Somebody restarts it as the agent comes: it answers not yet, or it does, with the old file, and systemd takes the
+    reload for done by that start. The agent waits for the start, and the reload is one."""
+    site = site_of_nginx(machine)
+    machine.run(AGENT, "run", code=1)
+    machine.edit("nginx.service", f"{slow}=/bin/sleep 3")
+    machine.run("systemctl", "start", "--no-block", "nginx")
+    starting = ("activating", "start-pre" if slow == "ExecStartPre" else "start-post")
+    wait_until(lambda: machine.show("nginx", "ActiveState", "SubState") == starting, "it is starting")
+    site.offer()
+    machine.run(AGENT, "run")
     assert site.reported() == "installed"
 
 
