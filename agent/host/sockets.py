@@ -7,6 +7,7 @@ listens there at that port and the service is this host's own.
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -26,7 +27,8 @@ from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_in
 
 _Host = tuple[str, int]
 _Found = list[Address] | BaseException
-_SIDE_BY_SIDE = 16  # sockets that are looked at at once: a service may take no more connections of one client
+_SIDE_BY_SIDE = 64  # sockets that are looked at at once, each by a thread
+_AT_ONE_HOST = 16  # of these: a service may take no more connections of one client
 _STEADY_SECONDS = 0.5  # for which a service must keep showing what was waited for
 _GROWS = 7  # times that a pause is longer than the one before: to 1.7 seconds
 _RESOLVING = 20.0  # seconds; libc's own patience with a dead resolver is shorter, with one over TCP it has no end
@@ -95,22 +97,23 @@ class Prober:
         found = self._found_of({target for one in asked for target in one.targets})
         views = [_Wanted.of(one, self.type_of(one.key, one.host) if one.targets else "", found) for one in asked]
         looks = [one for view in views for one in view.asked]
-        seen = iter(self._sights(looks))
-        return [(*view.sights, *(next(seen) for _ in view.asked)) for view in views]
+        seen = self._sights(looks)
+        return [(*view.sights, *map(seen.__getitem__, view.asked)) for view in views]
 
-    def _sights(self, looks: Sequence[_Asked]) -> Iterator[Sight]:
+    def _sights(self, looks: Sequence[_Asked]) -> dict[_Asked, Sight]:
         """An address that gave no client of some an answer in time is not asked for more names: a service that hangs
         with hundreds of them would not get its old files back for minutes."""
+        found: dict[_Asked, Sight] = {}
         silent: dict[Address, Sight] = {}
-        for some in chunks(looks, _SIDE_BY_SIDE):
+        for some in _rounds(looks):
             asked = [one for one in some if one.address not in silent]
             ended = self.waits.each_within(2 * self.one_look, self._look_at, asked)
-            found = {one: _ended(one, sight) for one, sight in zip(asked, ended, strict=True)}
-            answered = {one.address for one, sight in found.items() if sight.problem != NO_ANSWER}
-            silent |= {one.address: sight for one, sight in found.items() if one.address not in answered}
-            for one in some:
-                known = found.get(one) or silent[one.address]
-                yield replace(known, target=one.target.text, shared=one.shared)
+            seen = {one: _ended(one, sight) for one, sight in zip(asked, ended, strict=True)}
+            answered = {one.address for one, sight in seen.items() if sight.problem != NO_ANSWER}
+            silent |= {one.address: sight for one, sight in seen.items() if one.address not in answered}
+            known = {one: seen.get(one) or silent[one.address] for one in some}
+            found |= {one: replace(sight, target=one.target.text, shared=one.shared) for one, sight in known.items()}
+        return found
 
     def _found_of(self, targets: Iterable[ProbeTarget]) -> dict[_Host, _Found]:
         """The addresses of their hosts, each asked for once."""
@@ -134,6 +137,19 @@ class Prober:
             return False
         time.sleep(min(left, self.pause * 1.5 ** min(count, _GROWS)))
         return True
+
+
+def _rounds(looks: Iterable[_Asked]) -> Iterator[list[_Asked]]:
+    """The *looks*, so many at a time as are made side by side; what is asked twice is looked at once."""
+    left = list(dict.fromkeys(looks))
+    while left:
+        some, later, counts = list[_Asked](), list[_Asked](), Counter[str]()
+        for one in left:
+            host = one.address[1][0]
+            counts[host] += 1
+            (some if len(some) < _SIDE_BY_SIDE and counts[host] <= _AT_ONE_HOST else later).append(one)
+        yield some
+        left = later
 
 
 def _here(target: ProbeTarget, there: list[Address]) -> list[Address]:

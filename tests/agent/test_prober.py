@@ -1,5 +1,6 @@
 """Which addresses of a name are looked at, and which of them are this host's."""
 
+import contextlib
 import socket
 import socketserver
 import subprocess
@@ -90,11 +91,32 @@ def test_sixteen_at_a_time(tmp_path: Path) -> None:
 
     with Server(("127.0.0.1", 0), Counted) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        target = parse_target(f"https://127.0.0.1:{server.server_address[1]}")
-        sights = Prober(0, Waits()).look_at_all([LookAt([target], "", tmp_path / "key.pem", None)] * 40)
+        where = f"127.0.0.1:{server.server_address[1]}"
+        targets = [parse_target(f"https://v{number}.example.test?connect={where}") for number in range(40)]
+        sights = Prober(0, Waits()).look_at_all([LookAt([one], "", tmp_path / "key.pem", None) for one in targets])
         server.shutdown()
     assert [sight.seen for (sight,) in sights] == [Seen.NO_TLS] * 40
     assert 1 < most <= 16
+
+
+def test_sixty_hosts_at_once(tmp_path: Path) -> None:
+    """That limit is one of a host: none of sixty says a word before all are asked."""
+    hosts = [f"127.0.2.{number}" for number in range(1, 61)]
+    all_asked = threading.Barrier(len(hosts))
+
+    def serve(listening: socket.socket) -> None:
+        with listening.accept()[0], contextlib.suppress(threading.BrokenBarrierError):
+            all_asked.wait(20)
+
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server((host, 0))) for host in hosts]
+        for server in servers:
+            threading.Thread(target=serve, args=[server], daemon=True).start()
+        places = ["{}:{}".format(*server.getsockname()) for server in servers]
+        targets = [parse_target(f"https://{place}") for place in places]
+        sights = Prober(0, Waits()).look_at_all([LookAt([one], "", tmp_path / "key.pem", None) for one in targets])
+    assert [sight.address for (sight,) in sights] == places
+    assert not all_asked.broken
 
 
 def test_an_address_that_does_not_answer_is_asked_once_for_all(tmp_path: Path) -> None:
