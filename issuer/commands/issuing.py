@@ -41,6 +41,7 @@ from issuer.store.holds import Holds
 from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
+from issuer.trust.memory import MEMORY, Memory
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
@@ -144,6 +145,7 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
                 complain(f"{name}: taken over from the steps by hand; what was published for them may be removed")
         if lift_hold:
             Holds(here.database).lift(names, int(time.time()))
+            Memory(here.settings.state_dir / MEMORY).forget_ordered(names)
         here.lift_registration()
         if reason:
             here.certificates.request_reissue(names, reason)

@@ -17,7 +17,7 @@ from common.errors import Retry
 from issuer.journey.origin import change_of_authority, profile_asked, unapproved_line
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.register import have_account
-from issuer.journey.sealed import remember_stored
+from issuer.journey.sealed import remember_ordered, remember_stored
 from issuer.journey.solver import shares
 from issuer.journey.unvalidated import VALIDATION_SECONDS, validation_failed
 from issuer.journey.work import Work, authority, journalled
@@ -75,6 +75,8 @@ def open_order(work: Work, tools: Tools) -> None:
     if tools.clock() - began > tools.timing.lease_trusted:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
     work.ca_order = known or _new_order(work, ca)
+    if not known:
+        remember_ordered(work.record.name, int(tools.clock()), tools.seals)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 
 

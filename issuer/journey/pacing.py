@@ -71,6 +71,11 @@ class Pacing:
             ]
         return max(moments)
 
+    def again_at(self, ordered: Sequence[int], now: int) -> int:
+        """*now* (epoch seconds) if one more order for a certificate may follow those *ordered* before, as this issuer
+        remembers them, else the moment from which on it may."""
+        return self._limits.of_one_name.free_at(ordered, now)
+
     def left(self, now: int) -> int | None:
         """How many new orders fit in now; None without a limit. Raises StoreError."""
         limit = self._limits.new_orders

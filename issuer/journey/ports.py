@@ -159,6 +159,9 @@ class Seals(Protocol):
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
         """Remember that the certificate in *bundle* became that of *name*."""
 
+    def ordered(self, name: str, now: int) -> None:
+        """Remember that a CA has opened an order for *name* now."""
+
     def seal(self, content: Unapproved) -> str:
         """The line about a certificate that waits for approval, for its row."""
 
@@ -166,7 +169,8 @@ class Seals(Protocol):
         """The certificate that waits for approval in *row*; None unless an issuer of ours kept it so."""
 
     def past(self, name: str) -> Past:
-        """The certificates of *name* that were stored or revoked, also those of before that were seen in its row."""
+        """The certificates of *name* that were stored or revoked, also those of before that were seen in its row; and
+        its orders of the last day."""
 
 
 class ChallengeJournal(Protocol):

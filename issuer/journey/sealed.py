@@ -35,6 +35,14 @@ def remember_stored(name: str, bundle: Bundle, now: int, seals: Seals, *, taken:
         log.warning("seal.not_remembered", certificate=name, error=str(error))
 
 
+def remember_ordered(name: str, now: int, seals: Seals) -> None:
+    """Remember that a CA has opened an order for *name*."""
+    try:
+        seals.ordered(name, now)
+    except CertfleetError as error:
+        log.warning("order.not_remembered", certificate=name, error=str(error))
+
+
 def is_sealed(row: Enrolment, tools: Tools) -> bool:
     """Is *row*, by the CSR whose turn it is, what an operator enrolled? True where no key tells: who requires it, then
     raises that."""

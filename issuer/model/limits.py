@@ -5,7 +5,7 @@ The database keeps the counts; here are the limits that CAs publish (docs/many-c
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from common.clock import parse_duration
@@ -17,6 +17,10 @@ LONGEST_HOLD = 86400  # seconds, whatever the CA says: a hold on the account sto
 LONGEST_HOLD_ON_NAME = _WEEK  # the span of the longest published limit
 _RAISE = "raise limit_new_orders, limit_per_domain or limit_per_name_set in [acme] if the CA has granted you more"
 PACED = Failure("paced inside the CA's published limits", hint=_RAISE)
+OFTEN = Failure(
+    "as many orders for it were opened within an hour as its CA may bear",
+    hint="`history NAME` shows who asks; mend what fails, then `issue NAME --lift-hold`",
+)
 ACCOUNT = "*"  # scope of a hold on the whole account
 REGISTRATION = "*registration"  # scope of a hold on registering the account, for every certificate without an order
 
@@ -41,12 +45,14 @@ class Limit:
 @dataclass(frozen=True, slots=True)
 class CaLimits:
     """The limits of one CA for an account. *renewals_exempt*: a name set that was issued before counts only for the
-    third."""
+    third. *of_one_name*: orders for one certificate, however they end; this issuer's own memory counts them, for
+    somebody may have the database ask again and again."""
 
     new_orders: Limit = Limit(0, 1)
     per_domain: Limit = Limit(0, 1)
     per_name_set: Limit = Limit(0, 1)
     renewals_exempt: bool = False
+    of_one_name: Limit = Limit(60, _HOUR)  # one a minute: no retry comes sooner
 
     @property
     def in_window(self) -> "CaLimits":
@@ -55,10 +61,15 @@ class CaLimits:
         def kept(limit: Limit) -> Limit:
             return limit if limit.in_window else Limit(0, 1)
 
-        return CaLimits(kept(self.new_orders), kept(self.per_domain), kept(self.per_name_set), self.renewals_exempt)
+        return replace(
+            self,
+            new_orders=kept(self.new_orders),
+            per_domain=kept(self.per_domain),
+            per_name_set=kept(self.per_name_set),
+        )
 
 
-_LETS_ENCRYPT = CaLimits(Limit(300, 3 * _HOUR), Limit(50, _WEEK), Limit(5, _WEEK), renewals_exempt=True)
+_LETS_ENCRYPT = CaLimits(Limit(300, 3 * _HOUR), Limit(50, _WEEK), Limit(5, _WEEK), True, Limit(5, _HOUR))
 _TABLE = {
     "acme-v02.api.letsencrypt.org": _LETS_ENCRYPT,
     "acme-staging-v02.api.letsencrypt.org": CaLimits(

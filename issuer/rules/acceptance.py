@@ -33,11 +33,13 @@ _MOST_SORTED = 8  # certificates: each order is tried
 class Past:
     """The certificates of a name as an issuer remembers them, whatever the database says. *stored* and *revoked*: their
     SHA-256. *issued*: the notBefore (epoch seconds) of each that was stored. *revoked* has keys as well; a certificate
-    for one of these is put on record where it is stored, so that it can be revoked too."""
+    for one of these is put on record where it is stored, so that it can be revoked too. *ordered*: the moments at which
+    a CA opened an order for it, within a day."""
 
     stored: frozenset[str] = frozenset()
     revoked: frozenset[str] = frozenset()
     issued: tuple[int, ...] = ()
+    ordered: tuple[int, ...] = ()
 
     def faults(self, leaf: Certificate) -> list[str]:
         """Why *leaf* is no new certificate."""

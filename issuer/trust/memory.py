@@ -3,7 +3,7 @@
 A scope is the name of a row, or that of its change (:func:`issuer.model.enrolment.change_scope`).
 With it the issuer sees a row that comes back with an older seal, or not at all. It knows the newest statement of each
 name too, every certificate that was stored, and what was revoked here. It holds nothing secret. Where it is lost,
-it fills again as rows are looked at, but for what was revoked or replaced.
+it fills again as rows are looked at, but for what was revoked, replaced or ordered.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,6 +25,7 @@ _TABLES = (
   (name TEXT PRIMARY KEY, key TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS stored
   (name TEXT, sha256 TEXT, starts INTEGER NOT NULL, PRIMARY KEY (name, sha256)) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS ordered (name TEXT, moment INTEGER, PRIMARY KEY (name, moment)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS revoked (name TEXT, sha256 TEXT, PRIMARY KEY (name, sha256)) WITHOUT ROWID",
 )
 _ADD = """INSERT INTO seals VALUES (?, ?, ?)
@@ -36,6 +37,7 @@ _STATE = f"INSERT INTO stated VALUES (?, ?, ?, ?) {_NEWER}"  # noqa: S608 - our 
 _STATE_SIGNED = f"INSERT INTO stated SELECT * FROM signed WHERE name = ? AND sha256 = ? {_NEWER}"  # noqa: S608
 _SIGN = "INSERT OR REPLACE INTO signed VALUES (?, ?, ?, ?)"
 _GIVEN = "SELECT key, sequence FROM signed WHERE name = ? UNION SELECT key, sequence FROM stated WHERE name = ?"
+_ORDERS_KEPT = 86400  # seconds: longer than any limit on the orders of one name
 _STORE = "INSERT OR IGNORE INTO stored VALUES (?, ?, ?)"
 
 
@@ -99,11 +101,24 @@ class Memory:
             connection.execute(_SIGN, (name, key, sequence, sha256))
 
     def past(self, name: str) -> Past:
-        """The certificates of *name* that were stored or revoked."""
+        """The certificates of *name* that were stored or revoked, and its orders of the last day."""
         with self._database.reading() as connection:
             stored = dict(connection.execute("SELECT sha256, starts FROM stored WHERE name = ?", (name,)).fetchall())
             revoked = connection.execute("SELECT sha256 FROM revoked WHERE name = ?", (name,)).fetchall()
-        return Past(frozenset(stored), frozenset(sha256 for (sha256,) in revoked), tuple(stored.values()))
+            ordered = connection.execute("SELECT moment FROM ordered WHERE name = ?", (name,)).fetchall()
+        hashes, moments = (frozenset(sha256 for (sha256,) in revoked), tuple(moment for (moment,) in ordered))
+        return Past(frozenset(stored), hashes, tuple(stored.values()), moments)
+
+    def remember_ordered(self, name: str, now: int) -> None:
+        """Keep for a day that a CA was asked for an order for *name* at this moment (epoch seconds)."""
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM ordered WHERE moment <= ?", (now - _ORDERS_KEPT,))
+            connection.execute("INSERT OR IGNORE INTO ordered VALUES (?, ?)", (name, now))
+
+    def forget_ordered(self, names: Collection[str]) -> None:
+        """A person lets orders for *names* be opened again."""
+        with self._database.writing() as connection:
+            connection.executemany("DELETE FROM ordered WHERE name = ?", [(name,) for name in names])
 
     def remember_stored(self, name: str, sha256: str, starts: int) -> None:
         """Keep for ever that this certificate of *name* was stored, with the statement that was signed for it if there

@@ -94,6 +94,9 @@ class Seals:
     def past(self, name: str) -> Past:
         return self.memory.past(name)
 
+    def ordered(self, name: str, now: int) -> None:
+        self.memory.remember_ordered(name, now)
+
     def dropped(self, name: str) -> None:
         """The change of *name* counts no more."""
         scope = change_scope(name)

@@ -1,5 +1,6 @@
 """Seals in memory: every row is what was enrolled, but those that a scene says are not."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from common.certificate import Bundle, fingerprint, not_before
@@ -26,7 +27,13 @@ class MemorySeals:
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
         past, starts = self.past(name), min(not_before(bundle.leaf), now)
         if fingerprint(bundle.leaf) not in past.stored:
-            self.pasts[name] = Past(past.stored | {fingerprint(bundle.leaf)}, past.revoked, (*past.issued, starts))
+            self.pasts[name] = dataclasses.replace(
+                past, stored=past.stored | {fingerprint(bundle.leaf)}, issued=(*past.issued, starts)
+            )
+
+    def ordered(self, name: str, now: int) -> None:
+        past = self.past(name)
+        self.pasts[name] = dataclasses.replace(past, ordered=(*past.ordered, now))
 
     def seal(self, content: Unapproved) -> str:
         return f"key mac {content.text}"

@@ -9,7 +9,7 @@ from issuer.model.acme import RenewalInfo
 from issuer.model.config import RenewalSettings
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
-from issuer.model.limits import CaLimits, Limit
+from issuer.model.limits import OFTEN, CaLimits, Limit
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
 from issuer.rules.forecast import forecast
@@ -73,6 +73,25 @@ def test_a_hold_on_a_name_lasts_as_long_as_the_ca_says() -> None:
         assert [call.method for call in process.calls.made if call.method.startswith("ca.")] == []
     world.clock.wait_until(NOW + 5 * DAY)
     assert world.process().run()[NAME].ending is Ending.STORED
+
+
+def test_orders_for_one_certificate_are_counted_whatever_the_database_says() -> None:
+    """Somebody takes away all that a failure leaves in the database: the third order within an hour is held, another
+    certificate goes on, and an hour after the first there is room again."""
+    world = World()
+    world.enrol()
+    world.enrol(OTHER)
+    endings = []
+    for minute in (0, 20, 40, 61):
+        world.clock.wait_until(NOW + minute * 60)
+        world.change(due_at=None, failures=0, failure=None)
+        world.tables.orders.clear()
+        process = paced(world.process(), CaLimits(of_one_name=Limit(2, 3600)))
+        process.calls.before(Call("ca.finalize"), raising(refusal("badCSR", "no", 400)))
+        endings.append(process.attempt())
+    assert [ended.ending for ended in endings] == [Ending.FAILED, Ending.FAILED, Ending.HELD, Ending.FAILED]
+    assert (endings[2].retry_at, endings[2].failure and endings[2].failure.what) == (NOW + 3600, OFTEN.what)
+    assert world.process().attempt(OTHER).ending is Ending.STORED
 
 
 def test_an_account_that_the_ca_refuses_is_asked_for_once() -> None:
