@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from common.chunks import chunks
@@ -58,7 +58,7 @@ def sync_all(folder: Path) -> None:
             with contextlib.ExitStack() as open_files:
                 descriptors = {}
                 for name in some:
-                    descriptor = opened.open(name, os.O_RDONLY)
+                    descriptor = opened.open(name, _FOR_READING)
                     open_files.callback(os.close, descriptor)
                     descriptors[descriptor] = folder / name
                 sync_together(descriptors)
@@ -159,11 +159,26 @@ def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
 
 def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.stat_result]:
     """The same, and the mode and owner of what was read."""
+    return _read_open(_open(file), file, limit)
+
+
+@contextlib.contextmanager
+def opened_regular(file: Path) -> Iterator[str]:
+    """A path to the regular file that *file* is now, for a library that reads files by their paths. Raises OSError as
+    :func:`read_regular`."""
+    descriptor = _open(file)
     try:
-        descriptor = os.open(file, _FOR_READING | os.O_CLOEXEC)
+        status_of_regular(descriptor, file)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _open(file: Path) -> int:
+    try:
+        return os.open(file, _FOR_READING | os.O_CLOEXEC)
     except ValueError as error:  # NUL, or half of a surrogate pair: the name may have come out of a database
         raise OSError(errno.EINVAL, "no file can have this name", str(file)) from error
-    return _read_open(descriptor, file, limit)
 
 
 def status_of_regular(descriptor: int, file: Path | str) -> os.stat_result:
@@ -197,23 +212,6 @@ def read_end(file: Path, most: int) -> tuple[bytes, os.stat_result]:
         return os.pread(descriptor, most, max(0, status.st_size - most)), status
     finally:
         os.close(descriptor)
-
-
-Stamp = tuple[int, ...]
-"""Differs whenever a file was written, replaced, or given to others."""
-
-
-def stamps(files: Iterable[Path]) -> dict[Path, Stamp | None]:
-    """The stamp of each of *files*; None where there is no such file, or it cannot be looked at."""
-    return {file: _stamp(file) for file in files}
-
-
-def _stamp(file: Path) -> Stamp | None:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def read_secret(file: Path, absent: str = "create it, and write the secret into it") -> bytes:
@@ -289,7 +287,7 @@ def locked(file: Path, *, doing: str, skip: int = 0, on_full_disk: bool = False)
 def is_locked(file: Path) -> bool:
     """Has a process the lock of *file*? False too where the file is not there or may not be read."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(file, _FOR_READING | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -4,13 +4,23 @@ import ssl
 from pathlib import Path
 
 from common.errors import ConfigError, Finding
+from common.files import opened_regular
+
+
+def trusting(file: Path | None) -> ssl.SSLContext:
+    """The same. Raises OSError for no regular file, and ssl.SSLError, which is one too, for one without
+    certificates."""
+    if file is None:
+        return ssl.create_default_context()
+    with opened_regular(file) as path:
+        return ssl.create_default_context(cafile=path)
 
 
 def verified_tls(file: Path | None, setting: str) -> ssl.SSLContext:
     """A context that trusts the CAs of *file*, or the system's without one. *setting* names the file for people. Raises
     ConfigError. Make it once for all connections: it reads the whole file."""
     try:
-        return ssl.create_default_context(cafile=str(file) if file else None)
-    except (OSError, ssl.SSLError) as error:
+        return trusting(file)
+    except OSError as error:
         problem = f"{file} is not a readable file of PEM certificates"
         raise ConfigError("configuration", [Finding(setting, problem)]) from error

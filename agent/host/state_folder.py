@@ -181,7 +181,7 @@ def _of(folder: Path, name: str) -> Path:
 
 def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
     try:
-        return parse(parse_json(file.read_bytes()))
+        return parse(parse_json(read_regular(file)))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -15,7 +15,8 @@ from pathlib import Path
 from agent.model.certificate import Anchors
 from agent.model.host_key import HostKey
 from common.errors import ConfigError, Finding
-from common.files import stamps
+from common.files import opened_regular
+from common.stamps import stamps
 
 _MOST_FLIGHTS = 4  # of each side; TLS 1.2 needs two
 
@@ -55,7 +56,8 @@ def _client_of(roots: Anchors, _stamped: tuple[object, ...]) -> ssl.SSLContext:
         client.load_verify_locations(cadata=roots.decode("ascii"))
     elif isinstance(roots, Path):
         refuse_no_roots(roots)
-        client.load_verify_locations(cafile=roots)
+        with opened_regular(roots) as file:
+            client.load_verify_locations(cafile=file)
     else:
         client.load_default_certs()
     return client
@@ -64,7 +66,8 @@ def _client_of(roots: Anchors, _stamped: tuple[object, ...]) -> ssl.SSLContext:
 def refuse_no_roots(file: Path) -> None:
     """Raises ConfigError for a *file* that holds no certificate in PEM."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+        with opened_regular(file) as path:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError) as error:
         problem = getattr(error, "strerror", "") if not isinstance(error, ssl.SSLError) else "no certificate in PEM"
         hint = 'roots is a PEM file with the root of the CA, or "system"'

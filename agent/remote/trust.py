@@ -11,6 +11,7 @@ from agent.host.trust import in_memory, refuse_no_roots
 from agent.model.certificate import Anchors
 from agent.model.host_key import HostKey
 from common.errors import FileError
+from common.files import read_regular
 from common.names import is_address
 
 _SECONDS = 30.0
@@ -29,7 +30,7 @@ def objection(fullchain: bytes, key: HostKey, names: Iterable[str], roots: Ancho
 
 
 def _verified(fullchain: bytes, name: str, roots: Anchors) -> str:
-    named = roots if isinstance(roots, bytes) else roots.read_bytes() if isinstance(roots, Path) else b""
+    named = roots if isinstance(roots, bytes) else read_regular(roots) if isinstance(roots, Path) else b""
     with in_memory(fullchain) as chain_file, in_memory(named) as roots_file:
         words = [*_VERIFY, "-verify_ip" if is_address(name) else "-verify_hostname", name]
         words += ["-CAfile", roots_file, "-no-CApath", "-no-CAstore"] if named else []

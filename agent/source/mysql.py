@@ -30,6 +30,7 @@ from common.deadline import Allowance, Deadline
 from common.mysql_connection import SLOW_SECONDS, BoundedConnection, Unanswered
 from common.mysql_errors import AGAIN, CROWDED_CODES, About, about, code_of, text_of
 from common.pem import LARGEST
+from common.tls import trusting
 
 T = TypeVar("T")
 _Row = tuple[object, ...]
@@ -247,7 +248,7 @@ class MysqlSource:
 
     def _tls(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self._tls_ca)
+            return trusting(self._tls_ca)
         except OSError as error:  # of the file, or of its content
             file = f"{self._tls_ca} is no readable file of certificates"
             what = f"the database on {self._address} cannot be asked: {file}"

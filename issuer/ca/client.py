@@ -13,6 +13,7 @@ from josepy.json_util import encode_b64jose
 from common.certificate import Bundle, common_names, is_signed_by, load_certificates
 from common.clock import Clock
 from common.errors import Retry
+from common.files import read_regular
 from common.names import is_address
 from issuer.ca import words
 from issuer.ca.account import Registrar, account_id, may_be_signature
@@ -116,7 +117,7 @@ class AcmeCa:
             return pem
         try:
             [leaf] = load_certificates(pem)
-            trusted = self._ca.ca_bundle.read_bytes()
+            trusted = read_regular(self._ca.ca_bundle)
             root = next((each for each in load_certificates(trusted) if is_signed_by(leaf, each)), None)
         except (OSError, ValueError):  # the caller judges the answer
             return pem

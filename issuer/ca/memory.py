@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from common.errors import FileError
-from common.files import write_atomic
+from common.files import read_regular, write_atomic
 from common.strict_json import parse_json
 
 log = structlog.get_logger()
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 def recall(file: Path) -> dict[str, Any]:
     """The object in *file*; {} where there is none, or it cannot be read."""
     try:
-        known = parse_json(file.read_bytes())
+        known = parse_json(read_regular(file))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

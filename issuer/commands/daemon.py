@@ -13,7 +13,7 @@ from pathlib import Path
 from common import VERSION
 from common.config_file import load
 from common.errors import ConfigError, Finding
-from common.files import stamps
+from common.stamps import stamps
 from common.text import one_line
 from common.threads import on_thread
 from issuer.ca.client import AcmeCa

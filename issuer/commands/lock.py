@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.files import is_locked
+from common.files import is_locked, read_regular
 from issuer.model.config import Settings
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
 
@@ -16,7 +16,7 @@ def id_file(settings: Settings) -> Path:
 
 def locked_by_daemon(settings: Settings) -> bool:
     """Is the process with the lock a daemon? Only meaningful while there is one."""
-    return DAEMON in id_file(settings).read_text(encoding="utf-8", errors="replace")
+    return DAEMON in read_regular(id_file(settings)).decode("utf-8", "replace")
 
 
 def tries(settings: Settings) -> Tries:

@@ -280,9 +280,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 # --- what the steps use ---
 
 
-def _held(
-    prepared: Preparation, until: int, failure: Failure, tools: Tools, *, by: str = "a limit of the CA"
-) -> Ended:
+def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools, *, by: str = "a limit of the CA") -> Ended:
     """Save the moment *until*. An order under way goes on at that moment, even if the certificate is disabled."""
     due_at = until if failure is PACED else look_when_held(until, prepared.now)
     tools.certificates.postpone(prepared.row.name, due_at, change=prepared.row.changing)

@@ -16,7 +16,7 @@ import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError, ConfigError, Finding
-from common.files import Stamp, stamps
+from common.stamps import Stamp, stamps
 from common.threads import on_thread
 from issuer.journey.attempt import Attempt
 from issuer.journey.sweep import sweep

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from common.files import Stamp
+from common.stamps import Stamp
 from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.ports import Tools
 from issuer.journey.sealed import is_sealed

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from common.certificate import Bundle
 from common.errors import ConfigError, FileError, Finding
-from common.files import create_new, read_secret, stamps, sync_folder
+from common.files import create_new, read_secret, sync_folder
 from common.issuer_key import issuer_key_id, issuer_key_text
+from common.stamps import stamps
 from common.statement import (
     MOST_ENDORSEMENTS,
     SignedText,

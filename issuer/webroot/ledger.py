@@ -7,10 +7,11 @@ from pathlib import Path
 
 import structlog
 
-from common.files import make_private_folder, write_atomic
+from common.files import make_private_folder, read_regular, write_atomic
 from common.strict_json import parse_json
 
 log = structlog.get_logger()
+_LARGEST = 100_000_000  # bytes: folders of 100,000 names
 
 
 class MadeFolders:
@@ -45,7 +46,7 @@ class MadeFolders:
 
     def _read(self) -> set[str]:
         try:
-            entries = parse_json(self._file.read_bytes())
+            entries = parse_json(read_regular(self._file, _LARGEST))
         except FileNotFoundError:
             return set()
         except (OSError, ValueError) as error:  # no reason to issue nothing: an empty folder may stay behind

@@ -97,6 +97,12 @@ def test_a_local_user_of_a_host(host: Host, open_folder: Path, monkeypatch: pyte
         assert host.run().code == 1
         got = host.fullchain.read_bytes() == host.first.fullchain_pem
     thief.tries("that no new certificate comes, by a listener on a port of the service that is down", got=got)
+    pipe = open_folder / "pipe"
+    os.mkfifo(pipe)
+    os.chown(pipe, HE, HE)
+    host.configure(trust=f'roots = "{pipe}"')
+    what = "that a run waits for ever, by a pipe in place of a file that `agent.toml` names in his folder"
+    thief.tries(what, got="it is not a regular file" not in host.run("--retry", wrap=["timeout", "60"]).err)
     host.configure()
     assert host.run("--retry").code == 0
     assert host.fullchain.read_bytes() != host.first.fullchain_pem
@@ -129,6 +135,15 @@ def test_a_user_of_the_central_box(lab: Lab, open_folder: Path, monkeypatch: pyt
     secret = [file for file in open_folder.rglob("*") if file.suffix in (".pem", ".key", ".db")]
     assert {"account.pem", "seal.key", "statement.pem", "certfleet.db"} <= {file.name for file in secret}
     thief.tries("a key or password of the issuer, or its database in a file", got=bool(he_opens(secret)))
+    pipe = open_folder / "pipe"
+    os.mkfifo(pipe)
+    os.chown(pipe, HE, HE)
+    bundle = box.document["acme"]["ca_bundle"]
+    box.write(acme={"ca_bundle": str(pipe)})
+    asked = box.start_anew("issue", NAME, wrap=["timeout", "60"])
+    what = "that a run waits for ever, by a pipe in place of a file that `issuer.toml` names in his folder"
+    thief.tries(what, got=f"{pipe} is not a file" not in asked.communicate()[1])
+    box.write(acme={"ca_bundle": bundle})
     webroot, outside = open_folder / "html", open_folder / "outside"
     for folder in (webroot, outside):
         folder.mkdir()

@@ -10,8 +10,8 @@ import dns.message
 import dns.rcode
 import structlog
 
-from common.files import stamps
 from common.resolv_conf import SYSTEM, nameservers
+from common.stamps import stamps
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text, rrset_in, targets
 from issuer.ground.silence import Silence
