@@ -153,8 +153,9 @@ class Result:
         return self.stated if self.stated is not None and self.stated.issuer_key == issuer_key else None
 
     def is_untold(self, now: float) -> bool:
-        """Has the issuer's side not been told for a day? Then what it says about this host is not true."""
-        return self.unsent > 0 and now - self.unsent >= _LONGEST_UNSENT
+        """Has the issuer's side not been told for a day, or nobody knows how long, because the clock was ahead? Then
+        what it says about this host is not true."""
+        return self.unsent > 0 and not 0 <= now - self.unsent < _LONGEST_UNSENT
 
     def columns(self) -> tuple[str, int, str, str]:
         """The columns sha256, not_after, state and detail of the table ``installations``."""

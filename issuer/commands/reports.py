@@ -57,8 +57,8 @@ class Reports:
         has other reports than are remembered, or one that is not settled."""
         return sorted({*self._store.suspects(now, settings), *self._doubted})
 
-    def all_follow(self, names: Collection[str], until: int) -> None:
-        self._store.all_follow(names, until)
+    def all_follow(self, names: Collection[str], now: int, behind: int) -> None:
+        self._store.all_follow(names, now, behind)
 
     def settle(self, reports: Collection[Report]) -> None:
         self._memory.settle({one.key: one.sha256 for one in reports if not one.gone})

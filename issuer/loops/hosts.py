@@ -29,8 +29,9 @@ class HostStore(Protocol):
     def reports(self, names: Collection[str], now: int) -> Mapping[str, Sequence[Report]]:
         """The reports about *names* as they are believed at *now*."""
 
-    def all_follow(self, names: Collection[str], until: int) -> None:
-        """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds)."""
+    def all_follow(self, names: Collection[str], now: int, behind: int) -> None:
+        """Save that no host of *names* is behind the certificate that was stored *behind* seconds before *now* (epoch
+        seconds), or by a clock that was ahead."""
 
     def settle(self, reports: Collection[Report]) -> None:
         """Save that a look at *reports* has nothing more to find, until they change: they name the present certificate,
@@ -58,7 +59,7 @@ def look_at_hosts(
             settled += well
             if len(well) == len(mine):
                 follow.append(row.name)
-        hosts.all_follow(follow, now - settings.behind)
+        hosts.all_follow(follow, now, settings.behind)
         tell(names, standings)
         hosts.settle([*settled, *(report for of_nobody in reports.values() for report in of_nobody)])
         found.update(one.state for one, bad in standings.items() if bad)

@@ -167,8 +167,9 @@ class Outbox:
         """Is it time for a mail? For the daemon; a run mails at its end. Raises CertfleetError."""
         if self._post is None:
             return False
-        unsent = self._notices.unsent(int(self._clock()))
-        return unsent is not None and mail_moment(*unsent, self._mailed_at) <= self._clock()
+        now = self._clock()
+        unsent = self._notices.unsent(int(now))
+        return unsent is not None and mail_moment(*unsent, self._mailed_at, now) <= now
 
     def deliver(self) -> None:
         """Send one mail with the unsent events, of very many the first ones. Never raises CertfleetError."""

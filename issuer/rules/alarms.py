@@ -83,7 +83,9 @@ def graded(event: Event, stuck_after: int) -> Event:
     return event
 
 
-def mail_moment(first: float, last: float, previous_mail: float) -> float:
-    """When the mail about unsaid events goes out (epoch seconds). They came between *first* and *last*."""
+def mail_moment(first: float, last: float, previous_mail: float, now: float) -> float:
+    """When the mail about unsaid events goes out (epoch seconds). They came between *first* and *last*. A moment that
+    is ahead of *now* was written by a clock that was wrong: nothing waits for it."""
+    first, last, previous_mail = (moment if moment <= now else 0 for moment in (first, last, previous_mail))
     quiet = min(last + QUIET_SECONDS, first + MAIL_SECONDS)
     return max(quiet, previous_mail + MAIL_SECONDS)

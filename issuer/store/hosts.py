@@ -10,6 +10,7 @@ from common.chunks import chunks
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Report, ReportKey
 from issuer.rules.hosts import CLOCK_AHEAD, WELL_WORDS
+from issuer.store.cells import too_far
 from issuer.store.database import Database, rows_of
 from issuer.store.tables import certs, host_alarms, installations
 
@@ -84,6 +85,7 @@ class Hosts:
         lately = columns.ts_report > forgotten
         questions: Sequence[sa.Select[Any]] = (
             sa.select(certs.c.name).where(certs.c.hosts_look_at <= now - settings.behind),
+            sa.select(certs.c.name).where(too_far(certs.c.hosts_look_at, now, 0)),
             sa.select(columns.name).where(lately, columns.ts_report < now - settings.silent).distinct(),
             sa.select(columns.name).where(columns.ts_report > now + CLOCK_AHEAD).distinct(),
             sa.select(columns.name).where(_none_of(columns.state, WELL_WORDS), lately).distinct(),
@@ -96,10 +98,11 @@ class Hosts:
 
         return self._database.read(work)
 
-    def all_follow(self, names: Collection[str], until: int) -> None:
-        """Save that no host of *names* is behind the certificate that was stored *until* then (epoch seconds): those
-        hosts need no look for it."""
-        stored = certs.c.hosts_look_at <= until
+    def all_follow(self, names: Collection[str], now: int, behind: int) -> None:
+        """Save that no host of *names* is behind the certificate that was stored *behind* seconds before *now*, or by a
+        clock that was ahead: those hosts need no look for it."""
+        moment = certs.c.hosts_look_at
+        stored = sa.or_(moment <= now - behind, too_far(moment, now, 0))
 
         def work(connection: sa.Connection) -> None:
             for some in chunks(sorted(names), _NAMES_CHANGED):

@@ -105,7 +105,7 @@ class Notices:
         standing = _alarms(connection, None if others else names)
         if others:
             untold = {name for name in standing.keys() - names if not any(kind.is_of_issuer for kind in standing[name])}
-            told = [*told, *_recovered_elsewhere(connection, standing, untold)]
+            told = [*told, *_recovered_elsewhere(connection, standing, untold, now)]
             names = {event.name for event in told}
         unsent = _unsent_kinds(connection, names)
         rows = {row.name: row for row in rows_of(connection, _CERTIFICATE, certs.c.name, names)}
@@ -217,17 +217,21 @@ def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[st
 
 
 def _recovered_elsewhere(
-    connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str]
+    connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str], now: int
 ) -> list[Event]:
-    """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails.
+    """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails. Of
+    an alarm that is ahead of *now*, by a clock that was wrong, nobody knows since when: it is over unless one fails.
     For a certificate that is gone, alarms and unsent mail are deleted, except those that tell that it is gone."""
     names = [name for name in names if standing[name].keys() != {EventKind.VANISHED}]
-    query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.change_failures)
-    rows = rows_of(connection, query, certs.c.name, names)
-    stored = {name: 0 if failures else at for name, at, failures in rows}
+    query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.count_fail_update, certs.c.change_failures)
+    since = {name: max(standing[name].values()) for name in names}
+    stored = {
+        name: -1 if change_fails or (fails and since[name] > now) else at
+        for name, at, fails, change_fails in rows_of(connection, query, certs.c.name, names)
+    }
     gone = [name for name in names if name not in stored]
     _forget(connection, gone, [kind for kind in EventKind if kind is not EventKind.VANISHED])
-    return [recovered(name) for name in stored if stored[name] > max(standing[name].values())]
+    return [recovered(name) for name in stored if stored[name] > (since[name] if since[name] <= now else 0)]
 
 
 def _forget(connection: sa.Connection, names: Collection[str], kinds: Collection[EventKind]) -> None:

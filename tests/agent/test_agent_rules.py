@@ -43,6 +43,14 @@ def test_a_refusal_of_a_wrong_clock_does_not_count(until: int, lasts: bool) -> N
     assert Refusal(Outcome.FAILED, "", "a", Mark(1, 1), "c", 1, until).lasts("c", 1000) is lasts
 
 
+@pytest.mark.parametrize(
+    ("unsent", "untold"), [(0, False), (90_000, False), (100_001, True), (4000, False), (3600, True)]
+)
+def test_a_report_of_a_clock_ahead_is_no_fresh_one(unsent: int, untold: bool) -> None:
+    """It may be untold for a day; and nobody knows for how long where that moment is still to come."""
+    assert Result("www.example.com", unsent=unsent).is_untold(90_000) is untold
+
+
 WRITTEN = {"/f": f"{digest(b'ours')} 0 33 640"}
 INSTALLED = Installed("a", "01", 90 * 86400, Mark(1, 2), {"/f": "d"}, "c", 1, ("i",), by_issuer=True, written=WRITTEN)
 

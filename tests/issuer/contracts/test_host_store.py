@@ -155,7 +155,15 @@ def test_all_follow(hosts: Reported) -> None:
     hosts.stored(NOW)
     assert hosts.suspects(late - 1) == []
     assert hosts.suspects(late) == [NAME]
-    hosts.store.all_follow([NAME], NOW - 1)
+    hosts.store.all_follow([NAME], late - 1, SETTINGS.behind)
     assert hosts.suspects(late) == [NAME]
-    hosts.store.all_follow([NAME], NOW)
+    hosts.store.all_follow([NAME], late, SETTINGS.behind)
     assert hosts.suspects(late) == []
+
+
+def test_a_certificate_that_was_stored_by_a_clock_ahead(hosts: Reported) -> None:
+    """Its hosts are looked at now, and no more once they follow."""
+    hosts.stored(NOW + 86400)
+    assert hosts.suspects(NOW) == [NAME]
+    hosts.store.all_follow([NAME], NOW, SETTINGS.behind)
+    assert hosts.suspects(NOW) == []

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey
+from issuer.model.moments import CLOCKS_APART
 from issuer.rules.hosts import WELL_WORDS, is_doubtful, is_forgotten, recalled
 
 
@@ -27,7 +28,7 @@ class MemoryHosts:
         lately = [one for one in self.table.values() if not is_forgotten(one, now, settings)]
         found = {one.name for one in lately if one.state not in WELL_WORDS or 0 < one.not_after <= now}
         found |= {one.name for one in lately if one.reported_at < now - settings.silent}
-        found |= {name for name, since in self.behind.items() if since <= now - settings.behind}
+        found |= {name for name, since in self.behind.items() if _was(since, now, settings.behind)}
         return sorted(found | self._doubted)
 
     def reports(self, names: Collection[str], now: int) -> dict[str, Sequence[Report]]:
@@ -38,11 +39,16 @@ class MemoryHosts:
             self._heard |= news
         return found
 
-    def all_follow(self, names: Collection[str], until: int) -> None:
-        self.behind = {name: at for name, at in self.behind.items() if name not in names or at > until}
+    def all_follow(self, names: Collection[str], now: int, behind: int) -> None:
+        self.behind = {name: at for name, at in self.behind.items() if name not in names or not _was(at, now, behind)}
 
     def settle(self, reports: Collection[Report]) -> None:
         self._heard |= {one.key: replace(self._heard[one.key], settled=one.sha256) for one in reports if not one.gone}
 
     def _stored(self, name: str) -> list[Report]:
         return [report for report in self.table.values() if report.name == name]
+
+
+def _was(moment: int, now: int, ago: int) -> bool:
+    """Did it pass so many seconds *ago*, or can it not be meant?"""
+    return moment <= now - ago or moment > now + CLOCKS_APART

@@ -126,6 +126,14 @@ def test_nothing_is_said_twice_in_a_row(kinds: list[EventKind]) -> None:
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))
 def test_when_a_mail_goes_out(first: float, gap: float, previous: float) -> None:
     """After a quiet minute or ten minutes of noise, and ten minutes after the last mail at the earliest."""
-    moment = alarms.mail_moment(first, first + gap, previous)
+    moment = alarms.mail_moment(first, first + gap, previous, 1e7)
     assert moment >= previous + alarms.MAIL_SECONDS
     assert moment <= max(first + alarms.MAIL_SECONDS, previous + alarms.MAIL_SECONDS)
+
+
+@given(st.integers(0, NOW), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_no_mail_waits_for_a_clock_that_was_ahead(first: int, gap: int, previous: int) -> None:
+    """Events, and a mail before, of moments that are still to come hold no mail up for longer than any others do."""
+    moment = alarms.mail_moment(first, first + gap, previous, NOW)
+    assert moment <= NOW + alarms.MAIL_SECONDS
+    assert alarms.mail_moment(NOW + 1, NOW + 1 + gap, NOW + 2, NOW) <= NOW

@@ -124,6 +124,20 @@ def test_a_recovery_is_said_once_whoever_brought_it(troubled: Box, smtp: Smtp) -
     assert smtp.letters[2].subject.startswith("certfleet: 2 certificates failed on ")  # the third never recovered
 
 
+def test_a_recovery_from_what_a_clock_ahead_has_told(troubled: Box, smtp: Smtp) -> None:
+    """The moment of an alarm that is still to come keeps neither the recovery nor the next failure from being told."""
+    troubled.fails("run", says=["failed"])
+    troubled.database.execute("UPDATE alarms SET since = since + 10000000000")
+    troubled.fails("run", says=["failed"])
+    assert len(smtp.letters) == 1
+    mend(troubled, "a.example.test", "b.example.test")
+    troubled.fails("run", says=["failed"])
+    assert smtp.letters[1].subject.startswith("certfleet: 2 certificates recovered on ")
+    try_again(troubled)
+    troubled.fails("run", says=["failed"])
+    assert smtp.letters[2].subject.startswith("certfleet: 2 certificates failed on ")
+
+
 def test_a_removed_certificate_is_said_no_more(troubled: Box, smtp: Smtp) -> None:
     """What was in trouble and then removed leaves no alarm and sends no mail."""
     troubled.fails("run", says=["failed"])
