@@ -19,7 +19,7 @@ _TABLES = (
   names TEXT NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL, place TEXT NOT NULL, told INTEGER NOT NULL,
   PRIMARY KEY (spki, issuer, serial)) WITHOUT ROWID""",
 )
-_SEEN = "SELECT ours, names, spki, serial, issuer, starts, ends, place FROM sightings WHERE ends > ? AND told >= ?"
+_SEEN = "SELECT ours, names, spki, serial, issuer, starts, ends, place FROM sightings WHERE ends > ?"
 
 
 class TransparencyMemory:
@@ -63,7 +63,10 @@ class TransparencyMemory:
     def sightings(self, now: int) -> list[Sighting]:
         """The findings whose certificates have not ended."""
         with self._database.reading() as connection:
-            return [_sighting(row) for row in connection.execute(_SEEN, (now, 0))]
+            return [
+                Sighting(tuple(ours.split()), tuple(names.split()), *rest)
+                for ours, names, *rest in connection.execute(_SEEN, (now,))
+            ]
 
     def untold(self, found: Iterable[Sighting]) -> list[Sighting]:
         """The sightings in *found* that people were not told of."""
@@ -83,22 +86,5 @@ class TransparencyMemory:
 
 
 def _add(connection: sqlite3.Connection, found: Iterable[Sighting]) -> None:
-    rows = [
-        (
-            one.spki_sha256,
-            one.issuer,
-            one.serial,
-            " ".join(one.ours),
-            " ".join(one.names),
-            one.starts,
-            one.ends,
-            one.where,
-        )
-        for one in found
-    ]
+    rows = [(*one.identity, " ".join(one.ours), " ".join(one.names), one.starts, one.ends, one.where) for one in found]
     connection.executemany("INSERT OR IGNORE INTO sightings VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", rows)
-
-
-def _sighting(row: tuple[str, str, str, str, str, int, int, str]) -> Sighting:
-    ours, names, spki, serial, issuer, starts, ends, where = row
-    return Sighting(tuple(ours.split()), tuple(names.split()), spki, serial, issuer, starts, ends, where)
