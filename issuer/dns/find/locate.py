@@ -15,7 +15,7 @@ import dns.name
 from common.errors import Retry
 from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.find.resolvers import Resolvers
-from issuer.dns.find.routes import Route, route_for
+from issuer.dns.find.routes import Route, below, route_for
 from issuer.dns.servers import ROOT, Server, is_authoritative, plain, question, rcode_text, rrset_in, targets
 from issuer.model.errors import DnsError
 
@@ -49,16 +49,15 @@ def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server]
     while True:
         owner = seen[-1]
         route = route_for(owner, table)
-        found = _ask_primary(primary(route), owner) if route.server else Elsewhere("")
-        if isinstance(found, Zone):
-            _refuse_outside(owner, found.name, route)
-            return Place(owner, found.name, route, tuple(seen[:-1]))
-        if isinstance(found, Alias):
-            target = found.target
-        else:
+        said = _ask_primary(primary(route), owner) if route.server else _Said()
+        if said.zone:
+            _refuse_outside(owner, said.zone, route)
+            return Place(owner, said.zone, route, tuple(seen[:-1]))
+        target = said.target
+        if not target:
             target, unseen = _alias_by_resolvers(owner, resolvers)
             if not target:
-                raise _no_zone(primary(route), owner, f"{found.why}; {unseen}")
+                raise _no_zone(primary(route), owner, f"{said.why}; {unseen}")
         seen.append(target)
         if len(seen) > _MOST_ALIASES + 1:
             what = f"the alias of {name} leads in a circle or is a chain of more than {_MOST_ALIASES}"
@@ -66,41 +65,30 @@ def locate(name: str, table: Sequence[Route], primary: Callable[[Route], Server]
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
-    """The server is authoritative for this zone, and the queried name is no alias."""
+class _Said:
+    """The update server's answer about a name: the *zone* that holds it, the *target* of its alias, or *why* neither is
+    there."""
 
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """The queried name is an alias for *target*."""
-
-    target: str
+    zone: str = ""
+    target: str = ""
+    why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """The server is not authoritative for the queried name."""
-
-    why: str
-
-
-def _ask_primary(server: Server, owner: str) -> Zone | Alias | Elsewhere:
+def _ask_primary(server: Server, owner: str) -> _Said:
     """The update server's answer about *owner*. Raises DnsError.
 
     It is asked for the CNAME: a negative answer carries the SOA of the zone, so one query is enough for both.
     """
     answer = _ask(server, owner, "CNAME")
     if not is_authoritative(answer):
-        return Elsewhere(_referral(owner, answer) or f"it answers {rcode_text(answer)} without authority")
+        return _Said(why=_referral(owner, answer) or f"it answers {rcode_text(answer)} without authority")
     target = alias_in(answer, owner)
     if target and not _from_wildcard(server, owner, target):
-        return Alias(target)
+        return _Said(target=target)
     zone = "" if target else soa_owner(answer, owner)
     if zone == ROOT:  # a server with a root zone of its own answers for every name
-        return Elsewhere("its only zone for this name is the root")
-    return Zone(zone or zone_at(server, owner))
+        return _Said(why="its only zone for this name is the root")
+    return _Said(zone or zone_at(server, owner))
 
 
 def _alias_by_resolvers(owner: str, resolvers: Resolvers) -> tuple[str, str]:
@@ -151,7 +139,7 @@ def _from_wildcard(server: Server, owner: str, target: str) -> bool:
 
 
 def _refuse_outside(owner: str, zone: str, route: Route) -> None:
-    if not route.allows(zone):
+    if not below(zone, route.suffix):  # the operator did not allow updates of a zone above it
         why = f"that is above the [[dns.zone]] {route.suffix}, and only zones at or below it may be updated"
         hint = f"create the sub-zone (`zone` prints it), or name {zone} itself in a [[dns.zone]]"
         raise DnsError(f"{owner} is in the zone {zone}", why=why, hint=hint, reference="dns-outside")

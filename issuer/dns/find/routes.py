@@ -21,10 +21,6 @@ class Route:
     nameservers: tuple[str, ...]
     sign_queries: bool
 
-    def allows(self, zone: str) -> bool:
-        """Is *zone* at or below *suffix*? The operator did not allow updates of a zone above it."""
-        return below(zone, self.suffix)
-
 
 def routes(settings: DnsSettings) -> list[Route]:
     """Every route, the most specific first."""
