@@ -20,7 +20,7 @@ from issuer.dns.probe.throwaway import new_value, stale
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
-from issuer.dns.servers import Server, is_authoritative, negative_times, question, rcode_text, rrset_in, serial_in
+from issuer.dns.servers import Server, negative_times, question, rrset_in, serial_in
 from issuer.model.acme import Laggard
 from issuer.rules.findings import bad, clock_line, ok, warn
 
@@ -74,8 +74,6 @@ class ZoneProbe:
         lines = delegation_lines(delegation)
         if delegation.seen:
             lines += self._glue(delegation)
-        if delegation.parent:
-            lines += self._lame(delegation)
         return self.zones.servers(place.owner, place.zone), lines
 
     def _glue(self, delegation: Delegation) -> list[Line]:
@@ -90,16 +88,6 @@ class ZoneProbe:
             elif handed_out - known and known:
                 sentence = f"the glue of {host} says {_some(handed_out)}, its address records say {_some(known)}"
                 lines.append(warn(f"zone {delegation.zone}", sentence, f"mend the glue in {delegation.parent}"))
-        return lines
-
-    def _lame(self, delegation: Delegation) -> list[Line]:
-        """A finding for each server in the delegation that does not serve the zone."""
-        lines = []
-        for server, answer in ask_each(delegation.servers, question(delegation.zone, "SOA")).items():
-            if isinstance(answer, NoAnswer) or (is_authoritative(answer) and answer.answer):
-                continue  # a silent server is reported by _round_trip
-            sentence = f"{server} does not serve it (lame): {rcode_text(answer)} without authority"
-            lines.append(bad(f"zone {delegation.zone}", sentence, "load the zone there, or take it out of the NS list"))
         return lines
 
     def _primary(self, place: Place) -> list[Line]:
