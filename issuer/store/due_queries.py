@@ -34,7 +34,9 @@ class DueQueries:
     def due(self, now: int, most: int) -> list[DueRow]:
         unknown, come, *too_far = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
         queries = (unknown, come.order_by(certs.c.due_at), *too_far)  # the longest wait first
-        return self._database.read(lambda connection: [mark for query in queries for mark in _marks(connection, query)])
+        return self._database.read(
+            lambda connection: [DueRow(*row) for query in queries for row in connection.execute(query) if row[0]]
+        )
 
     def left_over(self, now: int) -> list[DueRow]:
         """Certificates with an order under way that no other issuer has leased and nobody does by hand, unless they
@@ -117,7 +119,3 @@ def _by_expiry(connection: sa.Connection, now: int) -> tuple[int, int, dict[int,
     row = connection.execute(sa.select(sa.func.count(), *sums).select_from(certs).where(is_enabled)).one()
     issued, *within = (int(value or 0) for value in row[1:])
     return int(row[0]), issued, dict(zip(bounds, within, strict=True))
-
-
-def _marks(connection: sa.Connection, query: sa.Select[Any]) -> list[DueRow]:
-    return [DueRow(*row) for row in connection.execute(query) if row[0]]

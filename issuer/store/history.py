@@ -75,7 +75,8 @@ class History:
         """The stored certificates of *name*, the newest first, at most MOST."""
         newest = (versions.c.stored_at.desc(), versions.c.id.desc())
         query = sa.select(versions).where(versions.c.name == name).order_by(*newest).limit(MOST)
-        return self._database.read(lambda connection: [_version(row) for row in connection.execute(query).mappings()])
+        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [from_row(Version, row, revoked=row["revoked"] is not None) for row in rows]
 
     def count(self, name: str) -> int:
         """How many certificates of *name* are stored."""
@@ -207,7 +208,3 @@ def _seal_anew(connection: sa.Connection, name: str, seals: Sequence[Seal], now:
 def _event(row: sa.RowMapping) -> AuditEvent:
     tombstone = row["event"] == "removed"  # it is for other issuers, not for people
     return AuditEvent(row["at"], row["event"], "" if tombstone else row["detail"])
-
-
-def _version(row: sa.RowMapping) -> Version:
-    return from_row(Version, row, revoked=row["revoked"] is not None)

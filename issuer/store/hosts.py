@@ -18,7 +18,7 @@ MOST_READ = 50_000  # reports in one answer
 _NAMES_CHANGED = 500  # in one statement
 _PORTION = 1000  # names in one answer
 _LONGEST_DETAIL = 2000  # characters
-_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report")
+_OF_ALL = ("name", "host", "account", "sha256", "not_after", "state", "ts_report")  # as a Report has them
 _DETAIL = sa.func.substr(installations.c.detail, 1, _LONGEST_DETAIL, type_=installations.c.detail.type)
 
 
@@ -45,7 +45,7 @@ class Hosts:
         def work(connection: sa.Connection) -> dict[str, list[Report]]:
             found: dict[str, list[Report]] = {}
             for row in rows_of(connection, _REPORTS, installations.c.name, names):
-                found.setdefault(row.name, []).append(_report(row))
+                found.setdefault(row.name, []).append(Report(*row))
             return found
 
         return self._database.read(work)
@@ -129,7 +129,3 @@ def details_of(connection: sa.Connection, reports: Sequence[Report]) -> dict[Rep
         rows = connection.execute(query.where(sa.tuple_(columns.name, columns.host, columns.account).in_(some)))
         found |= {(row.name, row.host, row.account): row.detail for row in rows}
     return found
-
-
-def _report(row: Any) -> Report:
-    return Report(row.name, row.host, row.account, row.sha256, row.not_after, row.state, row.ts_report)
