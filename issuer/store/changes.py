@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from common.errors import RefusedError
 from issuer.model.csr import CsrFacts
-from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, csr_digest
+from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
 from issuer.rules.alarms import FAILURES
 from issuer.rules.change import Outcome, outcome_of
 from issuer.store.database import Database
@@ -20,6 +20,7 @@ from issuer.store.tables import alarms, certs
 
 _ANEW = {"count_fail_update": 0, "due_at": None, **NO_FAILURE}  # a row whose failures were those of another CSR
 _FAILURES = [kind.value for kind in FAILURES]
+_ANOTHER = "another CSR was enrolled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class Changes:
                 )
             outcome = outcome_of(row, by.csr)
             if outcome is Outcome.TAKEN or (outcome is not Outcome.SAME and not row.failing):
-                _forget_alarms(connection, name)
-            if row.change is not None and row.change.csr != by.csr.pem:
-                _end_order(connection, row, row.change.csr, now)
+                # people were told of another CSR: the next failure is news
+                connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
+            if row.change is not None and row.change.csr != by.csr.pem and row.ordered == csr_digest(row.change.csr):
+                give_up(connection, name, _ANOTHER, now)
             if outcome is Outcome.DROPPED:
                 _set(connection, name, NO_CHANGE)
                 add_event(connection, now, name, "change dropped", "")
@@ -84,13 +86,8 @@ def _seals(by: Replacement, outcome: Outcome, *, other_ways: bool) -> list[Seal]
     return [by.own_seal] if other_ways and by.own_seal is not None else []
 
 
-def _forget_alarms(connection: sa.Connection, name: str) -> None:
-    """People were told of another CSR: the next failure is news."""
-    connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
-
-
 def _take(connection: sa.Connection, name: str, by: Replacement, now: int) -> None:
-    give_up(connection, name, "another CSR was enrolled", now)
+    give_up(connection, name, _ANOTHER, now)
     _set(connection, name, {"csr": by.csr.pem, "md5_modulus": by.csr.md5_modulus, **_ANEW})
     add_event(connection, now, name, "enrolled anew", _told(by.csr))
 
@@ -104,17 +101,9 @@ def _let_wait(connection: sa.Connection, row: Enrolment, by: Replacement, now: i
         "change_validations": by.validation.ways_text,
     }
     _set(connection, row.name, NO_CHANGE | waits)
-    if row.change is None or _terms(row.change) != (by.csr.pem, by.validation.ways_text, by.takeover):
+    before = (row.change.csr, row.change.validation.ways_text, row.change.takeover) if row.change is not None else None
+    if before != (by.csr.pem, by.validation.ways_text, by.takeover):
         add_event(connection, now, row.name, "change enrolled", _told(by.csr))
-
-
-def _end_order(connection: sa.Connection, row: Enrolment, csr: bytes, now: int) -> None:
-    if row.ordered == csr_digest(csr):
-        give_up(connection, row.name, "another CSR was enrolled", now)
-
-
-def _terms(change: Change) -> tuple[bytes, str, int]:
-    return change.csr, change.validation.ways_text, change.takeover
 
 
 def _told(csr: CsrFacts) -> str:
