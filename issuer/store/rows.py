@@ -9,7 +9,7 @@ from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, valid
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.watch import MAILS, REPLACING, UNWATCHED, Watch
 from issuer.rules.due import FIRST_MAY_WAIT
-from issuer.store.cells import OctetLength, too_far, window
+from issuer.store.cells import OctetLength, from_row, too_far, window
 from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_of, of_text
@@ -94,36 +94,23 @@ def _enrolments(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list
 
 def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) -> Enrolment:
     validation = validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"])
-    return Enrolment(
-        name=row["name"],
+    return from_row(
+        Enrolment,
+        row,
         enabled=row["enable"] in YES,
         validation=validation,
-        csr=row["csr"],
-        crt=row["crt"],
-        ca=row["ca"],
-        ts_expire=row["ts_expire"],
-        ts_last_update=row["ts_last_update"],
         failures=max(0, row["count_fail_update"]),
-        due_at=row["due_at"],
-        reissue_reason=row["reissue_reason"],
-        directory=row["directory"],
         account=row["account"].strip(),
-        profile=row["profile"],
         early=row["early"] == "Y",
         imported=row["imported"] == "Y",
         revoked=row["revoked"] == "Y",
         failure=failure_of(row),
-        ari_at=row["ari_at"],
         ari_window=window(row["ari_start"], row["ari_end"], row["ari_window"]),
-        rolled_back=row["rolled_back"],
-        ari_ask_at=row["ari_ask_at"],
-        statement=row["statement"],
         md5_modulus=row["md5_modulus"].strip(),
         compromised=compromised,
         change=_change(row, validation) if row["change_csr"] else None,
         ordered=ordered,
-        seal=row["seal"],
-        unapproved=row["unapproved"],
+        changing=False,
         watch=watch_of(row),
     )
 
