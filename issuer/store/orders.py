@@ -50,25 +50,15 @@ class OrderSeals(Protocol):
         """Is *seal* that of *record*?"""
 
 
-class Onlooker:
-    """The OrderSeals of who follows no order."""
-
-    def of_order(self, record: OrderRecord) -> str:
-        return ""
-
-    def wrote(self, record: OrderRecord, seal: str) -> bool:
-        return False
-
-
 class Orders:
     """An OrderStore (issuer/journey/ports.py), which describes the methods that have no words here, as one issuer
     process sees it. *owner* names that process, unique among all. Each row under way has a seal: a thief in the
-    database must not choose what an issuer follows. Raises StoreError."""
+    database must not choose what an issuer follows. Without *seals* none is made or believed. Raises StoreError."""
 
     def __init__(self, database: Database, owner: str, seals: OrderSeals | None = None):
         self._database = database
         self._owner = owner
-        self._seals = seals or Onlooker()
+        self._seals = seals
 
     def open(self, planned: OrderRecord, names: Sequence[str]) -> OrderRecord | None:
         """An order of our own that is under way is returned: the answer to our own INSERT may have been lost."""
@@ -83,7 +73,7 @@ class Orders:
             "csr_sha256": planned.csr_sha256 or None,
             "created_at": planned.created_at,
             "updated_at": planned.created_at,
-            "seal": self._seals.of_order(planned),
+            "seal": self._seal(planned),
             **self._lease(planned.created_at),
         }
         try:
@@ -159,7 +149,7 @@ class Orders:
             check_move(old.state, new.state)
         values: dict[str, object] = {"state": new.state.value, "url": new.url, "reason": new.cause.value}
         values |= {"deadline": new.deadline, "updated_at": now, "lease_until": now + LEASE_SECONDS}
-        values["seal"] = self._seals.of_order(new)
+        values["seal"] = self._seal(new)
         self._change(new, values, durable=new.url != old.url)
         return new
 
@@ -178,7 +168,7 @@ class Orders:
             rows = connection.execute(sa.select(orders).where(orders.c.active_name > "")).mappings().all()
             found = [record for record in map(self._record, rows) if record is not None]
             for record in found:
-                values = {"seal": self._seals.of_order(record)}
+                values = {"seal": self._seal(record)}
                 connection.execute(orders.update().where(orders.c.id == record.id).values(**values))
             return found
 
@@ -209,8 +199,12 @@ class Orders:
         if state is None:
             return None
         record = from_row(OrderRecord, row, state=state, cause=cause_of(row["reason"]), sealed=True)
-        sealed = row["active_name"] == record.name and self._seals.wrote(record, row["seal"])
-        return dataclasses.replace(record, sealed=sealed)
+        if row["active_name"] != record.name or self._seals is None:
+            return dataclasses.replace(record, sealed=False)
+        return dataclasses.replace(record, sealed=self._seals.wrote(record, row["seal"]))
+
+    def _seal(self, record: OrderRecord) -> str:
+        return self._seals.of_order(record) if self._seals is not None else ""
 
     def _under_way(self, name: str) -> sa.RowMapping | None:
         look = {"the_name": name}
