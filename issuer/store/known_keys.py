@@ -2,6 +2,7 @@
 count that the issuer can prove to be its own."""
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,9 +29,9 @@ class KnownKeys:
     def seals(self) -> Iterator[str]:
         """The seals of rows and of their changes."""
         for column in (certs.c.seal, certs.c.change_seal):
-            yield from map(str, self._cells(column))
+            yield from self._cells(column)
 
-    def _cells(self, column: "sa.Column[object]") -> Iterator[object]:
+    def _cells(self, column: "sa.Column[Any]") -> Iterator[Any]:
         """The cells that are not empty."""
         key = _ORDER[column.table.name]
         query = sa.select(key, column).where(column.is_not(None))
@@ -38,13 +39,9 @@ class KnownKeys:
             yield from (row[1] for row in rows if row[1])
 
 
-def _key(cell: object, stored: Collection[str]) -> Iterator[str]:
+def _key(cell: bytes, stored: Collection[str]) -> Iterator[str]:
     try:
-        leaves = load_certificates(_bytes(cell))[:1]
+        leaves = load_certificates(cell)[:1]
         yield from (spki_sha256(one.public_key()) for one in leaves if fingerprint(one) in stored)
     except ValueError:
         return
-
-
-def _bytes(cell: object) -> bytes:
-    return cell if isinstance(cell, bytes) else str(cell).encode()
