@@ -123,12 +123,17 @@ def _end_orders_of_nothing(tools: Tools, deadline: Deadline) -> int:
     kept = {record.name: record for record in tools.orders.withheld(now)}
     others = {record.name: record for record in tools.orders.under_way(now)}
     rows = {row.name: row for row in tools.certificates.enrolled([*kept, *others])}
-    found = [(record, _fault_of_kept(record, rows.get(name), tools)) for name, record in kept.items()]
-    found += [(record, _fault_of_left(record, rows.get(name), tools, now)) for name, record in others.items()]
     unusable: dict[str, list[OrderRecord]] = {}
-    for record, why in found:
-        unusable.setdefault(why, []).append(record)
-    unusable.pop("", None)
+    for name, record in (*kept.items(), *others.items()):
+        row = rows.get(name)
+        if not record.sealed and (row is None or _is_sealed(row, tools)):
+            why = NOT_OURS
+        elif name in kept:
+            why = WITHHELD if record.sealed else ""
+        else:
+            why = _unusable(record, row, now)
+        if why:
+            unusable.setdefault(why, []).append(record)
     given_up, told, left = list[OrderRecord](), Counter[str](), 0
     for why, some in ((why, some) for why, records in unusable.items() for some in chunks(records, _PORTION)):
         if deadline.over:
@@ -157,25 +162,8 @@ def _tell_ended(ended: Sequence[OrderRecord], why: str, tools: Tools, told: Coun
             log.warning("order.of_nothing", certificate=record.name, why=why)
 
 
-def _fault_of_left(record: OrderRecord, row: Enrolment | None, tools: Tools, now: int) -> str:
-    """Why an order without a lease is ended; "" where it is not."""
-    return NOT_OURS if _is_planted(record, row, tools) else _unusable(record, row, now)
-
-
-def _fault_of_kept(record: OrderRecord, row: Enrolment | None, tools: Tools) -> str:
-    """The same of an order under a lease that does not count."""
-    if _is_planted(record, row, tools):
-        return NOT_OURS
-    return WITHHELD if record.sealed else ""
-
-
-def _is_planted(record: OrderRecord, row: Enrolment | None, tools: Tools) -> bool:
-    """Did no issuer write it? Where another issuer's seal key fits *row*, the order is that issuer's too."""
-    return not record.sealed and (row is None or _is_sealed(row, tools))
-
-
 def _is_sealed(row: Enrolment, tools: Tools) -> bool:
-    """Does our seal key fit *row*?"""
+    """Does our seal key fit *row*? Where another issuer's does, an order for it is that issuer's too."""
     try:
         return not tools.seals.faults(row)
     except CertfleetError:  # told by each attempt
