@@ -116,21 +116,7 @@ def addresses_in(section: Sequence[dns.rrset.RRset], name: str = "") -> list[str
     return [address for kind in ("A", "AAAA") for address in targets(rrset_in(section, kind, name))]
 
 
-def negative_times(rrsets: Sequence[dns.rrset.RRset]) -> list[tuple[int, int]]:
-    """(minimum, TTL) of each SOA record, in seconds: they limit the caching of "no such record" (RFC 2308 §5)."""
-    return [(record.minimum, rrset.ttl) for rrset in rrsets for record in _soa_in(rrset)]
-
-
-def serial_in(answer: dns.message.Message, zone: str) -> int | None:
-    """The serial of *zone*; None if the answer does not give it with authority."""
-    serials = [record.serial for rrset in rrset_in(answer.answer, "SOA", zone) for record in _soa_in(rrset)]
-    return serials[0] if serials and is_authoritative(answer) else None
-
-
-def primary_in(answer: dns.message.Message, zone: str) -> str:
-    """The primary of *zone* by its SOA (MNAME); "" without an SOA."""
-    return next((plain(soa.mname) for rrset in rrset_in(answer.answer, "SOA", zone) for soa in _soa_in(rrset)), "")
-
-
-def _soa_in(rrset: dns.rrset.RRset) -> list[dns.rdtypes.ANY.SOA.SOA]:
-    return [record for record in rrset if isinstance(record, dns.rdtypes.ANY.SOA.SOA)]
+def soa_in(answer: dns.message.Message, zone: str) -> tuple[dns.rdtypes.ANY.SOA.SOA, int] | None:
+    """The SOA record of *zone*, and its TTL in seconds; None without one."""
+    found = [(record, rrset.ttl) for rrset in rrset_in(answer.answer, "SOA", zone) for record in rrset]
+    return next((pair for pair in found if isinstance(pair[0], dns.rdtypes.ANY.SOA.SOA)), None)

@@ -8,7 +8,7 @@ from issuer.dns.asking import NoAnswer, ask
 from issuer.dns.find.locate import zone_at
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route
-from issuer.dns.servers import Server, configured_servers, is_authoritative, primary_in, question, rrset_in, targets
+from issuer.dns.servers import Server, configured_servers, is_authoritative, plain, question, rrset_in, soa_in, targets
 from issuer.model.errors import DnsError
 
 
@@ -25,9 +25,10 @@ def nameserver_names(route: Route, name: str, resolvers: Resolvers, signer: dns.
     try:
         zone = zone_at(primary, name.removeprefix("*."))
         hosts = sorted(targets(rrset_in(ask(primary, question(zone, "NS")).answer, "NS", zone)))
-        told = primary_in(ask(primary, question(zone, "SOA")), zone)
+        soa = soa_in(ask(primary, question(zone, "SOA")), zone)
     except (DnsError, NoAnswer):
         return []
+    told = plain(soa[0].mname) if soa is not None else ""
     here = [host for host in hosts if primary.address in _addresses(host, primary, resolvers)]
     return list(dict.fromkeys([*here[:1], *([told] if not here and told in hosts else []), *hosts]))
 

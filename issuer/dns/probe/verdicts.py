@@ -38,7 +38,7 @@ class RoundTrip:
     laggards: Sequence[Laggard]
     waited: float
     unasked: Sequence[tuple[str, str]] = ()
-    serials: Mapping[str, int | None] = field(default_factory=dict)
+    serials: Mapping[str, int] = field(default_factory=dict)
     newest: int | None = None
     away: Collection[str] = ()
 

@@ -20,7 +20,7 @@ from issuer.dns.probe.throwaway import new_value, stale
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
 from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
-from issuer.dns.servers import Server, negative_times, question, rrset_in, serial_in
+from issuer.dns.servers import Server, is_authoritative, question, soa_in
 from issuer.model.acme import Laggard
 from issuer.rules.findings import bad, clock_line, ok, warn
 
@@ -94,11 +94,11 @@ class ZoneProbe:
         """Findings about the SOA's times; removes the records that a killed check left."""
         primary = self.zones.primary(place.route)
         try:
-            soa = rrset_in(ask(primary, question(place.zone, "SOA")).answer, "SOA", place.zone)
+            soa = soa_in(ask(primary, question(place.zone, "SOA")), place.zone)
             left = stale(shown_txt(ask(primary, question(place.owner, "TXT"))), self.clock())
         except NoAnswer as error:
             return [bad(f"zone {place.zone}", f"{primary} cannot be asked: {error}", "check that it runs")]
-        lines = [soa_line(place.zone, minimum, ttl) for minimum, ttl in negative_times(soa)]
+        lines = [soa_line(place.zone, soa[0].minimum, soa[1])] if soa is not None else []
         if left:
             self.zones.remove(place.zone, place.route, [(place.owner, value) for value in left])
             lines.append(ok(f"zone {place.zone}", f"{len(left)} left by an interrupted check removed"))
@@ -143,7 +143,8 @@ class ZoneProbe:
             laggards = self.zones.visibility.unseen(sought)
             shown = self.zones.visibility.shown_by(place.owner, value)
         heard = {str(server): answer for server, answer in answers.items() if not isinstance(answer, NoAnswer)}
-        serials = {server: serial_in(answer, place.zone) for server, answer in heard.items()}
+        found = {server: soa_in(answer, place.zone) for server, answer in heard.items() if is_authoritative(answer)}
+        serials = {server: soa[0].serial for server, soa in found.items() if soa is not None}
         settled = {late.who for late in laggards} | {str(server) for server in shown}
         unasked = [(str(server), answers[server]) for server in others if str(server) not in settled]
         return RoundTrip(

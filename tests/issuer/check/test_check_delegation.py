@@ -193,9 +193,9 @@ def test_the_rules_about_numbers() -> None:
 )
 def test_what_serials_tell(serial: int | None, newest: int | None, says: str, do: str) -> None:
     """Behind, another zone, or ahead, by the arithmetic of serials (RFC 1982): each has its own remedy."""
-    watch = RoundTrip(
-        [("ns1", 0.5)], [Laggard("ns2", "no answer within 2 s")], 10.2, [("ns3", "no route")], {"ns2": serial}, newest
-    )
+    serials = {} if serial is None else {"ns2": serial}
+    laggards, unasked_servers = [Laggard("ns2", "no answer within 2 s")], [("ns3", "no route")]
+    watch = RoundTrip([("ns1", 0.5)], laggards, 10.2, unasked_servers, serials, newest)
     shown, unasked, late = server_lines("z", watch)
     assert str(shown) == "ok   zone z: ns1 shows a new record after 0.50 s"
     assert (unasked.level, unasked.sentence) == (Level.WARN, "ns3 cannot be looked at from here: no route")
