@@ -10,12 +10,12 @@ service that accepts connections from a load balancer alone. A ``radius`` server
 its own, which shares a secret with it, when somebody logs in by EAP.
 """
 
-import ipaddress
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from common.dataclasses import dataclass
 from common.endpoint import parse_endpoint
+from common.names import is_address
 
 DIRECT_PORTS = {
     "https": 443,
@@ -101,7 +101,8 @@ def parse_target(text: str) -> ProbeTarget:
     proxy, login = options.get("proxy", ""), _login(text, options) if parts.scheme == _RADIUS else None
     if proxy not in _PROXY_HEADERS and "proxy" in options:
         raise ValueError(f"{text!r}: proxy= must be v1 or v2, the version of the PROXY protocol's header")
-    server_name = "" if _is_local(host) else host
+    # hosts that no certificate of a public CA names, so that their name is not the one to ask for
+    server_name = "" if host == "localhost" or is_address(host) else host
     return ProbeTarget(text, parts.scheme, host, port, server_name, connect_host, connect_port, proxy, login)
 
 
@@ -136,16 +137,3 @@ def _connect(text: str, elsewhere: str | None, host: str, port: int) -> tuple[st
         return parse_endpoint(elsewhere, port)
     except ValueError as error:
         raise ValueError(f"{text!r}: connect= must be an address or a host name, with a port or without") from error
-
-
-def _is_local(host: str) -> bool:
-    """Hosts that no certificate of a public CA names, so that their name is not the one to ask for."""
-    return host == "localhost" or _is_address(host)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
