@@ -14,7 +14,7 @@ HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 21, 20, 23  # types
 SERVER_HELLO, CERTIFICATE, CERTIFICATE_STATUS, SERVER_HELLO_DONE = 2, 11, 22, 14  # types of messages
 TLS_1_3 = 0x0304
 VERSIONS = {TLS_1_3: "TLSv1.3", 0x0303: "TLSv1.2", 0x0302: "TLSv1.1", 0x0301: "TLSv1"}
-_CLIENT_HELLO, _OCSP = 1, 1
+_CLIENT_HELLO, _CERTIFICATE_REQUEST, _OCSP = 1, 13, 1
 _SERVER_NAME, _STATUS_REQUEST, _GROUPS, _POINTS, _SIGNATURES = 0, 5, 10, 11, 13
 _SUPPORTED_VERSIONS, _KEY_SHARE, _RENEGOTIATION = 43, 51, 0xFF01
 _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")  # RFC 8446 §4.1.3
@@ -124,6 +124,31 @@ def status(body: bytes) -> bytes:
     """The OCSP response of a CertificateStatus (RFC 6066 §8)."""
     reader = Reader(body)
     return reader.sized(3) if reader.number(1) == _OCSP else b""
+
+
+def wants_client_certificate(received: bytes) -> bool:
+    """Does the server ask for one? In TLS 1.3 it says so where nobody else can read it."""
+    return any(kind == _CERTIFICATE_REQUEST for kind, _ in _in_clear(received))
+
+
+def version_of(received: bytes) -> str:
+    """The version that the server chose, as in "TLSv1.2"."""
+    chosen = (body[:2] for kind, body in _in_clear(received) if kind == SERVER_HELLO)
+    return VERSIONS.get(int.from_bytes(next(chosen, b"")), "")
+
+
+def _in_clear(received: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of each handshake message of the first records, before a handshake is encrypted."""
+    handshake, start = b"", 0
+    while received[start : start + 1] == bytes((HANDSHAKE,)):
+        end = start + 5 + int.from_bytes(received[start + 3 : start + 5])
+        handshake += received[start + 5 : end]
+        start = end
+    start = 0
+    while start + 4 <= len(handshake):
+        end = start + 4 + int.from_bytes(handshake[start + 1 : start + 4])
+        yield handshake[start], handshake[start + 4 : end]
+        start = end
 
 
 class Reader:

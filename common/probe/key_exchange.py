@@ -5,8 +5,6 @@ The keys protect nothing here: whom we talk to is not verified. They are needed 
 
 import hashlib
 import hmac
-from collections.abc import Callable
-from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
@@ -19,11 +17,7 @@ _X25519 = 0x1D  # groups: RFC 8446 §4.2.7
 _CURVES: dict[int, ec.EllipticCurve] = {0x17: ec.SECP256R1(), 0x18: ec.SECP384R1(), 0x19: ec.SECP521R1()}
 
 
-class _Cipher(Protocol):
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
-
-
-_SUITES: dict[int, tuple[str, int, Callable[[bytes], _Cipher]]] = {
+_SUITES: dict[int, tuple[str, int, type[AESGCM] | type[ChaCha20Poly1305]]] = {
     0x1301: ("sha256", 16, AESGCM),
     0x1302: ("sha384", 32, AESGCM),
     0x1303: ("sha256", 32, ChaCha20Poly1305),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.deadline import Deadline
 from common.probe.addresses import Address, is_of_this_host
-from common.probe.flight import version_of, wants_client_certificate
+from common.probe.hello import version_of, wants_client_certificate
 from common.probe.starttls import Refused, wire_for_tls
 from common.probe.target import ProbeTarget
 from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_of
