@@ -15,8 +15,7 @@ from cryptography import x509
 from common.certificate import PARSE_ERRORS, extension, is_ca, subject_text
 from common.dataclasses import dataclass
 from common.pem import is_der
-from common.revocation.freshness import fault_of_dates
-from common.revocation.state import Revocation, unknown
+from common.revocation.state import Revocation, fault_of_dates, unknown
 
 _LOW = 2**64 - 1  # the bits of a serial number that nearly always tell it apart
 

@@ -12,8 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.certificate import PARSE_ERRORS, extension, is_signed_by, not_after, not_before, subject_text
 from common.certificate_urls import OCSP, urls
-from common.revocation.freshness import fault_of_dates
-from common.revocation.state import Revocation, unknown
+from common.revocation.state import Revocation, fault_of_dates, unknown
 
 _DAY = 86400  # how long an answer counts that does not say it: as long as in Firefox (mozilla::pkix)
 

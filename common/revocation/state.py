@@ -1,12 +1,15 @@
 """The facts about the revocation of one certificate. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from common.clock import utc_text
 from common.dataclasses import dataclass
 from common.errors import Finding
+
+_SKEW = 300  # seconds that the CA's clock may be ahead of ours
 
 
 class Status(Enum):
@@ -63,6 +66,14 @@ class Revocation:
             "fresh_until": None if self.fresh_until is None else utc_text(self.fresh_until),
             "problems": list(map(str, self.problems)),
         }
+
+
+def fault_of_dates(what: str, this_update: datetime, until: float, now: float) -> str:
+    """A sentence about *what*, such as "the list", that was made at *this_update* and is good *until* then (epoch
+    seconds); "" if it counts at *now*."""
+    if this_update.timestamp() > now + _SKEW:
+        return f"{what} is from {utc_text(this_update.timestamp())}, which is ahead of this machine's clock"
+    return f"{what} is stale: a newer one was due at {utc_text(until)}" if until <= now else ""
 
 
 def unknown(source: str, problem: str) -> Revocation:
