@@ -5,8 +5,7 @@ A look never raises: what goes wrong is what was seen.
 
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -23,8 +22,10 @@ from common.probe.verdict import Lookup, unverifiable, verdict
 from common.probe.view import KeyType, Seen, View, key_type_of
 from common.revocation import Kept, Limits, Revocation, ask, ocsp
 from common.terminal import PROGRESS
+from common.threads import each_on_thread
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 SECONDS = 10.0  # for one look
 _AT_ONCE = 32
 _TYPES: tuple[KeyType, ...] = ("rsa", "ecdsa")
@@ -39,35 +40,29 @@ Wanted = tuple[ProbeTarget, Sequence[str]]
 def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup, now: float) -> list[Shown]:
     """Look at all *targets*, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
     the database has. *now*: epoch seconds."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
-        found = _looks(pool, [(target, names or [target.server_name]) for target in targets], now)
-        leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
-        answers = pool.map(partial(_revocation, now=now, kept=Kept()), leaves.values())
-        told = _told(answers, len(leaves), "certificates asked about, whether they are revoked")
-        said = dict(zip(leaves, told, strict=True))
+    found = looks([(target, names or [target.server_name]) for target in targets], now)
+    leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
+    ask_one = partial(_revocation, now=now, kept=Kept())
+    answers = _each(ask_one, list(leaves.values()), "certificates asked about, whether they are revoked")
+    said = dict(zip(leaves, answers, strict=True))
     known = [one if one.leaf is None else replace(one, revocation=said[fingerprint(one.leaf)]) for one in found]
     return list(_judged(known, lookup))
 
 
 def looks(wanted: Sequence[Wanted], now: float) -> list[Shown]:
     """The looks of `survey` alone: neither a CA nor the database is asked."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
-        return _looks(pool, wanted, now)
-
-
-def _looks(pool: ThreadPoolExecutor, wanted: Sequence[Wanted], now: float) -> list[Shown]:
-    spots = _told(pool.map(_spots, [target for target, _ in wanted]), len(wanted), "targets looked up")
+    spots = _each(_spots, [target for target, _ in wanted], "targets looked up")
     asked = [(spot, name) for some, (_, names) in zip(spots, wanted, strict=True) for spot in some for name in names]
-    done = pool.map(lambda each: list(_at(each[0], each[1], now)), asked)
-    return list(chain.from_iterable(_told(done, len(asked), "looks done")))
+    return list(chain.from_iterable(_each(lambda each: list(_at(*each, now)), asked, "looks done")))
 
 
-def _told(done: Iterable[T], count: int, what: str) -> Iterator[T]:
-    """The items that are *done*, one by one; a terminal shows how many."""
-    PROGRESS.tell(f"0 of {count} {what}")
-    for number, one in enumerate(done, 1):
-        PROGRESS.tell(f"{number} of {count} {what}")
-        yield one
+def _each(work: Callable[[Item], T], items: Sequence[Item], what: str) -> Iterator[T]:
+    """The results in the order of *items*; a terminal shows how many are there."""
+    PROGRESS.tell(f"0 of {len(items)} {what}")
+    for number, one in enumerate(each_on_thread(work, items, _AT_ONCE), 1):
+        result = one.result()
+        PROGRESS.tell(f"{number} of {len(items)} {what}")
+        yield result
 
 
 def _spots(target: ProbeTarget) -> list[_Spot]:
