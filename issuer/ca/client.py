@@ -4,7 +4,6 @@ import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -183,7 +182,7 @@ class AcmeCa:
     def disowns(self, order_url: str) -> bool:
         """Does the order belong to another account? Call it only when :meth:`find_account` has found ours. A URL at a
         host that the CA does not name is not asked: who writes the database may have put it there."""
-        if _host(order_url) not in map(_host, self.endpoints):
+        if words.host(order_url) not in map(words.host, self.endpoints):
             return False
         try:
             self.order(order_url)
@@ -275,11 +274,3 @@ def _has_top(pem: bytes, wanted: str) -> bool:
     except ValueError:
         return False
     return bool(certificates) and wanted in common_names(certificates[-1])
-
-
-def _host(url: str) -> str:
-    """Host and port as the URL has them; "" for one that has none."""
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return ""

@@ -248,7 +248,7 @@ def _problem(
     problem = words.problem(document)
     retry, hint = meaning(problem.kind, resource)
     return AcmeProblem(
-        f"the CA at {_host(url)} refused",
+        f"the CA at {words.host(url)} refused",
         why=problem.detail,
         hint=hint,
         kind=problem.kind,
@@ -267,15 +267,8 @@ def _in_doubt(problem: AcmeProblem) -> bool:
     return not refused and not isinstance(problem.__cause__, _NEVER_SENT)
 
 
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc
-    except ValueError:  # a URL that the CA made up
-        return url[:100]
-
-
 def _unreachable(url: str, error: urllib3.exceptions.HTTPError) -> AcmeProblem:
-    host = _host(url)
+    host = words.host(url)
     text = str(error)
     if isinstance(error, urllib3.exceptions.SSLError):
         hint = "for a private CA set [acme] ca_bundle to the file with the certificates that its server's TLS chains to"

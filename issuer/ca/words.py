@@ -84,6 +84,14 @@ def links(headers: Iterable[str], base: str = "") -> tuple[tuple[str, str], ...]
     return tuple(found[:_MOST_LINKS])
 
 
+def host(address: str) -> str:
+    """Host and port as the URL *address* has them, in lower case; its begin where a CA made up one that has none."""
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
+        return address[:100]
+
+
 def absolute(base: str, address: str) -> str:
     """*address*, relative to *base* or not, as an absolute one (RFC 3986 §5); as it is where that cannot be."""
     try:
