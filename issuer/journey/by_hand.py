@@ -8,7 +8,7 @@ that answer.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
@@ -17,7 +17,7 @@ from issuer.journey.begin import begin, stored_csr
 from issuer.journey.issue import advance, wanted_answers
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.journey.sealed import only_ours, require_seal
-from issuer.journey.solver import ChallengeType, Solver, shares
+from issuer.journey.solver import Solver, shares
 from issuer.journey.withdraw import abandon, withdraw
 from issuer.journey.work import Work, authority
 from issuer.model.acme import CaAuthorization, CaChallenge, Challenge, Laggard
@@ -45,20 +45,11 @@ _AFTER = "go on with `solve` and `request`"
 class ByHand:
     """A Solver that leaves publishing to a person. The real solver still looks, where it can."""
 
+    patience = HAND_SECONDS
+
     def __init__(self, real: Solver):
         self._real = real
-
-    @property
-    def type(self) -> ChallengeType:
-        return self._real.type
-
-    @property
-    def patience(self) -> int:
-        return HAND_SECONDS
-
-    @property
-    def propagation(self) -> Mapping[str, float]:
-        return self._real.propagation
+        self.type, self.propagation = real.type, real.propagation
 
     def place(self, name: str, row: Enrolment) -> tuple[str, str]:
         """The owner, and no zone: a person publishes the answer."""

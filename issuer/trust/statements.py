@@ -106,13 +106,9 @@ class Statements:
 
     def __init__(self, folder: Path):
         self.file = folder / "statement.pem"
+        self.next_file = folder / "statement.pem.new"  # there until every statement is signed by its key
         self.memory = Memory(folder / MEMORY)
         self._kept: tuple[object, StatementKey] | None = None  # the stamps of both files, and the key in them
-
-    @property
-    def next_file(self) -> Path:
-        """The file of the next key, until every statement is signed by it."""
-        return self.file.with_name(self.file.name + ".new")
 
     @property
     def absent(self) -> bool:

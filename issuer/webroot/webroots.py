@@ -61,6 +61,7 @@ class Webroots:
 
     def __init__(self, settings: Settings, machine: str, limits: SshLimits | None = None):
         self._settings = settings.webroot
+        self.patience = self._settings.propagation_timeout
         self._machine = machine
         self._limits = limits or SshLimits()
         self._made = MadeFolders(settings.state_dir / "webroot-folders.json")
@@ -152,11 +153,6 @@ class Webroots:
             return []
         looks = each_on_thread(self._unseen, entries, _LOOKS_AT_ONCE)
         return [laggard for look in looks for laggard in look.result()]
-
-    @property
-    def patience(self) -> int:
-        """How many seconds a web server may take to serve a new file."""
-        return self._settings.propagation_timeout
 
     def too_late(self, laggards: Sequence[Laggard]) -> WebrootError:
         hints = {laggard.hint for laggard in laggards}
