@@ -26,7 +26,6 @@ from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import route_for, routes
 from issuer.dns.passages import needs_of_records
 from issuer.dns.persist01 import DnsPersist01
-from issuer.dns.see.txt import shown_txt
 from issuer.dns.servers import (
     DNS_PORT,
     Server,
@@ -35,6 +34,7 @@ from issuer.dns.servers import (
     is_authoritative,
     question,
     rrset_in,
+    shown_txt,
     targets,
 )
 from issuer.model.acme import CaIdentity, Challenge, Laggard

@@ -1,7 +1,7 @@
 """Addresses of DNS servers, queries, and functions that read an answer. Asks nobody but the system's resolver."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import dns.exception
@@ -12,6 +12,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rdtypes.ANY.SOA
+import dns.rdtypes.ANY.TXT
 import dns.rrset
 import dns.tsig
 
@@ -109,6 +110,26 @@ def rrset_in(section: Sequence[dns.rrset.RRset], kind: str, name: str = "") -> l
 def targets(rrsets: Sequence[dns.rrset.RRset]) -> list[str]:
     """The names or addresses in NS, CNAME, A and AAAA records."""
     return [record.to_text().removesuffix(".").lower() for rrset in rrsets for record in rrset]
+
+
+def missing_txt(answer: dns.message.Message, values: Collection[str], *, authoritative: bool = True) -> str:
+    """ "" when the answer shows every value, and with authority if that is wanted; else a phrase with the reason."""
+    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        return f"answers {rcode_text(answer)}"
+    if authoritative and not is_authoritative(answer):
+        return "is not authoritative for it (lame delegation)"
+    absent = len(set(values) - shown_txt(answer))
+    return f"does not show {absent} of {len(set(values))} values yet" if absent else ""
+
+
+def shown_txt(answer: dns.message.Message) -> set[str]:
+    """Every TXT value of the answer, also one reached through aliases."""
+    records = [record for rrset in rrset_in(answer.answer, "TXT") for record in rrset]
+    return {
+        b"".join(record.strings).decode("ascii", "replace")
+        for record in records
+        if isinstance(record, dns.rdtypes.ANY.TXT.TXT)
+    }
 
 
 def addresses_in(section: Sequence[dns.rrset.RRset], name: str = "") -> list[str]:

@@ -18,9 +18,8 @@ from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.routes import Route, route_for
 from issuer.dns.passages import needs_of_zones
 from issuer.dns.probe.examine import examine
-from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
-from issuer.dns.servers import DNS_PORT, Server, is_authoritative, question
+from issuer.dns.servers import DNS_PORT, Server, is_authoritative, question, shown_txt
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import UPDATE_SECONDS, TxtValue
 from issuer.ground.silence import Silence
@@ -43,7 +42,7 @@ class Zones(DynamicZones):
 
     def __init__(self, settings: DnsSettings, *, port: int = DNS_PORT, update_seconds: float = UPDATE_SECONDS):
         super().__init__(settings, port=port, update_seconds=update_seconds)
-        self._patience = settings.propagation_timeout
+        self.patience = settings.propagation_timeout
         self._query_logs = settings.query_logs
         self._silence: Silence[Server, DnsError] = Silence(_QUIET_SECONDS)
 
@@ -55,13 +54,8 @@ class Zones(DynamicZones):
             *(("query log", Path(log), readable("name server")) for log in self._query_logs),
         ]
 
-    @property
-    def patience(self) -> int:
-        """How many seconds the name servers may take to show a value."""
-        return self._patience
-
     def too_late(self, laggards: Sequence[Laggard]) -> DnsError:
-        what = f"the challenge was not visible everywhere within {duration_text(self._patience)}"
+        what = f"the challenge was not visible everywhere within {duration_text(self.patience)}"
         hint = "start the servers that do not answer, or open port 53 to them; for the others look at NOTIFY and zone "
         hint += "transfer, or at nameservers in [dns]"
         return DnsError(what, why="; ".join(map(str, laggards)), hint=hint, reference="dns-not-visible")

@@ -4,8 +4,10 @@ The value is in no journal: a check may run beside an issuer and without a datab
 after Ctrl-C too. After a kill the next check recognises and removes it.
 """
 
+import re
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from common.check_line import Line
@@ -16,15 +18,15 @@ from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.delegation import Delegation
 from issuer.dns.find.locate import Place
 from issuer.dns.find.routes import below
-from issuer.dns.probe.throwaway import new_value, stale
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
-from issuer.dns.see.txt import shown_txt
 from issuer.dns.see.visibility import Sought
-from issuer.dns.servers import Server, is_authoritative, question, soa_in
+from issuer.dns.servers import Server, is_authoritative, question, shown_txt, soa_in
 from issuer.model.acme import Laggard
 from issuer.rules.findings import bad, clock_line, ok, warn
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 2.0  # seconds
+_FORM = re.compile(r"certfleet-check-(\d{1,12})-[0-9a-f]{16}")  # of a throw-away value, with its moment
+_STALE_SECONDS = 900  # no check takes that long
 
 
 def probe(
@@ -171,3 +173,14 @@ class ZoneProbe:
 
 def _some(addresses: set[str]) -> str:
     return ", ".join(sorted(addresses))
+
+
+def new_value(now: float) -> str:
+    """A value that nobody else makes; it holds its moment *now* (epoch seconds)."""
+    return f"certfleet-check-{int(now)}-{secrets.token_hex(8)}"
+
+
+def stale(values: Iterable[str], now: float) -> list[str]:
+    """The *values* that a killed check left."""
+    found = [(value, _FORM.fullmatch(value)) for value in values]
+    return sorted(value for value, form in found if form and not -60 < now - int(form[1]) < _STALE_SECONDS)

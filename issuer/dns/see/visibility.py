@@ -16,8 +16,7 @@ import dns.rcode
 import structlog
 
 from issuer.dns.asking import ASK_SECONDS, NoAnswer, ask_all
-from issuer.dns.see.txt import missing_txt, shown_txt
-from issuer.dns.servers import Server, question, rrset_in
+from issuer.dns.servers import Server, missing_txt, question, rrset_in, shown_txt
 from issuer.ground.silence import Silence
 from issuer.model.acme import Laggard
 

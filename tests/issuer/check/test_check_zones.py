@@ -12,7 +12,7 @@ import pytest
 
 from issuer.dns.asking import NoAnswer, ask_each
 from issuer.dns.probe import zone_probe
-from issuer.dns.probe.throwaway import new_value, stale
+from issuer.dns.probe.zone_probe import new_value, stale
 from issuer.dns.servers import Server
 from tests.issuer.box import Box
 from tests.issuer.check.findings import bad_ones, findings, told
