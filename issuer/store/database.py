@@ -64,6 +64,7 @@ class Database:
             self._address = parse_database_url(settings.url)
         except ValueError as error:
             raise ConfigError("configuration", [Finding("database.url", str(error))]) from error
+        self.embedded = isinstance(self._address, SqliteAddress)
         # SQLite has one writer, and a second one polls with pauses of up to 0.1 s: our own threads queue up instead
         self._turn = threading.Lock() if self.embedded else contextlib.nullcontext()
         if isinstance(self._address, SqliteAddress):
@@ -89,10 +90,6 @@ class Database:
             )
         # a command that ends does not have to close it; the engine itself would make another pool at once
         weakref.finalize(self, _close_pooled, self._engine)
-
-    @property
-    def embedded(self) -> bool:
-        return isinstance(self._address, SqliteAddress)
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
         """Run *work* in one transaction and return its result. Raises StoreError.
@@ -194,19 +191,10 @@ class Database:
         cause = _cause(error)
         why = text_of(cause)
         if isinstance(self._address, SqliteAddress):
-            hint = self._sqlite_hint(why, self._address.file)
+            hint = _sqlite_hint(why, self._address.file, absent=self.absent)
         else:
             hint = mysql.hint(cause, self._address)
         return StoreError(f"the database at {self.place} did not do its work", why=why.strip(), hint=hint)
-
-    def _sqlite_hint(self, why: str, file: Path) -> str:
-        if self.absent:
-            return "there is no such file yet: run `certfleet-issuer db upgrade`, or correct database.url"
-        if any(word in why for word in ("readonly", "unable to open", "Permission denied")):
-            if not os.path.isdir(file.parent):
-                return "check that the folder exists and may be entered"
-            return owner_hint(next(filter(_closed, _beside(file)), file))
-        return _sqlite_hint(why)
 
 
 def _close_pooled(engine: sa.Engine) -> None:
@@ -256,16 +244,6 @@ def _text_or_octets(content: bytes) -> str | bytes:
         return content
 
 
-def _beside(file: Path) -> list[Path]:
-    """The files that SQLite keeps beside the database while a process has it open."""
-    return [file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")]
-
-
-def _closed(file: Path) -> bool:
-    """Does *file* exist without our right to read and write it?"""
-    return os.path.lexists(file) and not os.access(file, _READ_WRITE)
-
-
 def _begin_sqlite(connection: sa.Connection, begin: tuple[str, ...]) -> None:
     """Not through SQLAlchemy, which would take as long for these statements as for one that works."""
     cursor = connection.connection.cursor()
@@ -279,7 +257,15 @@ def _cause(error: BaseException) -> BaseException:
     return getattr(error, "orig", None) or error
 
 
-def _sqlite_hint(why: str) -> str:
+def _sqlite_hint(why: str, file: Path, *, absent: bool) -> str:
+    if absent:
+        return "there is no such file yet: run `certfleet-issuer db upgrade`, or correct database.url"
+    if any(word in why for word in ("readonly", "unable to open", "Permission denied")):
+        if not os.path.isdir(file.parent):
+            return "check that the folder exists and may be entered"
+        beside = [file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")]  # while a process has it open
+        closed = (one for one in beside if os.path.lexists(one) and not os.access(one, _READ_WRITE))
+        return owner_hint(next(closed, file))
     if "no such table" in why or "no such column" in why:
         return "run `certfleet-issuer db upgrade`"
     if "locked" in why:
