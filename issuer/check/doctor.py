@@ -83,16 +83,13 @@ class Doctor:
         """Groups of findings: account keys, CAs and files; each subject; each probe; last the mail server, which may be
         silent for long."""
         mail = on_thread(self._mail)
-        yield self._installation()
+        keys_and_cas = [line for lines in self._each(self._authority, self._settings.authorities) for line in lines]
+        yield keys_and_cas + self._files()
         yield from self._subjects(subjects)
         while not self._stopping.is_set():
             if wait([mail], _LOOK_SECONDS).done:
                 yield mail.result()
                 return
-
-    def _installation(self) -> list[Line]:
-        lines = [line for lines in self._each(self._authority, self._settings.authorities) for line in lines]
-        return lines + self._files()
 
     def _files(self) -> list[Line]:
         """One finding for each usable secret file of the configuration, and one for each fault of the others.
@@ -147,7 +144,8 @@ class Doctor:
         ways = Validation().shares([subject.name])
         lines: list[Line] = []
         if row is not None:
-            lines = self._statement(row)
+            statement = finding(row, self._read) if self._read is not None else None
+            lines = [statement] if statement is not None else []
             if row.imported and row.change is None:
                 return Findings([imported_line(row, int(self._clock()), self._settings.renewal), *lines])
             file = self._settings.csr_dir / f"{row.name}.csr"
@@ -172,10 +170,6 @@ class Doctor:
             lines += caa_lines(self._resolvers, some, solver.type.name, identities) + found.lines
             probes |= found.probes
         return Findings(lines, probes)
-
-    def _statement(self, row: Enrolment) -> list[Line]:
-        found = finding(row, self._read) if self._read is not None else None
-        return [found] if found is not None else []
 
     def _put_to_the_test(self, probe: Probe) -> list[Line]:
         return [] if self._stopping.is_set() else probe(self._clock, self._patience, self._stopping.wait)
