@@ -15,8 +15,8 @@ from issuer.ca.account import account_id, create_account_key, load_account_key, 
 from issuer.ca.upkeep import KeyAccount
 from issuer.model.config import CaSettings, Settings
 from issuer.model.errors import AcmeProblem
-from issuer.store.accounts import rename_account
 from issuer.store.database import Database
+from issuer.store.holds import rename_account
 
 log = structlog.get_logger()
 

@@ -3,9 +3,8 @@
 import sqlalchemy as sa
 
 from issuer.model.failure import Failure
-from issuer.store.accounts import rename_account
 from issuer.store.database import Database
-from issuer.store.holds import Holds
+from issuer.store.holds import Holds, rename_account
 from issuer.store.tables import certs
 from tests.issuer.store.opened import NAME, NOW
 
