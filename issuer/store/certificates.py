@@ -18,7 +18,6 @@ from issuer.model.failure import Failure
 from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
-from issuer.store.compromised import compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
@@ -33,7 +32,7 @@ from issuer.store.present import (
     tell_stored,
     unsigned,
 )
-from issuer.store.rows import Question, due, named, portions
+from issuer.store.rows import Question, compromised_keys, due, named, portions
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
 

@@ -6,24 +6,32 @@ from typing import Any
 import sqlalchemy as sa
 
 from issuer.model.enrolment import AT_ONCE, Change, Enrolment, Validation, validation_of
+from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.limits import LONGEST_HOLD
+from issuer.model.reasons import KEY_COMPROMISE
 from issuer.model.watch import MAILS, REPLACING, UNWATCHED, Watch
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.cells import OctetLength, from_row, too_far, window
-from issuer.store.compromised import ANY, compromised_keys
 from issuer.store.database import Database
 from issuer.store.failures import failure_of, of_text
-from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders
+from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders, versions
 
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
 WATCH = ("audit_at", "audit_found", "audit_served", "mute_until", "mute", "contact", "renewal_note")
+# Only ``versions`` says that a key is compromised, because it outlives the row. Each reading of rows asks whether there
+# is any; only then a second question asks for names. The server never compares the names of the two tables: an adopted
+# one may have another collation, and MySQL refuses that (error 1267).
+_ANY = sa.exists(sa.select(versions.c.id).where(versions.c.revoked == KEY_COMPROMISE)).label("any_compromised")
+_REVOKED = sa.select(versions.c.name, versions.c.crt).where(
+    versions.c.revoked == KEY_COMPROMISE, versions.c.name.in_(sa.bindparam("names", expanding=True))
+)
 _COLUMNS = [column for column in certs.c if column.name not in _OLD_PAIR]
 # SQLite takes any length; a longer one is no name of ours, and its row is left alone
 _IS_NAME = OctetLength(certs.c.name) <= 4 * 250
-_ROWS = sa.select(*_COLUMNS, ANY).where(_IS_NAME)
+_ROWS = sa.select(*_COLUMNS, _ANY).where(_IS_NAME)
 _NO_CHAIN = sa.type_coerce(sa.null(), certs.c.ca.type).label("ca")
-_WITHOUT_CHAINS = sa.select(*(column for column in _COLUMNS if column is not certs.c.ca), _NO_CHAIN, ANY)
+_WITHOUT_CHAINS = sa.select(*(column for column in _COLUMNS if column is not certs.c.ca), _NO_CHAIN, _ANY)
 _WITHOUT_CHAINS = _WITHOUT_CHAINS.where(_IS_NAME)
 _NAMED = _ROWS.where(certs.c.name.in_(sa.bindparam("names", expanding=True))).order_by(certs.c.name)
 _ORDERED = sa.select(orders.c.active_name, orders.c.csr_sha256).where(
@@ -61,6 +69,16 @@ def due(now: int) -> list[Question]:
         (is_enabled, certs.c.change_due_at <= now),
         (is_enabled, certs.c.takeover.is_(None), too_far(certs.c.change_due_at, now, LONGEST_HOLD)),
     ]
+
+
+def compromised_keys(connection: sa.Connection, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """SHA-256 of the public keys of each of *names* that were revoked as compromised (RFC 5280 §5.3.1), if any."""
+    found: dict[str, frozenset[str]] = {}
+    for row in connection.execute(_REVOKED, {"names": names}) if names else ():
+        leaf = leaf_of(row.crt)
+        if isinstance(leaf, Leaf):  # the key of a damaged certificate is lost
+            found[row.name] = found.get(row.name, frozenset()) | {leaf.spki_sha256}
+    return found
 
 
 def named(connection: sa.Connection, names: Sequence[str]) -> list[Enrolment]:
