@@ -28,7 +28,7 @@ from issuer.model.transparency import Entry, OurNames, Sighting, sighting
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.history import History
-from issuer.store.known_keys import KnownKeys
+from issuer.store.known_keys import keys_of_certificates, seals
 from issuer.store.revision import open_database
 from issuer.transparency.crt_sh import CrtSh
 from issuer.transparency.static_log import StaticLog
@@ -152,16 +152,16 @@ class _Ours:
     to have stored, by the names that it remembers to have sealed. Rows that others wrote, or took away, change none."""
 
     def __init__(self, settings: Settings, database: Database):
-        rows, known = Rows(settings, database), KnownKeys(database)
-        memory, names = rows.seals.memory, set[str]()
+        rows, names = Rows(settings, database), set[str]()
+        memory = rows.seals.memory
         for row in counted(Certificates(database).all(chains=False)):
             if isinstance(row.present, Leaf) and not rows.is_unsigned(row):  # that remembers it where it is signed
                 names.update(row.present.names if row.fingerprint in memory.past(row.name).stored else ())
-        sealed = [one for one in map(rows.seals.sealed, known.seals()) if one is not None]
+        sealed = [one for one in map(rows.seals.sealed, seals(database)) if one is not None]
         names.update(name for one in sealed for name in one.names)
         names.update(name for name in memory.names() if "." in name)
         self.names = frozenset(names)
-        self.keys = {one.key for one in sealed} | known.of_certificates(memory.certificates())
+        self.keys = {one.key for one in sealed} | keys_of_certificates(database, memory.certificates())
 
 
 def _tell(settings: Settings, database: Database, memory: TransparencyMemory, foreign: Sequence[Sighting]) -> None:

@@ -15,28 +15,24 @@ _CERTIFICATES = (certs.c.crt, certs.c.old_crt, versions.c.crt)
 _ORDER = {certs.name: certs.c.name, versions.name: versions.c.id}
 
 
-class KnownKeys:
-    """Raises StoreError."""
+def keys_of_certificates(database: Database, stored: Collection[str]) -> set[str]:
+    """SHA-256 (hex) of the SubjectPublicKeyInfo of each certificate whose own SHA-256 is among *stored*. Raises
+    StoreError."""
+    cells = (cell for column in _CERTIFICATES for cell in _cells(database, column))
+    return {key for cell in cells for key in _key(cell, stored)}
 
-    def __init__(self, database: Database):
-        self._database = database
 
-    def of_certificates(self, stored: Collection[str]) -> set[str]:
-        """SHA-256 (hex) of the SubjectPublicKeyInfo of each certificate whose own SHA-256 is among *stored*."""
-        cells = (cell for column in _CERTIFICATES for cell in self._cells(column))
-        return {key for cell in cells for key in _key(cell, stored)}
+def seals(database: Database) -> Iterator[str]:
+    """The seals of rows and of their changes. Raises StoreError."""
+    for column in (certs.c.seal, certs.c.change_seal):
+        yield from _cells(database, column)
 
-    def seals(self) -> Iterator[str]:
-        """The seals of rows and of their changes."""
-        for column in (certs.c.seal, certs.c.change_seal):
-            yield from self._cells(column)
 
-    def _cells(self, column: "sa.Column[Any]") -> Iterator[Any]:
-        """The cells that are not empty."""
-        key = _ORDER[column.table.name]
-        query = sa.select(key, column).where(column.is_not(None))
-        for rows in self._database.portions(query, key, _PORTION):
-            yield from (row[1] for row in rows if row[1])
+def _cells(database: Database, column: "sa.Column[Any]") -> Iterator[Any]:
+    """The cells that are not empty."""
+    key = _ORDER[column.table.name]
+    for rows in database.portions(sa.select(key, column).where(column.is_not(None)), key, _PORTION):
+        yield from (row[1] for row in rows if row[1])
 
 
 def _key(cell: bytes, stored: Collection[str]) -> Iterator[str]:
