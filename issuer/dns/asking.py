@@ -25,8 +25,7 @@ import dns.rcode
 from common.chunks import chunks
 from common.deadline import Deadline
 from common.threads import on_thread
-from issuer.dns.over_tcp import over_tcp
-from issuer.dns.reading import parsed
+from issuer.dns.reading import over_tcp, parsed
 from issuer.dns.servers import Server
 
 ASK_SECONDS = 2.0

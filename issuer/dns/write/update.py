@@ -15,8 +15,7 @@ import dns.tsig
 import dns.update
 
 from common.deadline import Deadline
-from issuer.dns.over_tcp import over_tcp
-from issuer.dns.reading import parsed
+from issuer.dns.reading import over_tcp, parsed
 from issuer.dns.servers import Server
 from issuer.dns.write import refusals
 
