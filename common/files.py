@@ -220,7 +220,9 @@ def read_secret(file: Path, absent: str = "create it, and write the secret into 
     than root and this user can exchange is not followed: it may lead to another's secret. *absent*: what to do where
     there is none."""
     try:
-        content, status = _read_walked(file)
+        place = open_place(file)
+        with contextlib.closing(place.folder):
+            content, status = _read_open(place.folder.open(place.name, _FOR_READING), file, LARGEST_READ)
     except FileError as error:
         raise ConfigError(str(file), [Finding("", str(error))], hint=error.hint) from error
     except OSError as error:
@@ -231,13 +233,6 @@ def read_secret(file: Path, absent: str = "create it, and write the secret into 
         problem = f"holds a secret but its mode is {stat.S_IMODE(status.st_mode):04o}"
         raise ConfigError(str(file), [Finding("", problem)], hint=f"chmod 0600 {file} (0640 at most)")
     return content
-
-
-def _read_walked(file: Path) -> tuple[bytes, os.stat_result]:
-    """Raises OSError; FileError for a link that is not followed."""
-    place = open_place(file)
-    with contextlib.closing(place.folder):
-        return _read_open(place.folder.open(place.name, _FOR_READING), file, LARGEST_READ)
 
 
 def read_password(file: Path) -> str:

@@ -4,7 +4,6 @@ A CA that refuses to register it refuses that for every certificate alike. So on
 others are held until that one is tried again, by whichever issuer on the database.
 """
 
-from common.errors import CertfleetError
 from issuer.journey.ports import CertificateAuthority, Tools
 from issuer.model.errors import AcmeProblem, NotRegistered
 from issuer.model.failure import Failure
@@ -24,8 +23,10 @@ def have_account(ca: CertificateAuthority, tools: Tools) -> None:
         try:
             ca.account_url()
         except AcmeProblem as problem:
-            if not interrupts(problem):
-                _hold_others(problem, ca, tools)
+            if not interrupts(problem):  # until this certificate is tried again: only a person can mend it
+                now = int(tools.clock())
+                until = now + min(tools.settings.renewal.retry[-1], LONGEST_HOLD)
+                tools.holds.add(ca.account_id, REGISTRATION, until, Failure.of(problem, hint=""), now)
             raise
 
 
@@ -33,10 +34,3 @@ def refused(ca: CertificateAuthority, tools: Tools) -> tuple[int, str] | None:
     """Until when (epoch seconds) *ca* is not asked again to register our account, and why; None if it may be asked."""
     held = tools.holds.until(ca.account_id, REGISTRATION, int(tools.clock()), goes_on=True)
     return None if held is None else (held[0], str(held[1]))
-
-
-def _hold_others(problem: CertfleetError, ca: CertificateAuthority, tools: Tools) -> None:
-    """Until the certificate that met *problem* is tried again: only a person can mend it (rules/retry.py)."""
-    now = int(tools.clock())
-    until = now + min(tools.settings.renewal.retry[-1], LONGEST_HOLD)
-    tools.holds.add(ca.account_id, REGISTRATION, until, Failure.of(problem, hint=""), now)

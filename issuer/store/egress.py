@@ -28,8 +28,19 @@ class Egress:
     def remembered(self, hosts: Iterable[str], now: int) -> dict[str, list[Sighting]]:
         """The sightings of each of *hosts* before *now* (epoch seconds), the newest 500 of one. A moment to come is
         none."""
-        names = set(hosts)
-        return self._database.read(lambda connection: _sightings(connection, names, now))
+        newest = sa.select(egress).where(egress.c.host == sa.bindparam("the_host"), sa.not_(_to_come(now)))
+        newest = newest.order_by(egress.c.last_seen.desc()).limit(_MOST_OF_HOST)
+        names = sorted(set(hosts))
+
+        def work(connection: sa.Connection) -> dict[str, list[Sighting]]:
+            found: dict[str, list[Sighting]] = {}
+            for host in names:
+                for row in connection.execute(newest, {"the_host": host}):
+                    sighting = Sighting(row.address, row.ttl, row.first_seen, row.last_seen, now=False)
+                    found.setdefault(row.host, []).append(sighting)
+            return found
+
+        return self._database.read(work)
 
     def remember(self, known: Mapping[str, Sequence[Sighting]], now: int) -> None:
         """Save what is *known* by host of addresses that are seen *now*, and forget what was not seen for 90 days, or
@@ -63,14 +74,3 @@ def _row(host: str, one: Sighting) -> dict[str, object]:
 def _to_come(now: int) -> sa.ColumnElement[bool]:
     """A thief's, or of a clock that was wrong: it would outlast what is seen."""
     return too_far(egress.c.last_seen, now, 0)
-
-
-def _sightings(connection: sa.Connection, hosts: set[str], now: int) -> dict[str, list[Sighting]]:
-    newest = sa.select(egress).where(egress.c.host == sa.bindparam("the_host"), sa.not_(_to_come(now)))
-    newest = newest.order_by(egress.c.last_seen.desc()).limit(_MOST_OF_HOST)
-    found: dict[str, list[Sighting]] = {}
-    for host in sorted(hosts):
-        for row in connection.execute(newest, {"the_host": host}):
-            sighting = Sighting(row.address, row.ttl, row.first_seen, row.last_seen, now=False)
-            found.setdefault(row.host, []).append(sighting)
-    return found

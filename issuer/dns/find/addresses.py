@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import dns.message
-
 from issuer.dns.asking import NoAnswer, Question, ask_all
 from issuer.dns.servers import Server, addresses_in, question
 from issuer.model.errors import DnsError
@@ -26,12 +24,9 @@ def addresses_and_ttls(resolvers: Sequence[Server], hosts: Iterable[str]) -> Map
             asked += [(host, (server, query)) for server in resolvers]
     found: dict[str, dict[str, int]] = {}
     for (host, _), answer in zip(asked, ask_all([each for _, each in asked]), strict=True):
-        if not isinstance(answer, NoAnswer):
-            _add(found.setdefault(host, {}), answer)
+        if isinstance(answer, NoAnswer):
+            continue
+        known, ttl = found.setdefault(host, {}), min((rrset.ttl for rrset in answer.answer), default=0)
+        for address in addresses_in(answer.answer)[:_MOST]:
+            known[address] = max(ttl, known.get(address, 0))
     return found
-
-
-def _add(found: dict[str, int], answer: dns.message.Message) -> None:
-    ttl = min((rrset.ttl for rrset in answer.answer), default=0)
-    for address in addresses_in(answer.answer)[:_MOST]:
-        found[address] = max(ttl, found.get(address, 0))

@@ -29,7 +29,7 @@ from issuer.dns.servers import (
 )
 from issuer.model.config import DnsSettings
 
-_HINTS = Path(__file__).with_name("root_servers.txt")
+_HINTS = Path(__file__).with_name("root_servers.txt")  # by IANA
 _MOST_ZONES = 16  # on the way to one name
 _MOST_SERVERS = 16  # of one zone
 _FEW = 4  # of the root and of a zone right below it, whose faults are their keepers'; and for one question
@@ -162,18 +162,14 @@ def from_root(settings: DnsSettings, seconds: float) -> FromRoot | None:
     resolvers = configured_servers("resolvers", settings.resolvers)
     if resolvers and all(ip_address(server.address).is_private for server in resolvers):
         return None
-    return FromRoot(_of_iana(), seconds)
+    lines = [line.split() for line in _HINTS.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
+    return FromRoot([Server(address, DNS_PORT, name) for name, address in lines], seconds)
 
 
 def said_at(name: str, answers: Iterable[dns.message.Message]) -> set[str]:
     """The IPv4 addresses or the alias that the *answers* have for *name*."""
     kinds = ("A", "CNAME")
     return {each for answer in answers for kind in kinds for each in targets(rrset_in(answer.answer, kind, name))}
-
-
-def _of_iana() -> list[Server]:
-    lines = [line.split() for line in _HINTS.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
-    return [Server(address, DNS_PORT, name) for name, address in lines]
 
 
 class _EnoughError(Exception):
