@@ -11,7 +11,7 @@ from issuer.model.limits import LONGEST_HOLD
 from issuer.model.reasons import KEY_COMPROMISE
 from issuer.model.watch import MAILS, REPLACING, UNWATCHED, Watch
 from issuer.rules.due import FIRST_MAY_WAIT
-from issuer.store.cells import OctetLength, from_row, too_far, window
+from issuer.store.cells import OctetLength, too_far, window
 from issuer.store.database import Database
 from issuer.store.failures import failure_of, of_text
 from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders, versions
@@ -19,6 +19,10 @@ from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders,
 _NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
 WATCH = ("audit_at", "audit_found", "audit_served", "mute_until", "mute", "contact", "renewal_note")
+_AS_THEY_ARE = (  # columns that an Enrolment has by the same names
+    *("name", "csr", "crt", "ca", "ts_expire", "ts_last_update", "due_at", "reissue_reason", "directory", "profile"),
+    *("ari_at", "ari_ask_at", "rolled_back", "statement", "seal", "unapproved"),
+)
 # Only ``versions`` says that a key is compromised, because it outlives the row. Each reading of rows asks whether there
 # is any; only then a second question asks for names. The server never compares the names of the two tables: an adopted
 # one may have another collation, and MySQL refuses that (error 1267).
@@ -112,9 +116,8 @@ def _enrolments(connection: sa.Connection, found: Iterable[sa.Row[Any]]) -> list
 
 def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) -> Enrolment:
     validation = validation_of(row["certbot"] in YES, row["webroot_path"].strip(), row["validations"])
-    return from_row(
-        Enrolment,
-        row,
+    return Enrolment(
+        **{column: row[column] for column in _AS_THEY_ARE},
         enabled=row["enable"] in YES,
         validation=validation,
         failures=max(0, row["count_fail_update"]),
@@ -128,7 +131,6 @@ def _enrolment(row: sa.RowMapping, compromised: frozenset[str], ordered: str) ->
         compromised=compromised,
         change=_change(row, validation) if row["change_csr"] else None,
         ordered=ordered,
-        changing=False,
         watch=watch_of(row),
     )
 
