@@ -26,7 +26,23 @@ _PARTS = 10_000  # words and signs of a JSON document at once
 Handler = Callable[[argparse.Namespace], int]
 
 
-class CommandLine:
+class CommandGroup:
+    """The *commands* that follow one word, as argparse's subparsers."""
+
+    def __init__(self, commands: Any):
+        self._commands = commands
+
+    def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
+        """Add a command; *reports* gives it --json. *handler* returns the exit code."""
+        parser: argparse.ArgumentParser = self._commands.add_parser(name, help=help_text, description=help_text)
+        _common_options(parser)
+        if reports:
+            parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+        parser.set_defaults(handler=handler, json=False)
+        return parser
+
+
+class CommandLine(CommandGroup):
     """An argparse tree in which the common options work before and after the command word."""
 
     def __init__(self, program: str, description: str, default_config: str):
@@ -35,27 +51,12 @@ class CommandLine:
         self.parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
         _common_options(self.parser)
         self.parser.set_defaults(quiet=False, verbose=0, plain_log=False)
-        self._commands = self.parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        super().__init__(self.parser.add_subparsers(title="commands", metavar="COMMAND", required=True))
 
-    def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
-        """Add a command; *reports* gives it --json. *handler* returns the exit code."""
-        return self._add(self._commands, name, handler, help_text, reports)
-
-    def group(self, name: str, help_text: str) -> "CommandGroup":
+    def group(self, name: str, help_text: str) -> CommandGroup:
         """Add a word that has commands of its own, like ``db upgrade``."""
         parser = self._commands.add_parser(name, help=help_text, description=help_text)
-        commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-        return CommandGroup(lambda *arguments: self._add(commands, *arguments))
-
-    def _add(
-        self, commands: Any, name: str, handler: Handler, help_text: str, reports: bool
-    ) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
-        _common_options(parser)
-        if reports:
-            parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-        parser.set_defaults(handler=handler, json=False)
-        return parser
+        return CommandGroup(parser.add_subparsers(title="commands", metavar="COMMAND", required=True))
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
         """Parse, run the command, and turn every error into a sentence and an exit code. A traceback is shown only with
@@ -179,14 +180,6 @@ def examples(program: str) -> dict[str, list[str]]:
     file = resources.files(f"{program.removeprefix('certfleet-')}.commands").joinpath("examples.toml")
     commands: dict[str, list[str]] = tomllib.loads(file.read_text(encoding="utf-8"))
     return {command: [f"{program} {line}" for line in lines] for command, lines in commands.items()}
-
-
-class CommandGroup:
-    def __init__(self, add: Callable[[str, Handler, str, bool], argparse.ArgumentParser]):
-        self._add = add
-
-    def command(self, name: str, handler: Handler, help_text: str, *, reports: bool = False) -> argparse.ArgumentParser:
-        return self._add(name, handler, help_text, reports)
 
 
 def add_nagios(command: argparse.ArgumentParser) -> None:
