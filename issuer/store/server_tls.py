@@ -142,10 +142,9 @@ def _unusable(file: Path, why: str) -> RefusedError:
 
 def _sign_ca(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "certfleet database CA")])
-    usage = _usage("key_cert_sign", "crl_sign")
     builder = _builder(subject, key, subject, key, (now, now + _CA_LIFE))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+    return builder.add_extension(_usage("key_cert_sign", "crl_sign"), critical=True).sign(key, hashes.SHA256())
 
 
 def _sign_server(
@@ -157,15 +156,15 @@ def _sign_server(
 ) -> x509.Certificate:
     common = [str(name.value) for name in names if len(str(name.value)) <= _LONGEST_COMMON_NAME][:1]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common])
-    builder = _builder(subject, key, ca.subject, ca_key, (now, now + _SERVER_LIFE))
-    for extension, critical in (
-        (x509.SubjectAlternativeName(names), not common),  # critical where the subject is empty, RFC 5280 §4.2.1.6
-        (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_usage("digital_signature"), True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-    ):
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(ca_key, hashes.SHA256())
+    return (
+        _builder(subject, key, ca.subject, ca_key, (now, now + _SERVER_LIFE))
+        # critical where the subject is empty, RFC 5280 §4.2.1.6
+        .add_extension(x509.SubjectAlternativeName(names), critical=not common)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
 
 
 def _builder(
