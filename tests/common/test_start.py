@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.stopwatch import Stopwatch, wait_ended
+
 ROOT = Path(__file__).parents[2]
+LONGEST = 5.0  # seconds, as every command promises; a look at a silent service takes ten
 
 # A console script as pip makes it, on a disk so slow that one module takes a minute and a half.
 SCRIPT = """
@@ -101,3 +105,27 @@ def test_ignored_stays_ignored() -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.splitlines()[-1] == "True"
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_look_at_a_silent_service() -> None:
+    """`probe` waits ten seconds for what takes a connection and says nothing; Ctrl-C does not."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agent", "probe", f"tls://127.0.0.1:{silent.getsockname()[1]}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1)  # its ClientHello has begun
+            watch = Stopwatch(process.pid)
+            process.send_signal(signal.SIGINT)
+            assert wait_ended(process.pid, 60)
+            assert watch.seconds() < LONGEST, "it waited for the silent service"
+            _, err = process.communicate()
+    assert (process.returncode, err) == (130, "interrupted\n")
