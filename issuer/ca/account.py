@@ -19,7 +19,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 from common.errors import ConfigError, Finding, Retry
 from common.files import create_new, read_secret
 from issuer.ca import words
-from issuer.ca.answer import AcmeAnswer
+from issuer.ca.answers import AcmeAnswer
 from issuer.ca.contact import HINT, UNUSABLE, Contact, addresses
 from issuer.ca.memory import AccountMemory
 from issuer.ca.transport import Transport

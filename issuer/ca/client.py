@@ -16,8 +16,7 @@ from common.files import read_regular
 from common.names import is_address
 from issuer.ca import words
 from issuer.ca.account import Registrar, account_id, may_be_signature
-from issuer.ca.answer import AcmeAnswer
-from issuer.ca.answers import authorization_of, order_of, renewal_info_of
+from issuer.ca.answers import AcmeAnswer, authorization_of, order_of, renewal_info_of
 from issuer.ca.order_list import OrderList
 from issuer.ca.transport import Transport, http_date
 from issuer.model.acme import CaAuthorization, CaIdentity, CaOrder, RenewalInfo

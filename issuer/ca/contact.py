@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from issuer.ca import words
-from issuer.ca.answer import AcmeAnswer
+from issuer.ca.answers import AcmeAnswer
 from issuer.ca.memory import recall, remember
 from issuer.ca.transport import Transport
 from issuer.model.errors import AcmeProblem

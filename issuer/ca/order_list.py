@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from http.client import TOO_MANY_REQUESTS
 
 from issuer.ca import words
-from issuer.ca.answer import AcmeAnswer
-from issuer.ca.answers import names_of, order_of
+from issuer.ca.answers import AcmeAnswer, names_of, order_of
 from issuer.ca.transport import Transport
 from issuer.model.acme import CaOrder
 from issuer.model.errors import AcmeProblem

@@ -29,7 +29,7 @@ from common.errors import ConfigError, Finding
 from common.strict_json import parse_json
 from common.tls import verified_tls
 from issuer.ca import words
-from issuer.ca.answer import AcmeAnswer
+from issuer.ca.answers import AcmeAnswer
 from issuer.ca.connection import pool_manager
 from issuer.ca.problems import meaning
 from issuer.model.errors import AcmeProblem

@@ -28,8 +28,7 @@ from common.probe import hello
 from common.probe.target import parse_target
 from common.revocation import Revocation, Status, crl, ocsp
 from common.statement import _ENDORSEMENT, _STATEMENT, _jws, parse_signed, successor, verified
-from issuer.ca.answer import AcmeAnswer
-from issuer.ca.answers import authorization_of, order_of, renewal_info_of
+from issuer.ca.answers import AcmeAnswer, authorization_of, order_of, renewal_info_of
 from issuer.ca.transport import retry_after
 from issuer.ca.words import problem
 from issuer.dns.servers import parse_server
