@@ -1,11 +1,16 @@
-"""A connection to MySQL or MariaDB whose peer can neither fill our memory nor hold us for ever, whoever it is.
+"""A connection to MySQL or MariaDB whose peer can neither fill our memory nor hold us for ever, whoever it is, and
+whose every answer is an answer or an error of PyMySQL.
 
 PyMySQL takes any number of packets of 16 MB for one message, before TLS too: anybody on the way may send them. And
-its time limits hold for each wait alone, so that a byte a second never exceeds them.
+its time limits hold for each wait alone, so that a byte a second never exceeds them. An answer that breaks the
+protocol meets whatever error of Python its parser comes to; so does one that asks for a file of ours (LOCAL INFILE).
 """
 
 import math
+import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pymysql
@@ -17,6 +22,13 @@ _LONGEST_HANDSHAKE = 1_000_000  # bytes
 _LOGIN_SECONDS = 30.0
 _USUAL_SECONDS = 1.0  # of an answer, which no allowance counts
 SLOW_SECONDS = 600.0  # an allowance, as docs/trust.md states it
+_BROKEN = (
+    *(ValueError, TypeError, LookupError, ArithmeticError),
+    *(AssertionError, AttributeError, RuntimeError, struct.error),
+)
+"""Errors of PyMySQL's parser for an answer that is none."""
+NO_SUCH_ROWS = (TypeError, ValueError, IndexError)
+"""Errors of who reads rows of another shape than the question has: a server may answer what it likes."""
 
 
 class Unanswered(pymysql.OperationalError):
@@ -48,7 +60,8 @@ class BoundedConnection(pymysql.connections.Connection):
         self._late = CR.CR_CONN_HOST_ERROR  # it is not tried once more
         self._expect(_LONGEST_HANDSHAKE, min(_LOGIN_SECONDS, self._login_seconds, self._answer_seconds))
         try:
-            super().connect(sock)
+            with self._parsed():
+                super().connect(sock)
         except pymysql.OperationalError as error:
             if isinstance(getattr(error, "original_exception", error.__cause__), TimeoutError):
                 raise Unanswered(*error.args) from error
@@ -64,6 +77,24 @@ class BoundedConnection(pymysql.connections.Connection):
         self._late = CR.CR_SERVER_LOST  # SQLAlchemy lets go of such a connection, without a ROLLBACK
         self._expect(self._longest_answer, self._answer_seconds)
         super()._execute_command(command, sql)  # type: ignore[misc]  # the stubs name no private methods
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        with self._parsed():
+            return super()._read_query_result(unbuffered)  # type: ignore[misc]
+
+    def _read_ok_packet(self) -> Any:
+        with self._parsed():
+            return super()._read_ok_packet()  # type: ignore[misc]
+
+    @contextmanager
+    def _parsed(self) -> Iterator[None]:
+        """While an answer is read: OperationalError for one that is no answer. The connection is of no use then."""
+        try:
+            yield
+        except _BROKEN as error:
+            self._force_close()  # type: ignore[attr-defined]
+            why = f"its answer is none: {(str(error) or type(error).__name__)[:200]}"
+            raise pymysql.OperationalError(CR.CR_MALFORMED_PACKET, why) from error
 
     def _read_bytes(self, num_bytes: int) -> bytes:
         self._room -= num_bytes

@@ -27,7 +27,7 @@ from common import mysql_session
 from common.chunks import chunks
 from common.database_url import MysqlAddress
 from common.deadline import Allowance, Deadline
-from common.mysql_connection import SLOW_SECONDS, BoundedConnection, Unanswered
+from common.mysql_connection import NO_SUCH_ROWS, SLOW_SECONDS, BoundedConnection, Unanswered
 from common.mysql_errors import AGAIN, CROWDED_CODES, About, about, code_of, text_of
 from common.pem import LARGEST
 from common.tls import trusting
@@ -87,19 +87,23 @@ class MysqlSource:
         if not names:
             return {}
 
-        def ask(more: str) -> Sequence[tuple[Any, ...]]:
-            return self._of_certs(f"{_NAME}, ts_last_update, ts_expire{more}", "name IN %s", (tuple(names),))
+        def read(rows: Sequence[tuple[Any, ...]]) -> dict[str, Mark]:
+            return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
 
-        rows = newest((", LEFT(enable, 9)", ""), ask, _lacks_column)
-        return {str(name).strip(): Mark.of_cells(*cells) for name, *cells in rows}
+        def ask(more: str) -> dict[str, Mark]:
+            return self._of_certs(f"{_NAME}, ts_last_update, ts_expire{more}", "name IN %s", (tuple(names),), read)
+
+        return newest((", LEFT(enable, 9)", ""), ask, _lacks_column)
 
     def fetch(self, name: str) -> Offer | None:
-        def ask(columns: Sequence[str]) -> Sequence[tuple[Any, ...]]:
-            cells = ", ".join(f"LEFT({column}, {LARGEST + 1})" for column in columns)
-            return self._of_certs(cells, "name = %s", (name,))
+        def read(rows: Sequence[tuple[Any, ...]]) -> Offer | None:
+            return Offer.of_cells(*rows[0]) if rows else None
 
-        rows = newest(OFFER_COLUMNS, ask, _lacks_column)
-        return Offer.of_cells(*rows[0]) if rows else None
+        def ask(columns: Sequence[str]) -> Offer | None:
+            cells = ", ".join(f"LEFT({column}, {LARGEST + 1})" for column in columns)
+            return self._of_certs(cells, "name = %s", (name,), read)
+
+        return newest(OFFER_COLUMNS, ask, _lacks_column)
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> dict[str, SourceError]:
         """Write some rows in each transaction: each gets the patience of one question, over a slow line too."""
@@ -166,8 +170,16 @@ class MysqlSource:
             self._connection.close()
         self._connection = None
 
-    def _of_certs(self, columns: str, condition: str, arguments: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
-        def ask(cursor: pymysql.cursors.Cursor) -> Sequence[tuple[Any, ...]]:
+    def _of_certs(
+        self,
+        columns: str,
+        condition: str,
+        arguments: tuple[object, ...],
+        read: Callable[[Sequence[tuple[Any, ...]]], T],
+    ) -> T:
+        """What *read* makes of the rows."""
+
+        def ask(cursor: pymysql.cursors.Cursor) -> T:
             try:
                 cursor.execute(f"SELECT {columns} FROM {self._certs} WHERE {condition}", arguments)  # noqa: S608
             except pymysql.MySQLError as error:
@@ -175,7 +187,7 @@ class MysqlSource:
                     raise
                 self._certs = "certs"
                 cursor.execute(f"SELECT {columns} FROM {self._certs} WHERE {condition}", arguments)  # noqa: S608
-            return cursor.fetchall()
+            return read(cursor.fetchall())
 
         return self._within(ask)
 
@@ -220,7 +232,7 @@ class MysqlSource:
                 self._connection = self._connect()
             with self._connection.cursor() as cursor:
                 yield cursor
-        except (pymysql.MySQLError, OSError) as error:  # ssl.SSLError is an OSError
+        except (pymysql.MySQLError, OSError, *NO_SUCH_ROWS) as error:  # ssl.SSLError is an OSError
             self.close()
             raise self._explained(error) from error
 

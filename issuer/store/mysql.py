@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pymysql
-from pymysql.constants import CLIENT
+from pymysql.constants import CLIENT, CR
 
 from common import mysql_session
 from common.database_url import MysqlAddress
 from common.deadline import Allowance
-from common.mysql_connection import SLOW_SECONDS, BoundedConnection
+from common.mysql_connection import NO_SUCH_ROWS, SLOW_SECONDS, BoundedConnection
 from common.mysql_errors import READ_ONLY_CODES, About, about
 
 _NOT_READY = 1047  # a Galera node without quorum
@@ -139,6 +139,9 @@ def _make_ready(connection: Any) -> dict[str, str]:
                 if cursor.fetchone()[1] != "ON":  # it accepts connections and refuses every query
                     raise pymysql.OperationalError(_NOT_READY, "this cluster node has no quorum")
                 cursor.execute("SET SESSION wsrep_sync_wait = 1")  # 1 ms a read
+    except NO_SUCH_ROWS as error:
+        connection.close()
+        raise pymysql.OperationalError(CR.CR_MALFORMED_PACKET, f"its answer is none: {error}") from error
     except pymysql.MySQLError:
         connection.close()
         raise
