@@ -116,7 +116,7 @@ def _run(line: CommandLine) -> None:
 
 
 def _obey_owner(command: argparse.ArgumentParser) -> None:
-    text = "act as root although another user can change agent.toml, and so have root run any command"
+    text = "act as root although another user can change agent.toml or state_dir, and so have root do anything"
     command.add_argument("--obey-owner", action="store_true", help=text)
 
 

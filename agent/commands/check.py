@@ -53,8 +53,9 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _findings(arguments: argparse.Namespace) -> list[Line]:
-    refuse_directors(arguments)  # it asks services and sources, by the words and with the secrets of agent.toml
     settings, certificates = load_settings(arguments.config, presence)
+    # it asks services and sources, by the words and with the secrets of agent.toml
+    refuse_directors(arguments, settings.state_dir)
     here = [certificate for certificate in certificates if certificate.host is None]
     lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
     lines += _folders(settings, here)

@@ -23,8 +23,8 @@ _LONGEST_REASON = 1000  # characters
 
 def hold(arguments: argparse.Namespace) -> int:
     """Nothing new is taken for the NAMEs before --until. A run that is under way is not waited for."""
-    refuse_directors(arguments)
     settings, certificates = load_settings(arguments.config)
+    refuse_directors(arguments, settings.state_dir)
     chosen = selected_of(arguments.name, certificates, arguments.config)
     now = time.time()
     pause = Pause(_moment(arguments.until, now), _reason(arguments.reason), int(now))
@@ -41,8 +41,8 @@ def hold(arguments: argparse.Namespace) -> int:
 def release(arguments: argparse.Namespace) -> int:
     """End pauses, and let certificates that a rollback left be taken again by the next run. Exit code 3 while a run is
     under way."""
-    refuse_directors(arguments)
     settings, certificates = load_settings(arguments.config)
+    refuse_directors(arguments, settings.state_dir)
     chosen = selected_of(arguments.name, certificates, arguments.config)
     state, now = StateFolder(settings.state_dir), time.time()
     refuse_beside_a_run(state)  # else it would overwrite what this command ends

@@ -24,7 +24,7 @@ def request(arguments: argparse.Namespace) -> int:
     name = name_in(only_name(arguments.name))
     entry = _configured(arguments.config, name)
     if entry is not None:
-        refuse_directors(arguments)
+        refuse_directors(arguments, None)
     names = tuple(dict.fromkeys([name, *further_names(arguments.san), *(sorted(entry.names) if entry else [])]))
     stem = file_stem(name)
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()

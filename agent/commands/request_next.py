@@ -35,7 +35,7 @@ def request_next(arguments: argparse.Namespace) -> int:
     if arguments.key or arguments.interim:
         raise UsageError("--next has no use for --key or --interim: the next key lies beside the live one")
     settings, certificates = load_settings(arguments.config, presence)
-    refuse_directors(arguments)
+    refuse_directors(arguments, settings.state_dir)
     (certificate,) = selected_of([only_name(arguments.name)], certificates, arguments.config)
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{file_stem(certificate.name)}.next.csr")
     wanted = Request((), certificate.next_key, arguments.key_type, csr_file.absolute() if csr_file else None)

@@ -20,7 +20,7 @@ from common.errors import UsageError
 def rollback(arguments: argparse.Namespace) -> int:
     """Install a kept certificate of NAME. Exit code 1 if that is not well, 3 while a run is under way."""
     settings, certificates = load_settings(arguments.config, presence)
-    refuse_directors(arguments)
+    refuse_directors(arguments, settings.state_dir)
     (certificate,) = selected_of([arguments.name], certificates, arguments.config)
     if arguments.to and serial_number(arguments.to) is None:
         raise UsageError(

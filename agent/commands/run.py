@@ -22,6 +22,7 @@ from common.owners import who_directs_root
 from common.terminal import PROGRESS
 
 _MOST_FILES = 65_536
+_OWN = "make it and its folder root's alone (chown root, chmod go-w)"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,26 +58,29 @@ def run(arguments: argparse.Namespace) -> int:
 def asked_for(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
     """The settings, all certificates of this host, and those that NAMEs mean."""
     settings, certificates = load_settings(arguments.config, presence)
-    refuse_directors(arguments)
+    refuse_directors(arguments, settings.state_dir)
     _allow_many_files()
     return settings, certificates, selected_of(arguments.name, certificates, arguments.config)
 
 
-def refuse_directors(arguments: argparse.Namespace) -> None:
-    """UsageError if another user than root can make root run any command by agent.toml, and --obey-owner is missing."""
-    director = who_directs_root(arguments.config)
-    if director and not arguments.obey_owner:
-        raise UsageError(
-            f"{director} can make root run any command by {arguments.config}",
-            hint=f"{roots_own()}; --obey-owner runs it as it is",
-        )
+def refuse_directors(arguments: argparse.Namespace, state_dir: Path | None) -> None:
+    """UsageError if another user than root can make root run any command by agent.toml, or write any file by the
+    journals in *state_dir*, and --obey-owner is missing."""
+    if arguments.obey_owner:
+        return
+    if director := who_directs_root(arguments.config):
+        what = f"{director} can make root run any command by {arguments.config}"
+        raise UsageError(what, hint=f"{roots_own()}; --obey-owner runs it as it is")
+    if state_dir is not None and (director := who_directs_root(state_dir)):
+        what = f"{director} can make root write any file by {state_dir}"
+        raise UsageError(what, hint=f"{_OWN}; --obey-owner uses it as it is")
 
 
 def roots_own() -> str:
     """The cure for an agent.toml that is not root's alone."""
     elsewhere = f", or use {ROOTS_FILE}, which is found without --config"
     safe = "" if who_directs_root(Path(ROOTS_FILE)) else elsewhere
-    return f"make it and its folder root's alone (chown root, chmod go-w){safe}"
+    return f"{_OWN}{safe}"
 
 
 def _allow_many_files() -> None:
