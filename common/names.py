@@ -11,7 +11,7 @@ _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 def parse_dns_name(text: str) -> str:
     """*text* in canonical form, "www.example.com" or "*.example.com". Raises ValueError with a sentence."""
     name = text.strip().lower().removesuffix(".")
-    if not name.isascii():
+    if not text.strip().isascii():  # before it is in lower case: the Kelvin sign becomes a k
         raise ValueError(f"{text!r} is not in ASCII: give the A-label form, the one that starts with xn--")
     base = name.removeprefix("*.")
     if len(name) > 253 or "." not in base:

@@ -32,7 +32,14 @@ def test_names(text: str, name: str) -> None:
     [
         *("", ".", "localhost", "*.test", "*", "**.example.test", "a.*.test", "192.0.2.1", "a..test", ".a.test"),
         *("-a.test", "a-.test", "a_b.test", "a" * 64 + ".test", "a." * 130 + "test", "münchen.test", "a b.test"),
-        *("a.test/", "a.test\nb.test", "a.1"),
+        *(
+            "a.test/",
+            "a.test\nb.test",
+            "a.1",
+            "ban\N{KELVIN SIGN}.test",
+            "*.*.test",
+            "\N{FULLWIDTH LATIN SMALL LETTER A}.test",
+        ),
     ],
 )
 def test_names_that_cannot_be(text: str) -> None:
