@@ -33,6 +33,9 @@ $as test -r "$2"
 _NO_JOBS = (
     """while systemctl list-jobs --no-legend "$0" "$0.service" "$0@*" | grep -q ' running *$'; do sleep 0.2; done"""
 )
+# Without --since a journal of gigabytes is searched to its beginning for the lines of one unit. With it, and without
+# --reverse, journalctl of systemd 252 prints the first lines since then, not the last
+_LAST_LINES = '"$0" --since=-1h --reverse --lines=1000 "$@" | tac'
 _NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
 
 
@@ -108,8 +111,7 @@ def awaiting(presence: Presence) -> tuple[Command, ...]:
 def listening(presence: Presence) -> tuple[Command, ...]:
     """The commands that print the last lines in the journal of its unit, and of those for which that stands, as
     postfix.service does for postfix@-.service."""
-    # without --since a journal of gigabytes is searched to its beginning for the lines of one unit
-    journal = ("journalctl", "--quiet", "--no-pager", "--since=-1h", "--lines=1000", "--output=short-precise")
+    journal = ("sh", "-c", _LAST_LINES, "journalctl", "--quiet", "--no-pager", "--output=short-precise")
     return ((*journal, f"--unit={presence.unit}", f"--unit={presence.unit}@*"),) if presence.unit else ()
 
 

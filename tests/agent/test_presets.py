@@ -254,7 +254,7 @@ def test_where_a_service_says_what_it_does_not_take() -> None:
     unit = Presence("nginx", "nginx", "nginx")
     found = service('service = "nginx"', nginx=unit)
     (journal,) = found.journal
-    assert (journal[0], *journal[-2:]) == ("journalctl", "--unit=nginx", "--unit=nginx@*")
+    assert (journal[3], *journal[-2:]) == ("journalctl", "--unit=nginx", "--unit=nginx@*")
     assert found.logs == ("/var/log/nginx/error.log",)
     own = service('service = "nginx"\nlogs = ["/var/log/{name}.log", "/b"]', nginx=unit)
     assert (own.journal, own.logs) == ((journal,), ("/var/log/www.example.com.log", "/b"))

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from agent.model.presence import Presence
+from agent.rules.activation import listening
 from tests.agent.host import TABLES
 from tests.deploy.machine import Machine
 from tests.servers.authority import Authority
@@ -85,6 +87,16 @@ def test_a_service_without_a_socket_is_asked_for(mine: Site) -> None:
     mine.offer()
     mine.machine.run(AGENT, "run")
     assert (mine.told(), mine.machine.show("mine", "ActiveState")) == (1, ("active",))
+
+
+def test_the_last_lines_of_a_log_with_many(mine: Site) -> None:
+    """A service that says more than a thousand lines an hour: what it has said last is looked at, in its order."""
+    mine.machine.edit("mine.service", "ExecStartPre=/usr/bin/seq 3000")
+    mine.machine.run("systemctl", "start", "mine")
+    mine.machine.run("journalctl", "--sync")
+    (command,) = listening(Presence("mine"))
+    said = [line.rsplit(" ", 1)[1] for line in mine.machine.run(*command).splitlines() if " seq[" in line]
+    assert said == [str(number) for number in range(3001 - len(said), 3001)] != []
 
 
 def test_a_stopped_apache_stays_stopped(machine: Machine) -> None:
