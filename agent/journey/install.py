@@ -28,7 +28,7 @@ from agent.journey.member import (
     services_of,
 )
 from agent.journey.ports import Tools, Turn
-from agent.journey.proving import Failures, Said, faults, listen, named_first, prove, verify
+from agent.journey.proving import Failures, Said, faults, listen, named_first, prove, stopped_since, verify
 from agent.journey.readers import kept_from_all, kept_from_their_restart, with_cure
 from agent.journey.roll_back import Returning, enter, enter_if_written, note_roll_back, roll_back, tell
 from agent.model.certificate import Service
@@ -132,6 +132,9 @@ def _tell(members: Sequence[Member], under_way: Install) -> Said:
     under_way.told |= activate(members, tools)
     under_way.entry = enter(InstallState.PROVING, under_way.entry, tools)
     under_way.evidence = prove(members, under_way.told, tools)
+    if stopped := stopped_since(members, under_way.evidence, under_way.told, tools):
+        under_way.told = {service: failed for service, failed in under_way.told.items() if service not in stopped}
+        under_way.evidence = prove(members, under_way.told, tools)
     return said
 
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from agent.journey.member import Member, failed_unseen, judge_of, services_of
+from agent.journey.member import Member, await_jobs, failed_unseen, judge_of, services_of
 from agent.journey.ports import Tools
 from agent.journey.shown import with_names
-from agent.journey.watch import watch_all
+from agent.journey.watch import of_service, watch_all
 from agent.model.certificate import Certificate, Service
 from agent.model.errors import HostLost, InstallError
 from agent.rules.blame_in_logs import named_in, new_lines
 from agent.rules.conclusion import conclusion, why_here
 from agent.rules.evidence import Evidence, Proof, judge
+from common.dataclasses import replace
 from common.errors import CertfleetError
+from common.probe.view import Seen
 
 Failures = dict[str, CertfleetError]  # by the name of the certificate
 Told = Mapping[Service, Sequence[CertfleetError]]  # with what failed
@@ -23,6 +25,31 @@ def prove(members: Sequence[Member], told: Told, tools: Tools) -> dict[str, Evid
     which none could be told are not waited for."""
     patient = any(len(failures) < max(1, len(service.activate)) for service, failures in told.items())
     return watch_all([(member.turn, judge_of(member)) for member in members], tools, patient=patient)
+
+
+def stopped_since(
+    members: Sequence[Member], evidence: Mapping[str, Evidence], told: Told, tools: Tools
+) -> list[Service]:
+    """The services *told* that somebody has stopped since, as an upgrade does for a moment: no certificate is at fault
+    for that. From now on their members know them as stopped before the install."""
+    wrong = [member for member in members if evidence[member.name].proof is Proof.WRONG]
+    asked = [service for service in services_of(wrong) if service in told and service.was_stopped]
+    await_jobs(asked, tools)
+    stopped = [service for service in asked if _was_stopped(service, tools)]
+    for member in members if stopped else ():
+        looks = (*member.before, *member.beside)
+        over = {sight for service in stopped for sight in of_service(service, member.turn, looks)}
+        member.before = tuple(replace(one, seen=Seen.DOWN) if one in over else one for one in member.before)
+        member.beside = tuple(one for one in member.beside if one not in over)
+    return stopped
+
+
+def _was_stopped(service: Service, tools: Tools) -> bool:
+    try:
+        tools.programs.run("ask who stopped it", service.was_stopped)
+    except (InstallError, HostLost):
+        return False
+    return True
 
 
 def faults(members: Sequence[Member], evidence: Mapping[str, Evidence], told: Told) -> Failures:

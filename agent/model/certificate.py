@@ -91,6 +91,7 @@ class Service:
     asks: bool = False  # an operator restarts it, and nobody else
     is_up: tuple[Command, ...] = ()  # fail where it does not run
     jobs: tuple[Command, ...] = ()  # wait for what whoever starts it does with it already
+    was_stopped: tuple[Command, ...] = ()  # fail unless somebody has stopped it
     has_ended: tuple[Command, ...] = ()  # fail unless nobody will start it again by himself
     journal: tuple[Command, ...] = ()  # print the last lines of its unit
     logs: tuple[str, ...] = ()  # files that it writes; a star stands for any text

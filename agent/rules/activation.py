@@ -36,6 +36,11 @@ _NO_JOBS = (
 # Without --since a journal of gigabytes is searched to its beginning for the lines of one unit. With it, and without
 # --reverse, journalctl of systemd 252 prints the first lines since then, not the last
 _LAST_LINES = '"$0" --since=-1h --reverse --lines=1000 "$@" | tac'
+# One that dies of itself has no job for that, and the "Stopped" of a restart is of a job of that type
+_LAST_JOB_STOPPED = """! systemctl is-active --quiet "$0" || exit 1
+journalctl --sync
+set -- JOB_RESULT=done JOB_RESULT=failed JOB_RESULT=timeout JOB_RESULT=dependency "UNIT=$0.service"
+journalctl --quiet --since=-1h --reverse --lines=1 --output=export "$@" | grep -qx JOB_TYPE=stop"""
 _NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
 
 
@@ -106,6 +111,11 @@ def awaiting(presence: Presence) -> tuple[Command, ...]:
     """A command that ends when systemd does nothing with the unit: it takes a reload of one that is just starting for
     done by that start, although the service may have read its files before."""
     return (("sh", "-c", _NO_JOBS, presence.unit),) if presence.unit else ()
+
+
+def asking_who_stopped(presence: Presence) -> tuple[Command, ...]:
+    """A command that fails unless somebody has stopped the unit, which an install never does."""
+    return (("sh", "-c", _LAST_JOB_STOPPED, presence.unit),) if presence.unit else ()
 
 
 def listening(presence: Presence) -> tuple[Command, ...]:

@@ -13,6 +13,7 @@ from agent.rules.activation import (
     activating,
     asking,
     asking_for_its_end,
+    asking_who_stopped,
     awaiting,
     listening,
     reading,
@@ -26,7 +27,8 @@ from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
 _OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # parts of a preset, by agent.toml
-_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "jobs", "journal", "logs")  # parts of a service
+_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "jobs", "was_stopped")  # parts of a service
+_PARTS += ("journal", "logs")
 _NO_PRESET = Preset(note="agent.toml has the commands")
 _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 
@@ -81,6 +83,7 @@ def service_of(
         asks=action == ASK,
         is_up=asking(presence),
         jobs=awaiting(presence),
+        was_stopped=() if is_elsewhere else asking_who_stopped(presence),  # its own commands may stop it themselves
         has_ended=asking_for_its_end(action, presence, preset.processes),
         journal=listening(presence),
         logs=filled([preset.logs])[0],

@@ -162,7 +162,7 @@ def test_commands_fit_the_host(presence: Presence, activate: str, start: str, is
     assert (found.activate, found.start) == (words(activate), words(start))
     assert found.is_up == (words(is_up) if is_up else ())
     assert found.check == words(f"{presence.program} configtest")
-    assert bool(found.jobs) is bool(presence.unit)
+    assert bool(found.jobs) is bool(found.was_stopped) is bool(presence.unit)
     assert bool(found.has_ended)
     assert bool(service('service = "apache"\nactivate = "restart"', apache2=presence).has_ended) is bool(presence.unit)
 

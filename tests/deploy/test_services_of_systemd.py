@@ -183,6 +183,22 @@ def test_one_that_is_just_starting(machine: Machine, slow: str) -> None:
     assert site.reported() == "installed"
 
 
+def test_one_that_somebody_stops_meanwhile(machine: Machine) -> None:
+    """An upgrade stops it right after the reload: the certificate is at no fault and stays, nobody starts the service,
+    and its start takes the new file."""
+    site = site_of_nginx(machine)
+    machine.run(AGENT, "run", code=1)
+    machine.run("systemctl", "start", "nginx")
+    machine.edit("nginx.service", "ExecReload=/bin/systemctl stop --no-block nginx")
+    site.offer()
+    machine.run(AGENT, "run", code=1)
+    assert machine.show("nginx", "ActiveState") in {("inactive",), ("failed",)}
+    assert site.reported() == "unproven"
+    machine.run("systemctl", "start", "nginx")
+    machine.run(AGENT, "run")
+    assert site.reported() == "installed"
+
+
 @pytest.mark.soak
 def test_one_that_an_install_took_down_and_systemd_starts_no_more(machine: Machine) -> None:
     """It starts with no file at all until a person mends that; then the next run starts it, whatever systemd counts."""
