@@ -27,8 +27,8 @@ from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
 _OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # parts of a preset, by agent.toml
-_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "jobs", "was_stopped")  # parts of a service
-_PARTS += ("journal", "logs")
+# Parts of a service
+_PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "jobs", "was_stopped", "journal", "logs")
 _NO_PRESET = Preset(note="agent.toml has the commands")
 _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 

@@ -243,7 +243,7 @@ def test_a_ca_that_is_silent_holds_up_a_run_once(host: Host, tmp_path: Path) -> 
         found = [revocations.of(bundle, time.time()) for bundle in bundles]
         assert {one.status for one in found} == {Status.UNKNOWN}
         assert "nobody is asked any more" in found[-1].sentence
-        assert 9 < time.monotonic() - began < 15
+        assert 9 < time.monotonic() - began < 40
         with waits.heeding_signals():
             stop = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
             stop.start()

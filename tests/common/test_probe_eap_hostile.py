@@ -54,7 +54,7 @@ def server(serve: Serve, host: str = "127.0.0.1") -> Iterator[int]:
             thread.join()
 
 
-def seen(port: int, folder: Path, seconds: float = 3.0, host: str = "127.0.0.1") -> View:
+def seen(port: int, folder: Path, seconds: float = 20.0, host: str = "127.0.0.1") -> View:
     file = folder / "radius.secret"
     file.write_bytes(SECRET)
     file.chmod(0o600)

@@ -75,7 +75,7 @@ def test_a_dead_server_costs_the_others_nothing(bind: Bind, silent: Server) -> N
         first = watch.seconds()
         assert [laggard.how for laggard in laggards] == ["no answer within 2 s"] * 2
         assert bind.endpoint in looking.propagation
-        assert 1.5 < first < 3.9  # and not for each of the two
+        assert first < 3.9  # and not for each of the two
         assert another.recv(65535)
         while not nothing_asked(another):
             pass
