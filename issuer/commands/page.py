@@ -22,7 +22,6 @@ from issuer.rules.listing import Queries, choice_of, selected
 _FRESH = 5.0  # seconds for which a look is shown at least
 _SHARE = 20  # a look may take a twentieth of the time
 _PATIENCE = 3.0  # seconds in which a look is waited for
-_KEPT = 86400.0  # seconds after which a look is forgotten: one of 100,000 certificates takes some 120 MB
 _OLD = 10.0  # seconds from which on its age is said
 _TEXT = "text/plain; charset=utf-8"
 _NOT_LOCAL = (
@@ -55,7 +54,6 @@ class DaemonPage:
         self._work: Future[_Kept] | None = None
         self._kept: _Kept | None = None
         self._looked_at = 0  # certificates, by the look under way
-        self._forgets = threading.Timer(_KEPT, self._forget)
 
     def answer(self, asked: Asked) -> Answer:
         if not asked.is_local:
@@ -83,7 +81,6 @@ class DaemonPage:
             if work.done():
                 if self._work is work:
                     self._work, self._kept = None, None if work.exception() else work.result()
-                    self._forget_later()
                 return work.result()
             return self._kept
 
@@ -97,14 +94,3 @@ class DaemonPage:
         for number, look in enumerate(looks, 1):
             self._looked_at = number
             yield look
-
-    def _forget_later(self) -> None:
-        """One timer at a time: that of the look before ends."""
-        self._forgets.cancel()
-        self._forgets = threading.Timer(_KEPT, self._forget)
-        self._forgets.daemon = True
-        self._forgets.start()
-
-    def _forget(self) -> None:
-        with self._lock:
-            self._kept = None

@@ -6,7 +6,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -125,21 +124,6 @@ def test_an_old_look_is_shown_while_another_is_made(settings: Settings, monkeypa
     answer = shown.answer(HERE)
     assert (answer.status, b" old; a newer look is under way" in answer.body) == (200, True)
     go_on.set()
-
-
-def test_a_look_is_not_kept_for_ever(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of a large fleet would fill memory as long as the daemon runs; the next visitor gets a new one."""
-    looks: list[int] = []
-
-    def counted(*arguments: Any, **words: Any) -> object:
-        looks.append(1)
-        return gather(*arguments, **words)
-
-    monkeypatch.setattr(page_of_the_daemon, "gather", counted)
-    monkeypatch.setattr(page_of_the_daemon, "_FRESH", 3600)
-    monkeypatch.setattr(page_of_the_daemon, "_KEPT", 0.1)
-    shown = DaemonPage(settings, dict)
-    wait_until(lambda: shown.answer(HERE).status == 200 and len(looks) > 1, "the first look is forgotten", 30)
 
 
 def test_a_database_that_is_away_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
