@@ -35,7 +35,7 @@ class Particulars:
     def of(self, row: Enrolment) -> dict[str, Any]:
         versions, count = self._history.versions(row.name), self._history.count(row.name)
         order = self._overview.order(row.name)
-        present = row.present.sha256 if isinstance(row.present, Leaf) else ""
+        present = row.fingerprint
         serials = {version.sha256: version.serial for version in versions}
         number = count - [version.sha256 for version in versions].index(present) if present in serials else None
         return {

@@ -13,7 +13,7 @@ from common.errors import RefusedError
 from issuer.commands.confirm import confirm
 from issuer.commands.keys import told
 from issuer.commands.sealing import Sealer
-from issuer.commands.versions import COMPROMISED, key_of, present_sha256, undamaged, with_serial
+from issuer.commands.versions import COMPROMISED, key_of, undamaged, with_serial
 from issuer.journey.sealed import require_seal
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
@@ -49,7 +49,7 @@ def rollback(arguments: argparse.Namespace) -> None:
     if faults:
         hint = "nothing was changed; `history` shows the others"
         raise RefusedError(f"the certificate {version.serial} cannot be used again", why="; ".join(faults), hint=hint)
-    if version.sha256 == present_sha256(row):
+    if version.sha256 == row.fingerprint:
         say(f"{row.name}: serial {version.serial} is the present one already; nothing was changed")
         return
     due_at = renewal_moment(row.name, not_before(bundle.leaf), not_after(bundle.leaf), settings.renewal)

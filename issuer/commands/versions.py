@@ -33,7 +33,7 @@ from issuer.commands.wiring import build_authority, build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Damaged, Leaf, in_short
+from issuer.model.leaf import Damaged, in_short
 from issuer.model.reasons import CESSATION, KEY_COMPROMISE, words_of
 from issuer.rules.change import remarks
 from issuer.store.certificates import Certificates
@@ -50,7 +50,7 @@ def history(arguments: argparse.Namespace) -> None:
     database = open_database(load(Settings, arguments.config).database)
     store, certificates = History(database), Certificates(database)
     row = _row(arguments.name, certificates)
-    present = present_sha256(row) if row is not None else ""
+    present = row.fingerprint if row is not None else ""
     versions, events = store.versions(arguments.name), store.events(arguments.name)
     if row is None and not versions and not events:
         certificates.get([arguments.name])  # raises, and says which name may be meant
@@ -215,8 +215,8 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
         raise RefusedError(f"no such certificate of {name} is stored", hint=hint)
     directory = row.directory
     if row.imported:  # our CA may have issued it all the same
-        present = present_sha256(row)
-        directory = next((version.directory for version in store.versions(name) if version.sha256 == present), "")
+        stored = store.versions(name)
+        directory = next((version.directory for version in stored if version.sha256 == row.fingerprint), "")
         if not directory:
             raise _from_outside(name)
     bundle = row.bundle
@@ -225,11 +225,6 @@ def _to_revoke(name: str, row: Enrolment | None, store: History, serial: str) ->
         hint = f"name it with --serial, as `history {typed}` shows it; `reissue {typed}` replaces what is damaged"
         raise RefusedError(f"the present certificate of {name} is damaged in the database", why=bundle.why, hint=hint)
     return bundle, directory
-
-
-def present_sha256(row: Enrolment) -> str:
-    """The fingerprint of the certificate in *row*; "" without one, and for a damaged one."""
-    return row.present.sha256 if isinstance(row.present, Leaf) else ""
 
 
 def undamaged(version: Version, name: str) -> Bundle:
