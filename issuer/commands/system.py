@@ -83,18 +83,8 @@ def _user() -> None:
         pwd.getpwnam(USER)
         say(f"kept     user {USER}")
     except KeyError:
-        nobody = "/usr/sbin/nologin"
-        act(
-            "useradd",
-            "--system",
-            "--user-group",
-            "--no-create-home",
-            "--home-dir",
-            str(_STATE),
-            "--shell",
-            nobody,
-            USER,
-        )
+        options = ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
+        act("useradd", *options, "--home-dir", str(_STATE), USER)
         say(f"made     user {USER}")
 
 

@@ -22,6 +22,7 @@ from issuer.commands.looks import counted
 from issuer.commands.rows import Rows
 from issuer.commands.wiring import build_outbox, configure_log
 from issuer.model.config import Settings
+from issuer.model.errors import noted
 from issuer.model.events import foreign_key
 from issuer.model.leaf import Leaf
 from issuer.model.transparency import Entry, OurNames, Sighting, sighting
@@ -99,15 +100,11 @@ class _Sources:
         """Look at each; returns what was in the way. One that fails keeps no other from being read."""
         troubles: list[CertfleetError] = []
         for settings in self._settings.log:
-            try:
+            with noted(troubles):
                 self._read_log(StaticLog(settings))
-            except CertfleetError as error:
-                troubles.append(error)
         if self._settings.crt_sh:
-            try:
+            with noted(troubles):
                 self._search(CrtSh(self._settings.crt_sh, self._settings.crt_sh_pause))
-            except CertfleetError as error:
-                troubles.append(error)
         return troubles
 
     def foreign(self) -> list[Sighting]:
