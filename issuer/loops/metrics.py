@@ -35,14 +35,15 @@ _MOST_REFERENCES = 60  # series for kinds of failure: a CA could invent new kind
 _DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400)  # seconds
 
 
-class Metrics:
-    """Thread-safe. *propagation* gives seconds by name server, as the solvers last measured them."""
+class Metrics(Collector):
+    """Thread-safe. *propagation* gives seconds by name server, as the solvers last measured them. It is itself the
+    collector of the numbers of the last survey; each scrape computes the seconds that are left."""
 
     def __init__(self, version: str, health: Health, clock: Clock):
         disable_created_metrics()  # type: ignore[no-untyped-call] # else each counter has a second series
-        self._registry = CollectorRegistry(auto_describe=True)
+        self._health, self._clock = health, clock
         self._references: set[str] = set()
-        registry = self._registry
+        self._registry = registry = CollectorRegistry()
         self._issued = Counter(
             "certfleet_certificates_issued", "Certificates stored by this process.", registry=registry
         )
@@ -70,8 +71,8 @@ class Metrics:
             self._reloads.labels(result)
         build = Info("certfleet_build", "Version of certfleet, and of Python, that is running.", registry=registry)
         build.info({"version": version, "python": ".".join(map(str, sys.version_info[:3]))})
-        ProcessCollector(registry=self._registry)
-        self._registry.register(_Surveyed(self, health, clock))
+        ProcessCollector(registry=registry)
+        registry.register(self)
         self.survey: Survey | None = None
         self.propagation: Callable[[], Mapping[str, float]] = dict
         self.orders_left: Mapping[str, int] = {}
@@ -107,44 +108,30 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         return content_type, encode(self._registry)
 
-
-class _Surveyed(Collector):
-    """Numbers of the last survey. Each scrape computes the seconds that are left."""
-
-    def __init__(self, metrics: Metrics, health: Health, clock: Clock):
-        self._metrics = metrics
-        self._health = health
-        self._clock = clock
-
-    def describe(self) -> list[Metric]:
-        """[]: at registration there is no survey yet."""
-        return []
-
     def collect(self) -> Iterator[Metric]:
         yield _gauge("certfleet_healthy", "1 while /healthz answers 200.", not self._health.faults())
         yield _labelled(
             "certfleet_propagation_seconds",
             "Seconds from the last UPDATE until a name server showed the values.",
             "server",
-            self._metrics.propagation(),
+            self.propagation(),
         )
         yield _labelled(
             "certfleet_orders_left",
             "New orders that a CA's published limit leaves now.",
             "directory",
-            self._metrics.orders_left,
+            self.orders_left,
         )
         yield _labelled(
             "certfleet_hosts_not_well",
             "Reports of hosts that are not well, by how they are not.",
             "state",
-            {state.value: self._metrics.hosts.get(state, 0) for state in HostState if not state.is_well},
+            {state.value: self.hosts.get(state, 0) for state in HostState if not state.is_well},
         )
-        yield _gauge("certfleet_rows_of_nobody", "Enabled rows that nobody enrolled.", self._metrics.strangers)
-        survey = self._metrics.survey
-        if survey is not None:
-            yield from _counts(survey)
-            yield from _expiry(survey, self._clock())
+        yield _gauge("certfleet_rows_of_nobody", "Enabled rows that nobody enrolled.", self.strangers)
+        if self.survey is not None:
+            yield from _counts(self.survey)
+            yield from _expiry(self.survey, self._clock())
 
 
 def _counts(survey: Survey) -> Iterator[Metric]:
