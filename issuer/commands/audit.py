@@ -31,7 +31,6 @@ from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
-from issuer.model.failure import Failure
 from issuer.model.hosts import Standing
 from issuer.model.watch import LONGEST_MUTE, mute_words
 from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_doubt, of_hosts, outcome, wanted
@@ -56,12 +55,13 @@ def audit(arguments: argparse.Namespace) -> int:
     look = _looked(arguments)
     found, coming = look.found, look.coming
     _show(arguments, look)
-    if look.crowd is not None:
-        complain(*look.crowd.paragraph())
+    crowd = look.few.crowd
+    if crowd is not None:
+        complain(*crowd.paragraph())
     if not (arguments.fix and coming):
-        return 1 if found or look.crowd is not None else 0
+        return 1 if found or crowd is not None else 0
     arguments.name = sorted(coming)
-    left = look.crowd is not None or any(one.kind not in coming.get(one.name, ()) for one in found)
+    left = crowd is not None or any(one.kind not in coming.get(one.name, ()) for one in found)
     return issue_for(arguments, stay=arguments.retry) or int(left)
 
 
@@ -78,7 +78,7 @@ def _looked(arguments: argparse.Namespace) -> "_Look":
 
 
 def _plugin(look: "_Look") -> tuple[State, str]:
-    return plugin(look.found, len(look.said), look.crowd)
+    return plugin(look.found, len(look.said), look.few.crowd)
 
 
 def _show(arguments: argparse.Namespace, look: "_Look") -> None:
@@ -87,7 +87,7 @@ def _show(arguments: argparse.Namespace, look: "_Look") -> None:
     if arguments.json:
         replaced = {name: [kind.value for kind in Kind if kind in kinds] for name, kinds in sorted(coming.items())}
         document = {"well": well, "findings": [one.fields for one in found], "to_be_replaced": replaced}
-        document |= {"enrolled_by_nobody": look.strangers}
+        document |= {"enrolled_by_nobody": len(look.few.names)}
         report(document | {"revocation": {name: answer.fields for name, answer in sorted(said.items())}})
         return
     if found:
@@ -109,7 +109,7 @@ class _Look:
         self._certificates, self._audits = Certificates(database), Audits(database)
         self._standings = Standings(Reports(settings, database), settings.hosts, self._now)
         self._rows = Rows(settings, database)
-        self._few = self._rows.few()
+        self.few = self._rows.few()
         self._surroundings = None if arguments.local else _surroundings(settings)
         asks = settings.audit.revocation and not arguments.local
         self._revocations = Revocations(_REVOCATION_SECONDS, self._rows.is_proven).of if asks else nobody_asked
@@ -131,17 +131,7 @@ class _Look:
         names = self._arguments.name
         rows = self._certificates.get(names) if names else self._certificates.all()
         for portion in chunks(rows, _PORTION):
-            yield portion if names else [row for row in portion if row.enabled and self._few(row)]
-
-    @property
-    def strangers(self) -> int:
-        """How many rows there were so far that nobody enrolled."""
-        return len(self._few.names)
-
-    @property
-    def crowd(self) -> Failure | None:
-        """The count of rows that nobody enrolled, in words; None where each of them was looked at."""
-        return self._few.crowd
+            yield portion if names else [row for row in portion if row.enabled and self.few(row)]
 
     def _findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
         """Each of *rows* with what its CA says, and what was found."""

@@ -13,7 +13,6 @@ from common.threads import each_on_thread
 from issuer.ca.client import AcmeCa
 from issuer.commands.wiring import build_tools_over
 from issuer.journey.pacing import Pacing
-from issuer.journey.ports import Tools
 from issuer.journey.rehearsal import (
     Rehearsed,
     RehearsedCertificates,
@@ -65,12 +64,8 @@ def rehearsal(
         orders=orders,
         pacing={ca.directory: Pacing(ca.directory, ca.limits, counts) for ca in settings.authorities},
     )
-    return _each(certificates.enrolled(names), tools, now)
-
-
-def _each(rows: Sequence[Enrolment], tools: Tools, now: int) -> list[Rehearsed]:
-    wanted = sorted(rows, key=lambda row: (*urgency(row, now), row.name))
-    return [out.result() for out in each_on_thread(partial(rehearse, tools=tools), wanted, tools.settings.acme.workers)]
+    wanted = sorted(certificates.enrolled(names), key=lambda row: (*urgency(row, now), row.name))
+    return [out.result() for out in each_on_thread(partial(rehearse, tools=tools), wanted, settings.acme.workers)]
 
 
 def show(found: Sequence[Rehearsed], *, as_json: bool, staging: str = "", ahead: Sequence[str] = ()) -> int:

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import structlog
 
@@ -102,14 +101,12 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            for file in (*theirs.state_dir.glob(f"{_DATABASE}*"), statements.file, *_leftovers(theirs)):
+            memories = [theirs.state_dir / name for name in (MEMORY, LOOKS)]
+            databases = theirs.state_dir.glob(f"{_DATABASE}*")
+            for file in (*databases, *memories, statements.file, key_file(theirs.state_dir)):
                 file.unlink(missing_ok=True)
     finally:
         database.close()
-
-
-def _leftovers(theirs: Settings) -> list[Path]:
-    return [key_file(theirs.state_dir), theirs.state_dir / MEMORY, theirs.state_dir / LOOKS]
 
 
 def _clear(tools: Tools) -> bool:

@@ -67,9 +67,6 @@ class Summary:
     strangers: int = 0
     stopped: bool = True  # until the pass has ended
 
-    def names(self, ending: Ending) -> list[str]:
-        return sorted(name for name, ended in self.endings.items() if ended.ending is ending)
-
     @property
     def counts(self) -> dict[str, int]:
         """How many ended so, by the words for people, in the order of the endings."""
