@@ -58,17 +58,13 @@ class Standings:
     def in_full(self, row: Enrolment, present: str, serials: Mapping[str, str]) -> dict[str, Any]:
         """The worst hosts with their agents' sentences, and how many more there are, for --json."""
         shown = worst_first(self.of(row))[:_MOST_OF_ONE]
-        facts = [fact | {"present": fact["sha256"] == present != ""} for fact in self._facts(shown, serials)]
+        facts = [fact | {"present": fact["sha256"] == present != ""} for fact in self.facts(shown, serials)]
         gone = sum(one.report.gone for one in self.of(row))
-        return {"installations": facts, "more_installations": self._hosts.count(row.name) + gone - len(shown)}
+        return {"installations": facts, "more_installations": self._hosts.store.count(row.name) + gone - len(shown)}
 
-    def listed(self, found: Sequence[Standing], more: int) -> dict[str, Any]:
-        """The document of the list, and how many of *found* and of *more* beside are not in it."""
-        shown = worst_first(found)[:_MOST]
-        return {"hosts": self._facts(shown, {}), "more": len(found) - len(shown) + more}
-
-    def _facts(self, shown: Sequence[Standing], serials: Mapping[str, str]) -> list[dict[str, Any]]:
-        details = self._hosts.details([one.report for one in shown])
+    def facts(self, shown: Sequence[Standing], serials: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Each of *shown* for --json. *serials*: of certificates that are known, by their SHA-256."""
+        details = self._hosts.store.details([one.report for one in shown])
         return [self._fact(one, details.get(one.report.key, ""), serials) for one in shown]
 
     def _fact(self, one: Standing, detail: str, serials: Mapping[str, str]) -> dict[str, Any]:
@@ -128,7 +124,9 @@ class HostList:
                 self._more += 1
 
     def document(self) -> dict[str, Any]:
-        return self._standings.listed(self._kept, self._more)
+        """The list for --json, and how many hosts are not in it."""
+        shown = worst_first(self._kept)[:_MOST]
+        return {"hosts": self._standings.facts(shown, {}), "more": len(self._kept) - len(shown) + self._more}
 
 
 def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[tuple[str, Colour]]:

@@ -15,12 +15,12 @@ _AT_ONCE = 500  # certificates whose reports are in memory
 
 
 class Reports:
-    """A HostStore (issuer/loops/hosts.py), with more for people. Every method raises StoreError, and those that
-    remember FileError."""
+    """A HostStore (issuer/loops/hosts.py); the table alone is its *store*. Every method raises StoreError, and those
+    that remember FileError."""
 
     def __init__(self, settings: Settings, database: Database):
         self._hosts = settings.hosts
-        self._store = Hosts(database)
+        self.store = Hosts(database)
         self._memory = HostMemory(settings.state_dir / HOSTS)
         self._doubted = set[str]()  # certificates
 
@@ -30,7 +30,7 @@ class Reports:
 
     def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], bool]]:
         """For each name the reports as they are believed, and whether a look has to take in something new."""
-        stored, heard = self._store.reports(names), self._memory.heard(names)
+        stored, heard = self.store.reports(names), self._memory.heard(names)
         is_all = sum(map(len, stored.values())) < MOST_READ  # else some may only be unread
         found, news, over = dict[str, tuple[list[Report], bool]](), dict[ReportKey, Heard](), list[ReportKey]()
         for name in stored.keys() | heard.keys():
@@ -48,30 +48,22 @@ class Reports:
     def recall(self, now: int) -> None:
         """It reads all of them, so it is done less often than a look."""
         doubted = set[str]()
-        for names in chunks(sorted(self._store.names() | self._memory.names()), _AT_ONCE):
+        for names in chunks(sorted(self.store.names() | self._memory.names()), _AT_ONCE):
             doubted |= {name for name, (_, doubtful) in self._recalled(names, now).items() if doubtful}
         self._doubted = doubted
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
         """The certificates to look at: one of their hosts may not be well, people were told that it is not, the table
         has other reports than are remembered, or one that is not settled."""
-        return sorted({*self._store.suspects(now, settings), *self._doubted})
+        return sorted({*self.store.suspects(now, settings), *self._doubted})
 
     def all_follow(self, names: Collection[str], now: int, behind: int) -> None:
-        self._store.all_follow(names, now, behind)
+        self.store.all_follow(names, now, behind)
 
     def settle(self, reports: Collection[Report]) -> None:
         self._memory.settle({one.key: one.sha256 for one in reports if not one.gone})
 
-    def count(self, name: str) -> int:
-        """How many reports there are about *name* in the table."""
-        return self._store.count(name)
-
-    def details(self, reports: Sequence[Report]) -> dict[ReportKey, str]:
-        """The agents' sentences of some *reports*, by their keys."""
-        return self._store.details(reports)
-
     def forget(self, hosts: Sequence[str], account: str | None) -> int:
         """Delete and forget the reports of *hosts*, all without any, by one *account* or by every one; how many."""
-        deleted = self._store.forget(hosts, account)
+        deleted = self.store.forget(hosts, account)
         return max(deleted, self._memory.forget(hosts, account))
