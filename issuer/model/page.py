@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from issuer.model.failure import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class HostLine:
@@ -44,16 +46,13 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One cause, with the *count* of what has it, which are certificates or hosts (*noun*), and the first few of their
-    *names*. *label*: the state that it puts them in; *asked*: who asked our own servers, as in a Failure."""
+    *names*. *label*: the state that it puts them in."""
 
     label: str
-    sentence: str
-    hint: str
-    url: str
+    failure: Failure
     names: tuple[str, ...]
     count: int
     noun: str = "certificate"
-    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

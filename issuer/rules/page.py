@@ -62,10 +62,8 @@ def troubles(found: Iterable[tuple[Entry, Failure]]) -> tuple[Trouble, ...]:
     told = []
     for common in by_failure(ranked, lambda pair: (pair[0].name, pair[1])):
         names = tuple(dict.fromkeys(entry.name for entry, _ in common.all))
-        failure = common.failure
         label = ", ".join(dict.fromkeys(entry.state for entry, _ in common.all))
-        facts = (label, str(failure), failure.hint, failure.url, names[:_SHOWN], len(names))
-        told.append(Trouble(*facts, asked=failure.asked))
+        told.append(Trouble(label, common.failure, names[:_SHOWN], len(names)))
     return tuple(told)
 
 
@@ -79,7 +77,7 @@ def host_troubles(hosts: Iterable[tuple[str, str, str]]) -> tuple[Trouble, ...]:
     for host, state, said in hosts:
         groups.setdefault((state, ": ".join(filter(None, [_OF_HOSTS.get(state), said]))), []).append(host)
     return tuple(
-        Trouble(state, sentence, LOOK_THERE, "", tuple(group[:_SHOWN]), len(group), "host")
+        Trouble(state, Failure(sentence, hint=LOOK_THERE), tuple(group[:_SHOWN]), len(group), "host")
         for (state, sentence), group in groups.items()
     )
 

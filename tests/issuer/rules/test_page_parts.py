@@ -50,10 +50,10 @@ def test_one_cause_is_told_once_and_the_worst_first() -> None:
     ]
     first, second = troubles(found)
     assert (first.names, first.label, first.count) == (("z.test",), "expired", 1)
-    assert (second.names, second.sentence) == (("a.test", "b.test"), "no answer for NAME")
+    assert (second.names, str(second.failure)) == (("a.test", "b.test"), "no answer for NAME")
     three = host_troubles([("w1", "silent", ""), ("w2", "not well", "no such file"), ("w3", "silent", "")])
     assert [(one.label, one.count, one.noun) for one in three] == [("silent", 2, "host"), ("not well", 1, "host")]
-    assert three[1].sentence == "no such file"
+    assert str(three[1].failure) == "no such file"
 
 
 def test_the_days_ahead() -> None:
