@@ -1,24 +1,4 @@
-"""Errors of the issuer alone; common/errors.py draws the root of the tree.
-
-CertfleetError
-├─ AcmeProblem     the CA refused, or could not be reached (RFC 8555 §6.7)
-│  ├─ OtherAccount the order was opened with another account key
-│  └─ WrongCertificate the CA issued one that must not be stored
-├─ DnsError        the zone: not ours, update refused, not visible in time
-├─ WebrootError    a webroot: not there, not ours, not served
-├─ TransparencyError a log of Certificate Transparency, or crt.sh: away, or not what it has signed
-├─ StoreError      the database: unavailable, read-only
-│  └─ OtherRevision its tables are those of another version of certfleet
-├─ BeingTakenBack  the answer to publish is being withdrawn for an order that has ended
-├─ CompromisedKey  the key was revoked as known to others: never certified or handed out again
-├─ NotSealed       a row of certs is not what an operator enrolled: nothing is ordered for it
-├─ Vanished        a row of certs that was enrolled is gone
-├─ Unsigned        the certificate in a row of certs is not the last one that was signed
-├─ NotRegistered   the CA refused to register our account when another certificate asked for it
-├─ LeaseLost       another issuer took this order over; no failure of the certificate
-├─ GivenUp         this order was ended by a person, or by another issuer that took it over
-└─ Overtaken       the row was removed or got another CSR; no failure of the certificate either
-"""
+"""Errors of the issuer alone; common/errors.py draws the root of the tree."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -110,6 +90,8 @@ class DnsError(CertfleetError):
 
 
 class StoreError(CertfleetError):
+    """The database is unavailable or read-only, or its answer is of no use."""
+
     reference = "database"
     retry = Retry.SOON
 
@@ -185,6 +167,8 @@ class Unsigned(CertfleetError):
 
 
 class LeaseLost(CertfleetError):
+    """Another issuer took the order over; no failure of the certificate."""
+
     reference = "lease-lost"
     retry = Retry.SOON
 
@@ -227,6 +211,8 @@ class Untidied(CertfleetError):
 
 
 class Overtaken(CertfleetError):
+    """The row was removed or got another CSR meanwhile; no failure of the certificate."""
+
     reference = "overtaken"
 
     def __init__(self, name: str):
