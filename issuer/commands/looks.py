@@ -22,6 +22,7 @@ from issuer.model.leaf import Leaf
 from issuer.model.limits import Hold
 from issuer.model.seal_faults import Fault
 from issuer.rules.change import remarks
+from issuer.rules.forecast import Forecast, forecast
 from issuer.rules.health import NOT_SEALED, NOT_SIGNED, Severity, health, severity, state_of
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
@@ -86,7 +87,7 @@ class View:
         self._seen: set[str] = set()
         self.few = self._rows.few() if not wanted.names else None
         self.standings = Standings(Reports(settings, database), settings.hosts, now)
-        self._particulars = Particulars(settings, database, now, self.tries, self.standings)
+        self._particulars = Particulars(database, now, self.standings)
 
     def looks(self) -> Iterator[tuple[Enrolment, Look]]:
         """The certificates that are wanted. Their rows are in memory in portions."""
@@ -111,18 +112,21 @@ class View:
         doubt = NOT_SEALED if faults else NOT_SIGNED if self._rows.is_unsigned(row) else ""
         state = state_of(row, self._now, self._policy, held=hold is not None, doubt=doubt)
         order = self._by_hand.get(row.name)
-        coming, by_itself = self._coming(row, hold, order)
+        step = self._next(row, hold, order)
+        coming = step.at if step.at is not None and step.at > self._now else 0
+        words = self.tries.words(coming) if coming else "the next run"
         fact = {
             **self._facts(row, state, hold, faults),
             "not_signed": doubt == NOT_SIGNED,
             "next": utc_text(coming) if coming else None,
-            "next_attempt": self._words(coming) if coming or by_itself else None,
+            "next_attempt": None if step.at is None else words,
             "by_hand": order is not None,
         }
         if self._wanted.content:
             fact |= _content(row)
         if self._wanted.particulars:
-            fact |= self._particulars.of(row)
+            at, words = (None, "none") if step.at is None else (utc_text(step.at), words)
+            fact |= self._particulars.of(row) | {"attempt": {"at": at, "words": words, "why": step.why}}
         rank = severity(row, state, self._now, hosts_not_well=counts.total())
         ends = row.ends if self._wanted.expiring is not None else 0
         return Look(row.name, rank, ends, state, coming, with_hosts(fact, counts), row.failure, hold)
@@ -146,14 +150,13 @@ class View:
         """The count of rows that nobody enrolled, once all have been looked at; None where each is among the looks."""
         return self.few.crowd if self.few is not None else None
 
-    def _coming(self, row: Enrolment, hold: Hold | None, order: OrderUnderWay | None) -> tuple[int, bool]:
-        """(moment of the next attempt, 0 for the next run or none; does it come without a person?)"""
-        by_itself = (row.enabled or row.name in self._under_way) and not row.imported
-        coming = max(row.due_at or 0, hold.until if hold else 0) if by_itself else 0
-        change = row.change
-        if change is not None and row.enabled:
-            coming, by_itself = change.due_at if row.imported else min(coming, change.due_at), True
-        return (order.deadline or coming if order else coming), by_itself
+    def _next(self, row: Enrolment, hold: Hold | None, order: OrderUnderWay | None) -> Forecast:
+        """The next attempt, put off by *hold*. *order*: that of a person who issues it by hand, or None."""
+        if order is not None:
+            return Forecast(order.deadline, "a person issues it by hand; `run` goes on with it then, `issue` at once")
+        step = forecast(row, self._now, self._policy, under_way=row.name in self._under_way)
+        late = hold is not None and step.at is not None and step.at < hold.until
+        return Forecast(hold.until, step.why) if hold is not None and late else step
 
     def _facts(self, row: Enrolment, state: str, hold: Hold | None, faults: Sequence[Fault]) -> dict[str, Any]:
         change, (state, well) = row.change, health(row, state)
@@ -179,9 +182,6 @@ class View:
             "valid_until": utc_text(row.ends) if row.crt else None,
             "last_update": utc_text(row.ts_last_update) if row.ts_last_update > NEVER_ISSUED else None,
         }
-
-    def _words(self, coming: int) -> str:
-        return self.tries.words(coming) if coming > self._now else "the next run"
 
 
 def _content(row: Enrolment) -> dict[str, Any]:

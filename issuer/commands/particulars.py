@@ -6,13 +6,10 @@ from common.clock import duration_text, utc_text
 from common.command_line import table
 from issuer.commands.change import way_fields, way_words
 from issuer.commands.hosts import Standings, lines_of
-from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.leaf import Damaged, Leaf
-from issuer.model.tries import Tries
 from issuer.model.watch import mute_words
-from issuer.rules.forecast import forecast
 from issuer.store.database import Database
 from issuer.store.history import History
 from issuer.store.overview import OrderUnderWay, Overview
@@ -21,13 +18,10 @@ _LATEST_EVENTS = 5
 
 
 class Particulars:
-    """All that the list leaves out, as --json shows it, at *now* (epoch seconds). *tried*: who makes the next attempt.
-    Raises StoreError."""
+    """All that the list leaves out, as --json shows it, at *now* (epoch seconds). Raises StoreError."""
 
-    def __init__(self, settings: Settings, database: Database, now: int, tried: Tries, standings: Standings):
+    def __init__(self, database: Database, now: int, standings: Standings):
         self._standings = standings
-        self._tried = tried
-        self._settings = settings
         self._overview = Overview(database)
         self._history = History(database)
         self._now = now
@@ -47,7 +41,6 @@ class Particulars:
             "versions": count,
             "directory": row.directory or None,
             "last_reference": row.failure.reference or None if row.failure else None,
-            "attempt": self._attempt(row, order),
             "order": self._order(order) if order else None,
             "muted": self._mute(row),
             "contact": row.watch.contact or None,
@@ -55,19 +48,6 @@ class Particulars:
             **self._standings.in_full(row, present, serials),
             "events": [event.fields for event in self._history.events(row.name, _LATEST_EVENTS)],
         }
-
-    def _attempt(self, row: Enrolment, order: OrderUnderWay | None) -> dict[str, Any]:
-        step = forecast(row, self._now, self._settings.renewal, under_way=order is not None)
-        if order is not None and order.is_by_hand(self._now):
-            return {
-                "at": utc_text(order.deadline or 0),
-                "words": self._tried.words(order.deadline or 0),
-                "why": "a person issues it by hand; `run` goes on with it then, `issue` at once",
-            }
-        if step.at is None:
-            return {"at": None, "words": "none", "why": step.why}
-        words = self._tried.words(step.at) if step.at > self._now else "the next run"
-        return {"at": utc_text(step.at), "words": words, "why": step.why}
 
     def _mute(self, row: Enrolment) -> dict[str, Any] | None:
         """The mute of *row* for --json; None where nothing is muted now."""

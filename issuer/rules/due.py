@@ -99,12 +99,11 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
         return True
     if row.due_at is None or row.due_at <= now or row.failing or row.reissue_reason or row.changing:
         return False
-    leaf = row.present
-    if leaf is None:
+    if not row.crt:
         return believable(row.due_at, now, FIRST_MAY_WAIT)
-    if not isinstance(leaf, Leaf) or spoilt(row):
+    if row.life is None or spoilt(row):
         return False
-    return believable(row.due_at, now, renewal(row, leaf.starts, leaf.ends, policy).at - now)
+    return believable(row.due_at, now, renewal(row, *row.life, policy).at - now)
 
 
 def is_given_up(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
@@ -124,7 +123,7 @@ def forced(row: Enrolment, now: int) -> bool:
     renewal that way. A value that differs from the certificate's end and is still to come says nothing."""
     if row.ts_expire is None or row.ts_expire > now:
         return False
-    return isinstance(row.present, Leaf) and row.present.ends > now
+    return row.own_end > now
 
 
 def spoilt(row: Enrolment) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from common.clock import utc_text
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, REGISTRATION, Hold
 from issuer.rules.approval import offered_at
 from issuer.rules.due import FORCED, GIVEN_UP, MISFIT, WAITS, forced, is_given_up, spoilt, still_waits
@@ -57,16 +56,15 @@ def _own(row: Enrolment, now: int, policy: RenewalSettings, *, under_way: bool) 
         return Forecast(coming, row.reissue_reason)
     if not row.enabled:
         return Forecast(coming, "disabled, but its order is under way")
-    leaf = row.present
-    if leaf is None:
+    if not row.crt:
         return Forecast(coming, "first certificate")
-    if isinstance(leaf, Damaged):
+    if row.life is None:
         return Forecast(now, "the stored certificate cannot be parsed")
     if spoilt(row):
         return Forecast(coming, MISFIT)
     if forced(row, now):
         return Forecast(coming, FORCED)
-    wanted = renewal(row, leaf.starts, leaf.ends, policy)
+    wanted = renewal(row, *row.life, policy)
     if row.due_at is not None and waits_longer(row, now, policy):
         return Forecast(row.due_at, f"put off until then; wanted since {utc_text(wanted.at)}, at {wanted.why}")
     return Forecast(wanted.at, wanted.why)

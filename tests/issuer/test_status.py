@@ -170,8 +170,10 @@ def test_the_next_attempt_and_why_then(stored: Box, change: str, renewal: str, w
 
 
 def test_what_was_shown_is_what_a_run_saves(stored: Box) -> None:
-    """The moment in the full view is the one that `run` works out and keeps."""
+    """The moment in the full view is the one that `run` works out and keeps; the list shows the same one, not that of a
+    question for renewal information before."""
     shown = in_full(stored)["attempt"]["at"]
+    assert stored.ok("status", "--json").report()["certificates"][0]["next"] == shown
     stored.database.execute("UPDATE certs SET ari_ask_at = NULL, directory = 'known'")
     stored.ok("run")
     assert utc_text(stored.row(NAME, "due_at")[0]) == shown
