@@ -77,7 +77,6 @@ def _reader(statements: Statements, *, lost: bool) -> Read | None:
 
 
 def _confirm(rows: Sequence[Enrolment], *, yes: bool) -> None:
-    """Raises RefusedError unless a person takes *rows* as shown."""
     if not rows:
         return
     word = rows[0].name if len(rows) == 1 else str(len(rows))

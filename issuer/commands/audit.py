@@ -134,7 +134,6 @@ class _Look:
             yield portion if names else [row for row in portion if row.enabled and self.few(row)]
 
     def _findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
-        """Each of *rows* with what its CA says, and what was found."""
         self._standings.ask_for(rows)
         standings = [self._standings.of(row) for row in rows]
         answers = self._revocations(rows, self._now)

@@ -42,7 +42,6 @@ def challenges(arguments: argparse.Namespace) -> int:
 
 
 def _document(entry: Challenge, offered: Sequence[OfferedChallenge]) -> dict[str, object]:
-    """One answer, with every challenge that the CA offers instead."""
     shown = ("type", "identifier", "owner", "value")
     choice = [_raw(one) for one in offered if one.authorization_url == entry.authorization_url]
     return {key: getattr(entry, key) for key in shown} | {"offered": choice}
@@ -55,7 +54,6 @@ def _raw(one: OfferedChallenge) -> dict[str, str]:
 
 
 def _show_offered(offered: Sequence[OfferedChallenge]) -> None:
-    """Every challenge of the order as the CA tells it, and what would answer it."""
     say("the CA offers:" if offered else "the CA offers no challenge")
     for fact in map(_raw, offered):
         say(f"{fact['name']}  {fact['type']}  {fact['status']}")

@@ -146,7 +146,6 @@ def _refuse_other_revision(settings: Settings) -> None:
 
 
 def _look_at_rows(settings: Settings, database: Database, outbox: Outbox) -> RowsFound:
-    """Audit what is stored, and find the rows that are not as they should be."""
     rows = Rows(settings, database)
     rows.audit(outbox.tell, int(time.time()))
     return rows.look()

@@ -52,7 +52,6 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _before_adoption(table: migrate.LegacyTable | None) -> str:
-    """The table of the classic scripts that `db upgrade` would meet, in a sentence."""
     if table is None:
         return "there is no table certs yet: an upgrade creates it"
     rows = f"a table certs with {table.rows} row{'' if table.rows == 1 else 's'}"

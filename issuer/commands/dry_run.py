@@ -105,7 +105,6 @@ def _line(one: Rehearsed) -> str:
 
 
 def _complaints(found: Sequence[Rehearsed]) -> list[list[str]]:
-    """The lines of a paragraph for each failure."""
     failing = [(one.name, one.failure) for one in found if one.verdict is Verdict.FAILED and one.failure]
     return [
         common.failure.paragraph(f"{concerned([name for name, _ in common.all])}: would fail: ")

@@ -164,7 +164,6 @@ class _Populating:
 
 
 def _tell_change(row: Enrolment, facts: CsrFacts, ready: str) -> None:
-    """Tell the difference that the new CSR makes, and what comes next."""
     different = difference(row, facts)
     say(f"it {different}")
     if different.another_key and row.crt:

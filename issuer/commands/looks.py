@@ -185,7 +185,6 @@ class View:
 
 
 def _content(row: Enrolment) -> dict[str, Any]:
-    """The facts that only the certificate itself has."""
     leaf = row.present
     if not isinstance(leaf, Leaf):
         return {"names": [], "serial": None, "issuer": None, **change_fields(row)}

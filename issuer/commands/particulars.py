@@ -116,7 +116,6 @@ def _lines(fact: dict[str, Any], held: str, failure: Failure | None) -> list[tup
 
 
 def _change_lines(change: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """A change that waits, next to the present certificate."""
     if change is None:
         return []
     coming = f"next attempt {change['next']}" if change["next"] else "not tried yet"

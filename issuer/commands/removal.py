@@ -49,7 +49,6 @@ def remove(arguments: argparse.Namespace) -> int:
 
 
 def _tell_left(row: Enrolment, history: History) -> None:
-    """Tell what stays of a row that was removed."""
     ours = [version for version in history.versions(row.name) if version.directory and not version.revoked]
     revocable = f", and `revoke {quote(row.name)} --serial` can use them" if ours else ""
     say(f"{row.name}: removed; its versions and events are kept{revocable}")

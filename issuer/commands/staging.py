@@ -141,7 +141,6 @@ def _rehearsed(ended: Ended, theirs: Settings) -> Rehearsed:
 
 
 def _settings(settings: Settings, directory: str) -> Settings:
-    """The settings of the staging issuer."""
     folder = settings.state_dir / "staging"
     acme = dataclasses.replace(
         settings.acme,

@@ -68,7 +68,6 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _status_of_hosts(view: View, arguments: argparse.Namespace) -> int:
-    """One line for each host and certificate, the worst first."""
     found, well = HostList(view.standings), True
     for row, look in counted(view.looks()):
         found.add(view.standings.of(row), failing=arguments.failing)

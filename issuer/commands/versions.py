@@ -127,7 +127,6 @@ def take_in(arguments: argparse.Namespace) -> None:
 
 
 def _tell_standing(certificates: Certificates, name: str) -> None:
-    """Tell what becomes of the imported certificate of *name*."""
     [row] = certificates.get([name])
     for remark in remarks(row):
         say(remark)

@@ -230,7 +230,6 @@ class LogSettings:
 
 
 def _paths(value: object) -> Iterator[Path]:
-    """Every path in a value and in the tuples inside it."""
     if isinstance(value, Path):
         yield value
     elif isinstance(value, tuple):

@@ -46,7 +46,6 @@ def advice(asked: Asked) -> str:
 
 
 def _requests(sought: Sequence[str], logs: Sequence[Log], since: float, parse: Parser) -> tuple[Request, ...]:
-    """The requests since that moment, the first one first."""
     found = [
         request
         for log in logs
@@ -64,7 +63,6 @@ def _is_since(at: float, since: float) -> bool:
 
 
 def _lines_with(text: str, log: bytes) -> Iterator[str]:
-    """The lines of *log* that hold *text* in any case."""
     folded, wanted, end = log.lower(), text.lower().encode(), 0
     while (found := folded.find(wanted, end)) >= 0:
         start, end = log.rfind(b"\n", 0, found) + 1, log.find(b"\n", found)
@@ -84,7 +82,6 @@ def _gap(log: Log, since: float) -> str:
 
 
 def _quoted(requests: Sequence[Request]) -> str:
-    """A few of *requests*, each with its moment, and how many more there are."""
     differing = list({(request.who, request.how): request for request in reversed(requests)}.values())[::-1]
     shown = [
         f"{storable(each.who, _LONGEST_WHO)} at {utc_text(each.at)} ({storable(each.how, _LONGEST_HOW)})"

@@ -153,7 +153,6 @@ def _by_moment(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) ->
 
 
 def _cause(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Cause:
-    """Why a certificate whose moment has come is ordered."""
     if leaf.ends <= now:
         return Cause.EXPIRED
     suggested = by_window(row, leaf.starts, leaf.ends)

@@ -39,7 +39,6 @@ def _moment(match: re.Match[str], form: str, near: float, local: tzinfo | None) 
 
 
 def _whole(match: re.Match[str]) -> str:
-    """The matched text without parts of a second."""
     return re.sub(r"\.\d+$", "", match[0])
 
 

@@ -84,7 +84,6 @@ def _by_fraction(name: str, starts: int, ends: int, policy: RenewalSettings) -> 
 
 
 def _by_days(name: str, starts: int, ends: int, policy: RenewalSettings) -> list[Renewal]:
-    """Empty where no ``days_left`` is set."""
     days = policy.days_left
     return [Renewal(_spread(name, starts, ends, ends - days * _DAY), f"days_left = {days}")] if days else []
 

@@ -133,7 +133,6 @@ def _wrapped(content: bytes) -> bytes:
 
 
 def _body(element: bytes) -> bytes:
-    """The content of an element in DER."""
     start, end = _extent(element, 0)
     return element[start:end]
 
