@@ -27,7 +27,7 @@ from issuer.model.errors import CompromisedKey, NotSealed
 from issuer.model.leaf import Damaged
 from issuer.model.seal_faults import OF_THE_CSR
 from issuer.rules.change import Outcome, append_faults, difference, newest, outcome_of
-from issuer.rules.csr import CsrRefused, cautions, not_counted, read_csr, refuse_compromised
+from issuer.rules.csr import CsrRefused, cautions, compromised, not_counted, read_csr, refuse_compromised
 from issuer.store.certificates import Certificates
 from issuer.store.changes import Changes, Replacement
 from issuer.store.database import Database
@@ -220,7 +220,7 @@ def _switch(arguments: argparse.Namespace, *, enabled: bool) -> int:
     database = open_database(settings.database)
     certificates, names = Certificates(database), names_of(arguments.name)
     rows = {row.name: row for row in certificates.enrolled(names)}
-    good = [name for name in names if name in rows and (not enabled or _usable(rows[name]))]
+    good = [name for name in names if name in rows and not (enabled and compromised([newest(rows[name])]))]
     certificates.set_enabled(good, enabled, int(time.time()))
     for name in [] if enabled else good:
         build_looks(settings).plan(name, None)  # so that nobody is told what they did themselves
@@ -231,15 +231,6 @@ def _switch(arguments: argparse.Namespace, *, enabled: bool) -> int:
         say(f"{name}: {'enabled' if enabled else 'disabled'}")
 
     return each(names, tell)
-
-
-def _usable(row: Enrolment) -> bool:
-    """Is the key of the newest CSR one that nobody else knows?"""
-    try:
-        refuse_compromised([newest(row)])
-    except CompromisedKey:
-        return False
-    return True
 
 
 def _ready(validation: Validation, names: Sequence[str]) -> str:

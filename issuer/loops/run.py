@@ -167,18 +167,14 @@ class Pass:
         failed = failed_as(row) if decision.reason != GIVEN_UP else None
         next_at = failed.due_at if failed is not None and failed.changing else decision.until
         if failed is not None and next_at is not None:
-            self._wait_for(row, dataclasses.replace(_failure(failed, next_at), before=True))
+            if self._comes_before(self._ends, next_at):
+                self._add(row, next_at)
+            else:
+                self._end(dataclasses.replace(_failure(failed, next_at), before=True))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
         if decision.news is not None and decision.reason != GIVEN_UP:  # of that a mail tells once
             self._complain(f"warning: {row.name}: {sentence(row) if row.enabled else decision.news.told.sentence}")
-
-    def _wait_for(self, row: Enrolment, failed: Ended) -> None:
-        """The certificate failed before this run: stay for its next attempt, or say that it is still not well."""
-        if self._comes_before(self._ends, failed.retry_at):
-            self._add(row, failed.retry_at)
-            return
-        self._end(failed)
 
     def _add(self, row: Enrolment, at: float) -> None:
         self._rows[row.name] = row

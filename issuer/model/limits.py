@@ -57,16 +57,9 @@ class CaLimits:
     @property
     def in_window(self) -> "CaLimits":
         """The limits for an order that replaces a certificate in the window of its renewal information."""
-
-        def kept(limit: Limit) -> Limit:
-            return limit if limit.in_window else Limit(0, 1)
-
-        return replace(
-            self,
-            new_orders=kept(self.new_orders),
-            per_domain=kept(self.per_domain),
-            per_name_set=kept(self.per_name_set),
-        )
+        limits = (self.new_orders, self.per_domain, self.per_name_set)
+        orders, domain, names = (limit if limit.in_window else Limit(0, 1) for limit in limits)
+        return replace(self, new_orders=orders, per_domain=domain, per_name_set=names)
 
 
 _LETS_ENCRYPT = CaLimits(Limit(300, 3 * _HOUR), Limit(50, _WEEK), Limit(5, _WEEK), True, Limit(5, _HOUR))

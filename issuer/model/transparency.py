@@ -1,7 +1,8 @@
 """Nouns of Certificate Transparency (RFC 6962): what a log and a search show of certificates for our names. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography import x509
 
@@ -61,19 +62,16 @@ def sighting(certificate: x509.Certificate, ours: Iterable[str], where: str) -> 
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OurNames:
     """The names whose certificates are our concern: *names* that are enrolled, and all at and below *domains*."""
 
     names: frozenset[str]
     domains: frozenset[str] = frozenset()
-    _parents: frozenset[str] = field(init=False, repr=False)
-    _wildcards: frozenset[str] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        plain = (name for name in self.names if not name.startswith("*."))
-        object.__setattr__(self, "_parents", frozenset(name.partition(".")[2] for name in plain))
-        object.__setattr__(self, "_wildcards", frozenset(name[2:] for name in self.names if name.startswith("*.")))
+    @cached_property
+    def _parents(self) -> frozenset[str]:
+        return frozenset(name.partition(".")[2] for name in self.names if not name.startswith("*."))
 
     def among(self, names: Iterable[str]) -> list[str]:
         """The *names* of a certificate that concern us: one of ours, one that a wildcard of ours covers, a wildcard
@@ -82,7 +80,7 @@ class OurNames:
 
     def _is_ours(self, name: str) -> bool:
         parent = name.partition(".")[2]
-        if name in self.names or parent in self._wildcards or (name.startswith("*.") and parent in self._parents):
+        if name in self.names or f"*.{parent}" in self.names or (name.startswith("*.") and parent in self._parents):
             return True
         labels = name.removeprefix("*.").split(".")
         return any(".".join(labels[start:]) in self.domains for start in range(len(labels)))

@@ -69,11 +69,14 @@ def accepted(csr: CsrFacts | Damaged) -> CsrFacts:
     return csr
 
 
+def compromised(rows: Iterable[Enrolment]) -> list[str]:
+    """The names of *rows* of which a certificate was revoked because others know the key of the CSR."""
+    return [row.name for row in rows if row.compromised and row.csr and row.key_sha256 in row.compromised]
+
+
 def refuse_compromised(rows: Iterable[Enrolment]) -> None:
-    """Raises CompromisedKey where a certificate of the row's name was revoked because others know the key of its
-    CSR."""
-    found = [row.name for row in rows if row.compromised and row.csr and row.key_sha256 in row.compromised]
-    if found:
+    """Raises CompromisedKey where one of *rows* is :func:`compromised`."""
+    if found := compromised(rows):
         raise CompromisedKey(found)
 
 

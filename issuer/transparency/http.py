@@ -7,7 +7,6 @@ import urllib.request
 import zlib
 from concurrent.futures import wait
 
-from common.deadline import Deadline
 from common.threads import on_thread
 from issuer.model.errors import TransparencyError
 
@@ -26,12 +25,11 @@ def get(url: str, seconds: float) -> bytes | None:
 
 
 def _get(url: str, seconds: float) -> bytes | None:
-    deadline = Deadline(seconds)
     request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", "User-Agent": "certfleet"})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - the configuration has http(s)
             packed = answer.headers.get("Content-Encoding", "").lower() == "gzip"
-            return _read(answer, deadline, packed=packed)
+            return _read(answer, packed=packed)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):
             if error.code in _MISSING:
@@ -45,11 +43,10 @@ def _get(url: str, seconds: float) -> bytes | None:
         raise TransparencyError(url, str(error) or type(error).__name__) from error
 
 
-def _read(answer: http.client.HTTPResponse, deadline: Deadline, *, packed: bool) -> bytes:
+def _read(answer: http.client.HTTPResponse, *, packed: bool) -> bytes:
     unpack = zlib.decompressobj(wbits=31) if packed else None
     found = bytearray()
     while part := answer.read1(_AT_ONCE):
-        deadline.left()
         found += unpack.decompress(part, _MOST_BYTES) if unpack is not None else part
         if len(found) > _MOST_BYTES:
             raise ValueError("its answer has no end")
