@@ -6,7 +6,6 @@ All of it is hostile input; each function raises ValueError with a sentence.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -24,6 +23,7 @@ _HASH = 32
 _SIGNED_TREE_HEAD = b"\x05"  # the type of its signature in a note
 _X509, _PRECERTIFICATE = 0, 1
 _MOST_SIZE = 2**40  # of a tree
+_UNSIGNED = bytes.fromhex("300506032b6570 030100")  # any algorithm, as nobody compares it, and no octet of a signature
 
 
 def checkpoint(content: bytes, origin: str, key: bytes) -> Checkpoint:
@@ -121,40 +121,10 @@ def _certificate(der: bytes) -> x509.Certificate | None:
 
 
 def _wrapped(content: bytes) -> bytes:
-    """A TBSCertificate as a certificate with an empty signature, for a library that reads no other (RFC 5280 §4.1)."""
-    try:
-        fields = list(_elements(_body(content)))
-        algorithm = fields[2] if fields[0][:1] == b"\xa0" else fields[1]
-    except (IndexError, ValueError):
-        return b""
-    inside = content + algorithm + b"\x03\x01\x00"
+    """A TBSCertificate as a certificate without a signature, for a library that reads no other (RFC 5280 §4.1)."""
+    inside = content + _UNSIGNED
     length = len(inside).to_bytes(4, "big").lstrip(b"\x00")
-    return b"\x30" + (bytes([len(inside)]) if len(inside) < 128 else bytes([0x80 | len(length)]) + length) + inside
-
-
-def _body(element: bytes) -> bytes:
-    start, end = _extent(element, 0)
-    return element[start:end]
-
-
-def _elements(content: bytes) -> Iterator[bytes]:
-    position = 0
-    while position < len(content):
-        _, end = _extent(content, position)
-        yield content[position:end]
-        position = end
-
-
-def _extent(data: bytes, position: int) -> tuple[int, int]:
-    """The positions at which the content of the element at *position* starts and ends."""
-    length, start = data[position + 1], position + 2
-    if length >= 0x80:
-        count = length & 0x7F
-        length = int.from_bytes(data[start : start + count], "big")
-        start += count
-    if start + length > len(data):
-        raise ValueError("an element is cut off")
-    return start, start + length
+    return bytes([0x30, 0x80 | len(length)]) + length + inside
 
 
 @dataclass(slots=True)
