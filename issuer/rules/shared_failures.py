@@ -1,6 +1,7 @@
 """A failure that several certificates share is told once, with their count. Pure."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -10,6 +11,7 @@ from issuer.model.failure import Failure
 
 T = TypeVar("T")
 _QUOTED = 3  # lines of logs
+_WORD = re.compile(r"[\w.-]+")  # a name, or a part of a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +51,15 @@ def concerned(names: Sequence[str]) -> str:
 
 
 def without(name: str, text: str) -> str:
-    """*text* with NAME in place of *name*. A label without a dot may be an ordinary word, so it stays. No regular
-    expression: somebody may have written 30,000 names into the table, and each would be compiled."""
-    sought, within = name.removeprefix("*.").lower(), text.lower()
-    if "." not in name or len(within) != len(text):  # some letters have no single small one; no name has these
-        return text
-    kept, end, at = [], 0, within.find(sought)
-    while at >= 0:
-        after = at + len(sought)
-        if _is_of_name(text[at - 1 : at]) or _is_of_name(text[after : after + 1]):
-            at = within.find(sought, at + 1)
-            continue
-        kept += [text[end:at], "NAME"]
-        end, at = after, within.find(sought, after)
-    return "".join([*kept, text[end:]])
+    """*text* with NAME in place of *name*. A label without a dot may be an ordinary word, so it stays. No pattern is
+    made of the name: somebody may have written 30,000 of them into the table."""
+    sought = f".{name.removeprefix('*.').lower()}."
 
+    def general(word: re.Match[str]) -> str:
+        dotted = f".{word[0].lower()}."
+        return dotted.replace(sought, ".NAME.")[1:-1] if sought in dotted else word[0]
 
-def _is_of_name(one: str) -> bool:
-    """Does this character, "" for none, make a name longer?"""
-    return one.isalnum() or one in ("_", "-")
+    return _WORD.sub(general, text) if "." in name else text
 
 
 def _general(name: str, failure: Failure, other: str) -> Failure:
