@@ -11,7 +11,7 @@ from issuer.model.failure import Failure
 
 T = TypeVar("T")
 _QUOTED = 3  # lines of logs
-_WORD = re.compile(r"[\w.-]+")  # a name, or a part of a sentence
+_WORD = re.compile(r"[\w-]*\.[\w.-]*")  # what may be a name, or end with one
 
 
 @dataclass(frozen=True, slots=True)
