@@ -5,9 +5,7 @@ import errno
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from common.errors import FileError
 from common.files import status_of_regular
@@ -55,21 +53,10 @@ def _end(folder: Folder, name: str, most: int) -> bytes:
             return stream.read(most)
         if status.st_size > _MOST_PACKED:
             raise OSError(errno.EFBIG, f"it is larger than {_MOST_PACKED} bytes", name)
-        return _last(_unpacked(stream), most)
-
-
-def _unpacked(stream: BinaryIO) -> Iterator[bytes]:
-    total = 0
-    with gzip.GzipFile(fileobj=stream) as packed:
-        while chunk := packed.read(_CHUNK):
-            total += len(chunk)
-            if total > _MOST_UNPACKED:
-                raise OSError(errno.EFBIG, f"it is larger than {_MOST_UNPACKED} bytes unpacked")
-            yield chunk
-
-
-def _last(chunks: Iterator[bytes], most: int) -> bytes:
-    kept = b""
-    for chunk in chunks:
-        kept = (kept + chunk)[-most:]
-    return kept
+        kept, total = b"", 0
+        with gzip.GzipFile(fileobj=stream) as packed:
+            while chunk := packed.read(_CHUNK):
+                kept, total = (kept + chunk)[-most:], total + len(chunk)
+                if total > _MOST_UNPACKED:
+                    raise OSError(errno.EFBIG, f"it is larger than {_MOST_UNPACKED} bytes unpacked", name)
+        return kept
