@@ -48,6 +48,11 @@ class Standings:
     def of(self, row: Enrolment) -> list[Standing]:
         return [standing(report, row, self._now, self._settings) for report in self._reports.get(row.name, ())]
 
+    def listed(self, found: Sequence[Standing]) -> dict[str, Any]:
+        """The worst of *found* for --json, and how many more there are."""
+        shown = worst_first(found)[:_MOST]
+        return {"hosts": self._facts(shown, {}), "more": len(found) - len(shown)}
+
     def counts(self, row: Enrolment) -> Counter[HostState]:
         """How many hosts are not well, by how they are not."""
         return Counter(one.state for one in self.of(row) if row.enabled and self.is_bad(one))
@@ -58,12 +63,11 @@ class Standings:
     def in_full(self, row: Enrolment, present: str, serials: Mapping[str, str]) -> dict[str, Any]:
         """The worst hosts with their agents' sentences, and how many more there are, for --json."""
         shown = worst_first(self.of(row))[:_MOST_OF_ONE]
-        facts = [fact | {"present": fact["sha256"] == present != ""} for fact in self.facts(shown, serials)]
+        facts = [fact | {"present": fact["sha256"] == present != ""} for fact in self._facts(shown, serials)]
         gone = sum(one.report.gone for one in self.of(row))
         return {"installations": facts, "more_installations": self._hosts.store.count(row.name) + gone - len(shown)}
 
-    def facts(self, shown: Sequence[Standing], serials: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Each of *shown* for --json. *serials*: of certificates that are known, by their SHA-256."""
+    def _facts(self, shown: Sequence[Standing], serials: Mapping[str, str]) -> list[dict[str, Any]]:
         details = self._hosts.store.details([one.report for one in shown])
         return [self._fact(one, details.get(one.report.key, ""), serials) for one in shown]
 
@@ -103,30 +107,6 @@ def forget(arguments: argparse.Namespace) -> None:
     if not count:
         raise UsageError("there is no such report", hint="`status --hosts` lists them, with host and account")
     say(f"{count} report{'' if count == 1 else 's'} forgotten; a host that still has an agent reports again")
-
-
-class HostList:
-    """The list of `status --hosts`. It keeps those that are not well, and so many of the others as it shows."""
-
-    def __init__(self, standings: Standings):
-        self._standings = standings
-        self._kept: list[Standing] = []
-        self._more = self._wells = 0
-
-    def add(self, found: Sequence[Standing], *, failing: bool) -> None:
-        """Add the hosts of a certificate; with *failing* only those that are not well."""
-        for one in found:
-            is_bad = self._standings.is_bad(one)
-            self._wells += not is_bad
-            if is_bad or (not failing and self._wells <= _MOST):
-                self._kept.append(one)
-            elif not failing:
-                self._more += 1
-
-    def document(self) -> dict[str, Any]:
-        """The list for --json, and how many hosts are not in it."""
-        shown = worst_first(self._kept)[:_MOST]
-        return {"hosts": self._standings.facts(shown, {}), "more": len(self._kept) - len(shown) + self._more}
 
 
 def table_of(facts: Sequence[Mapping[str, Any]], more: int) -> list[tuple[str, Colour]]:

@@ -20,13 +20,12 @@ from common.folders import open_folder
 from common.replacing import file_errors
 from common.terminal import PROGRESS
 from common.text import storable
-from issuer.commands.hosts import HostList
 from issuer.commands.looks import Look, View, Wanted, counted
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
-from issuer.model.hosts import HostState
+from issuer.model.hosts import HostState, Standing
 from issuer.model.leaf import Leaf
 from issuer.model.page import Choice, Entry, Happening, HostLine, Overview
 from issuer.page.render import Renderer
@@ -77,7 +76,7 @@ class _Gathering:
         self._settings, self._database, self._now = settings, database, now
         self._view = View(settings, database, now, Wanted())
         self._comments = Beside(database).comments()
-        self._hosts = HostList(self._view.standings)
+        self._not_well: list[Standing] = []  # hosts
         self._hosts_bad: Counter[str] = Counter()
         self._found: list[tuple[Entry, Failure]] = []
 
@@ -87,7 +86,7 @@ class _Gathering:
         entries = tuple(self._entry(row, look) for row, look in watch(self._view.looks()))
         notes = self._view.notes()
         slow = slow_schedule(self._settings, self._database, self._now)
-        hosts = self._hosts.document()
+        hosts = self._view.standings.listed(self._not_well)
         lines = [(f"{_host(one['host'])} ({one['name']})", one["standing"], _said(one)) for one in hosts["hosts"]]
         troubles, hosts_told = rules.troubles(self._found), rules.host_troubles(lines)
         more = hosts["more"] + sum(trouble.count for trouble in hosts_told[_MOST_TOLD:])
@@ -117,7 +116,7 @@ class _Gathering:
     def _entry(self, row: Enrolment, look: Look) -> Entry:
         fact, settings = look.fact, self._settings
         standings = self._view.standings.of(row)
-        self._hosts.add(standings if row.enabled else [], failing=True)
+        self._not_well += [one for one in standings if row.enabled and self._view.standings.is_bad(one)]
         self._hosts_bad.update(fact["hosts"])
         held = self._view.held_up.sentence(look.hold) if look.hold is not None else ""
         causes = rules.why(row, look.state, self._now, settings.renewal, faults=fact["not_sealed"], held=held)

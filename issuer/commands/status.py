@@ -10,13 +10,14 @@ from common.command_line import report, say, say_coloured, table
 from common.config_file import load
 from common.terminal import Colour
 from issuer.commands.held import HeldUp
-from issuer.commands.hosts import HostList, table_of
+from issuer.commands.hosts import table_of
 from issuer.commands.looks import Look, View, Wanted, counted
 from issuer.commands.particulars import in_full
 from issuer.commands.schedule import slow_schedule
 from issuer.model.config import Settings
 from issuer.model.errors import Unsigned
 from issuer.model.failure import Failure
+from issuer.model.hosts import Standing
 from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, Hold
 from issuer.rules.health import Severity, advice
 from issuer.rules.shared_failures import by_failure, concerned
@@ -68,11 +69,11 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _status_of_hosts(view: View, arguments: argparse.Namespace) -> int:
-    found, well = HostList(view.standings), True
+    found, well = list[Standing](), True
     for row, look in counted(view.looks()):
-        found.add(view.standings.of(row), failing=arguments.failing)
+        found += [one for one in view.standings.of(row) if not arguments.failing or view.standings.is_bad(one)]
         well = well and not look.fact["hosts_not_well"]
-    document = found.document()
+    document = view.standings.listed(found)
     if arguments.json:
         report(document)
     else:
