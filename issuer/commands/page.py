@@ -22,6 +22,7 @@ from issuer.rules.listing import Queries, choice_of, selected
 _FRESH = 5.0  # seconds for which a look is shown at least
 _SHARE = 20  # a look may take a twentieth of the time
 _PATIENCE = 3.0  # seconds in which a look is waited for
+_KEPT = 86400.0  # seconds after which it is not shown while another is made
 _OLD = 10.0  # seconds from which on its age is said
 _TEXT = "text/plain; charset=utf-8"
 _NOT_LOCAL = (
@@ -82,7 +83,8 @@ class DaemonPage:
                 if self._work is work:
                     self._work, self._kept = None, None if work.exception() else work.result()
                 return work.result()
-            return self._kept
+            is_old = self._kept is None or time.monotonic() >= self._kept.began + _KEPT
+            return None if is_old else self._kept
 
     def _gather(self) -> _Kept:
         began = time.monotonic()

@@ -101,7 +101,7 @@ def test_one_look_at_a_time(settings: Settings, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_old_look_is_shown_while_another_is_made(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once enough, with its age; the first visitor of all is told how far the look is."""
+    """At once enough, with its age, but not after a day; the first visitor of all is told how far the look is."""
     go_on = threading.Event()
 
     def slow(*arguments: object, watch: Callable[[Looks], Looks]) -> object:
@@ -123,6 +123,8 @@ def test_an_old_look_is_shown_while_another_is_made(settings: Settings, monkeypa
     go_on.clear()
     answer = shown.answer(HERE)
     assert (answer.status, b" old; a newer look is under way" in answer.body) == (200, True)
+    monkeypatch.setattr(page_of_the_daemon, "_KEPT", 0)
+    assert shown.answer(HERE).status == 503
     go_on.set()
 
 
