@@ -3,6 +3,7 @@
 import argparse
 import os
 from dataclasses import asdict
+from typing import Any
 
 from common.command_line import complain, report, say
 from common.config_file import load
@@ -22,7 +23,7 @@ _STOP = "stop the daemon, do this, and start it again"
 def show(arguments: argparse.Namespace) -> int:
     """Tell what each CA knows of the account of our key. Registers nothing. 1 if a CA cannot tell."""
     settings, failed = load(Settings, arguments.config), list[CertfleetError]()
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     for ca in settings.authorities:
         file = settings.account_key(ca)
         with noted(failed):
@@ -38,13 +39,11 @@ def show(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _tell(one: dict[str, object]) -> None:
-    contact = one["contact"]
-    assert isinstance(contact, tuple)  # noqa: S101 - as AccountFacts has it
+def _tell(one: dict[str, Any]) -> None:
     say(f"--- {one['directory']} ---")
     say(f"account     {one['url'] or 'none yet: the first order registers it'}")
     say(f"status      {one['status'] or '-'}")
-    say(f"contact     {', '.join(contact) or '-'}")
+    say(f"contact     {', '.join(one['contact']) or '-'}")
     say(f"terms       {one['terms'] or '-'}")
     say(f"key         {one['key_file']}")
     say(f"thumbprint  {one['thumbprint']}")

@@ -54,9 +54,10 @@ class Rows:
     def few(self) -> Few:
         """Lets all rows pass but strangers beyond the first few. Without a usable seal key nobody is one."""
         try:
-            return Few(self.is_stranger if self.seals.key_id else _nobody)
+            is_usable = bool(self.seals.key_id)
         except ConfigError:  # told by who looks at the rows that pass
-            return Few(_nobody)
+            is_usable = False
+        return Few(lambda row: is_usable and self.is_stranger(row))
 
     def due(self, now: int) -> list[Enrolment]:
         """Rows whose moment has come, by the database or by our own memory, rows that failed and wait, and rows whose
@@ -136,10 +137,6 @@ class Rows:
             yield Ending.UNSEALED, NotSealed(row.name, faults)
         elif self.is_unsigned(row):
             yield Ending.UNSIGNED, Unsigned(row.name)
-
-
-def _nobody(_row: Enrolment) -> bool:
-    return False
 
 
 def _ended(name: str, ending: Ending, error: CertfleetError) -> Ended:

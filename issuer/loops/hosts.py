@@ -34,8 +34,7 @@ class HostStore(Protocol):
         seconds), or by a clock that was ahead."""
 
     def settle(self, reports: Collection[Report]) -> None:
-        """Save that a look at *reports* has nothing more to find, until they change: they name the present certificate,
-        or nobody needs to know."""
+        """Save that a look at *reports* finds nothing more until they change: all is well, or nobody needs to know."""
 
 
 Tell = Callable[[Collection[str], Mapping[Standing, bool]], None]

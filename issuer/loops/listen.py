@@ -54,7 +54,7 @@ class Listener:
     def __init__(self, address: str, pages: dict[str, Page]):
         host, port = parse_endpoint(address)
         try:
-            self._server = (_Server6 if ":" in host else _Server)((host, port), _handler(pages))
+            self._server = _Server((host, port), _handler(pages))
         except OSError as error:
             problem = f"{address} cannot be listened on: {error.strerror or error}"
             hint = 'end what listens there, choose another port, or switch it off with listen = ""'
@@ -74,14 +74,14 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # a hanging scraper must not delay the end of the daemon
     request_queue_size = 128
 
-    def __init__(self, *arguments: Any):
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]):
         self._room = threading.Semaphore(_MOST_CONNECTIONS)
         self._open: list[socket.socket] = []  # the oldest first
-        super().__init__(*arguments)
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Cut the oldest connection where there is no room. A scraper is served within milliseconds, so the oldest one
-        is no scraper that still sends."""
+        """Cut the oldest connection where there is no room: no scraper, which is served within milliseconds."""
         if not self._room.acquire(blocking=False):
             with contextlib.suppress(IndexError, OSError):  # one has ended meanwhile
                 self._open[0].shutdown(socket.SHUT_RDWR)
@@ -111,10 +111,6 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """socketserver prints a traceback for each client that goes away."""
         log.debug("listen.client_lost", client=str(client_address))
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
 
 
 def is_ours(host: str, reached: str) -> bool:
