@@ -4,10 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _HALF_A_YEAR = timedelta(days=183)
-_SECONDS = r"\d{1,2}:\d\d:\d\d(?P<part>\.\d{1,6})?\d*"
+_SECONDS = r"\d{1,2}:\d\d:\d\d(?P<part>\.\d{1,6})?"
 _EPOCH = "epoch"
 _FORMS = [  # each with its form for strptime; "" is ISO 8601
-    (re.compile(rf"\d{{4}}-\d\d-\d\d[T ]{_SECONDS}(?P<zone>Z|[+-]\d\d:?\d\d)?"), ""),
+    (re.compile(rf"\d{{4}}-\d\d-\d\d[T ]{_SECONDS}\d*(Z|[+-]\d\d:?\d\d)?"), ""),
     (re.compile(rf"\d\d?-[A-Z][a-z]{{2}}-\d{{4}} {_SECONDS}"), "%d-%b-%Y %H:%M:%S"),  # BIND
     (re.compile(r"\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"), "%d/%b/%Y:%H:%M:%S %z"),  # web servers
     (re.compile(rf"[A-Z][a-z]{{2}} {{1,2}}\d{{1,2}} {_SECONDS}"), "%b %d %H:%M:%S"),  # syslog, RFC 3164
@@ -29,21 +29,14 @@ def moment_in(line: str, near: float, local: tzinfo | None = None) -> float | No
 
 
 def _moment(match: re.Match[str], form: str, near: float, local: tzinfo | None) -> float:
-    if not form:
+    form += "" if match.groupdict().get("part") is None else ".%f"
+    if form in ("", ".%f"):
         found = datetime.fromisoformat(match[0])
     elif "%Y" in form:
-        found = datetime.strptime(_whole(match), form) + _part(match)  # noqa: DTZ007 - the zone comes below
+        found = datetime.strptime(match[0], form)  # noqa: DTZ007 - the zone comes below
     else:
-        found = _closest(_whole(match), form, datetime.fromtimestamp(near, UTC).replace(tzinfo=None)) + _part(match)
+        found = _closest(match[0], form, datetime.fromtimestamp(near, UTC).replace(tzinfo=None))
     return (found if found.tzinfo else found.replace(tzinfo=local)).timestamp()
-
-
-def _whole(match: re.Match[str]) -> str:
-    return re.sub(r"\.\d+$", "", match[0])
-
-
-def _part(match: re.Match[str]) -> timedelta:
-    return timedelta(seconds=float(match.groupdict().get("part") or 0))
 
 
 def _closest(text: str, form: str, near: datetime) -> datetime:
