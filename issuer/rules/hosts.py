@@ -1,8 +1,9 @@
 """How a host stands with a certificate, from the certificate itself and the host's last report. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from common.clock import utc_text
 from common.text import storable
@@ -10,6 +11,7 @@ from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Heard, HostState, Report, ReportKey, Standing
 
+T = TypeVar("T")
 WELL_WORDS = ("installed", "unprovable", "waiting", "not-enrolled", "held")
 CLOCK_AHEAD = 86400  # seconds by which a host's clock may be ahead of ours
 _WORST_FIRST = list(HostState)
@@ -82,15 +84,21 @@ def is_forgotten(report: Report, now: int, settings: HostSettings) -> bool:
     return report.reported_at <= now - settings.forget
 
 
+def in_turn(things: Iterable[T], whose: Callable[[T], str]) -> list[T]:
+    """*things* in their order, but the first of each account before the second of any: one with many hides no other."""
+    seen: Counter[str] = Counter()
+    numbered: list[tuple[int, T]] = []
+    for thing in things:
+        seen[whose(thing)] += 1
+        numbered.append((seen[whose(thing)], thing))
+    return [thing for _, thing in sorted(numbered, key=lambda pair: pair[0])]
+
+
 def worst_first(standings: Iterable[Standing]) -> list[Standing]:
     """The worst of each account before the second one of any: an account with many cannot hide another's."""
     ranked = sorted(standings, key=lambda one: (_WORST_FIRST.index(one.state), one.report.key))
-    seen: Counter[str] = Counter()
-    numbered = []
-    for one in ranked:
-        numbered.append((seen[one.report.account], one))
-        seen[one.report.account] += not one.state.is_well
-    return [one for _, one in sorted(numbered, key=lambda pair: (pair[1].state.is_well, pair[0]))]
+    bad = [one for one in ranked if not one.state.is_well]
+    return [*in_turn(bad, lambda one: one.report.account), *(one for one in ranked if one.state.is_well)]
 
 
 def words(standing: Standing, now: int, detail: str = "") -> str:

@@ -8,7 +8,6 @@ mark would lend them our voice. Never a traceback, never a secret.
 import dataclasses
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from common.clock import duration_text, utc_text
@@ -17,6 +16,7 @@ from issuer.model.enrolment import NEVER_ISSUED
 from issuer.model.events import Event, EventKind
 from issuer.model.failure import Failure
 from issuer.model.tries import BY_NEXT_RUN, Tries
+from issuer.rules.hosts import in_turn
 from issuer.rules.shared_failures import Common, by_failure
 
 _MOST_NAMES = 50  # in one paragraph; nobody reads a mail of 10,000 lines
@@ -119,7 +119,7 @@ def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
     of_hosts = bool(events[0].host)
     reason = "hosts" if of_hosts else "certificates for one reason"
     lines = [f"  {len(events)} {reason}:"] * (len(events) > 1 and bool(failure.what))
-    lines += [f"  {_who(event)}: {_standing(event, now, tries)}" for event in _shown(events)]
+    lines += [f"  {_who(event)}: {_standing(event, now, tries)}" for event in in_turn(events, _whose)[:_MOST_NAMES]]
     more = len(events) - _MOST_NAMES
     if more > 0:
         lines.append(f"  and {more} more; `certfleet-issuer status` lists all")
@@ -137,16 +137,8 @@ def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
     return lines
 
 
-def _shown(events: Sequence[Event]) -> list[Event]:
-    """The events that a paragraph names: one of each account before the second of any, so that an account with many
-    hides no other."""
-    seen: Counter[str] = Counter()
-    ranked: list[tuple[int, int]] = []
-    for event in events:
-        whose = event.account or event.host or event.name
-        ranked.append((seen[whose], len(ranked)))
-        seen[whose] += 1
-    return [events[number] for _, number in sorted(ranked)[:_MOST_NAMES]]
+def _whose(event: Event) -> str:
+    return event.account or event.host or event.name
 
 
 def _who(event: Event) -> str:
