@@ -39,7 +39,8 @@ class Channel(Protocol):
 
 
 class Outbox:
-    """Call :meth:`tell` and :meth:`note` from any thread, :meth:`settle` and :meth:`deliver` from one at a time."""
+    """As issuer/loops/intake.py describes it, and what a run needs. Call :meth:`tell` and :meth:`note` from any thread,
+    :meth:`settle` and :meth:`deliver` from one at a time."""
 
     def __init__(
         self,
@@ -71,7 +72,6 @@ class Outbox:
         return self._post is not None or bool(self._channels)
 
     def tell(self, event: Event) -> None:
-        """Keep *event* until the next :meth:`settle`. Never raises."""
         if self.wanted:
             with self._lock:
                 self._kept.append(event)
@@ -89,7 +89,6 @@ class Outbox:
             self._kept += later
 
     def note(self, event: Event) -> None:
-        """Save *event* at once: a later run could not find it in the tables. Never raises."""
         self.tell(event)
         self._write_down(others=False)
 
@@ -112,16 +111,12 @@ class Outbox:
         return settled
 
     def tell_rows(self, rows: RowsFound) -> None:
-        """Save which rows are not as they should be, these and no others, and send what is new to the channels.
-        Never raises CertfleetError: the next look finds what could not be saved."""
         events = [event for event in map(of_ending, rows.endings) if event is not None]
         if rows.crowd is not None:
             events.append(of_strangers(rows.crowd))
         self._settled(lambda now: self._notices.settle_rows(events, rows.strangers, now), len(events))
 
     def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
-        """Save how the hosts of *names* stand, each with whether that is bad, and send what is new to the channels.
-        Never raises CertfleetError: the next look finds what could not be saved."""
         self._settled(lambda now: self._notices.settle_hosts(names, standings, now), len(standings))
 
     def _settled(self, settle: Callable[[int], Sequence[Event]], events: int) -> bool:
@@ -144,7 +139,6 @@ class Outbox:
                 channel.say(event, self._tries)
 
     def take_over(self, other: "Outbox") -> None:
-        """Take the kept events of *other*, which the new configuration replaces."""
         with other._lock:
             theirs, other._kept = other._kept, []
         with self._lock:
@@ -164,7 +158,6 @@ class Outbox:
         self.deliver()
 
     def mail_due(self) -> bool:
-        """Is it time for a mail? For the daemon; a run mails at its end. Raises CertfleetError."""
         if self._post is None:
             return False
         now = self._clock()
