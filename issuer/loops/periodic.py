@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import KW_ONLY, dataclass
 from typing import Generic, TypeVar
 
 from common.threads import on_thread
@@ -15,40 +16,30 @@ T = TypeVar("T")
 _FIRST_PAUSE = 1.0  # seconds after the first failure; each further failure doubles the pause
 
 
+@dataclass(eq=False)
 class Periodic(Generic[T]):
     """*work*, every *every* seconds. The larger the table, the longer the work: the pause after it is *share* times as
     long as it took, if that is more, up to *longest* seconds. After a failure the pause doubles each time, up to
     *longest_pause* seconds."""
 
-    def __init__(
-        self,
-        name: str,
-        work: Callable[[], T],
-        *,
-        every: float,
-        wake: Callable[[], None],
-        share: int = 0,
-        longest: float = math.inf,
-        longest_pause: float = 30.0,
-    ):
-        """*wake* is called from the thread of *work* at its end."""
-        self.name = name
-        self.failures = 0  # in a row
-        self._work = work
-        self._wake = wake
-        self._every = every
-        self._share = share
-        self._longest = longest
-        self._longest_pause = longest_pause
-        self._took = 0.0
-        self._next_at = float("-inf")
-        self._under_way: Future[T] | None = None
+    name: str
+    work: Callable[[], T]
+    _: KW_ONLY
+    every: float
+    wake: Callable[[], None]
+    share: int = 0
+    longest: float = math.inf
+    longest_pause: float = 30.0
+    failures: int = 0
+    _took: float = 0.0
+    _next_at: float = -math.inf
+    _under_way: Future[T] | None = None
 
     def start(self, now: float) -> None:
         """Begin the work if its moment has come; *now* is monotonic. The thread dies with the process."""
         if self._under_way is None and now >= self._next_at:
             self._under_way = on_thread(self._timed)
-            self._under_way.add_done_callback(lambda _: self._wake())
+            self._under_way.add_done_callback(lambda _: self.wake())
 
     def soon(self) -> None:
         """Let the next :meth:`start` begin at once."""
@@ -60,18 +51,18 @@ class Periodic(Generic[T]):
             return None
         ended, self._under_way = self._under_way, None
         self.failures = 0 if ended.exception() is None else self.failures + 1
-        rest = min(max(self._every, self._took * self._share), self._longest)
+        rest = min(max(self.every, self._took * self.share), self.longest)
         self._next_at = now + (self.pause if self.failures else rest)
         return ended.result()
 
     def _timed(self) -> T:
         began = time.monotonic()
         try:
-            return self._work()
+            return self.work()
         finally:
             self._took = time.monotonic() - began
 
     @property
     def pause(self) -> float:
         """Seconds from the last failure to the next try."""
-        return min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 30), self._longest_pause)
+        return min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 30), self.longest_pause)

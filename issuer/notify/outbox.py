@@ -7,6 +7,7 @@ is away; both are tried again.
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Protocol
 
 import structlog
@@ -38,38 +39,29 @@ class Channel(Protocol):
         """Tell people of *event*. *tries*: who makes the next attempts. Never raises, and takes seconds at most."""
 
 
+@dataclass(eq=False)
 class Outbox:
     """As issuer/loops/intake.py describes it, and what a run needs. Call :meth:`tell` and :meth:`note` from any thread,
-    :meth:`settle` and :meth:`deliver` from one at a time."""
+    :meth:`settle` and :meth:`deliver` from one at a time. *tries*: who makes the next attempts after an event was told.
+    *itself*: how this issuer itself is."""
 
-    def __init__(
-        self,
-        notices: Notices,
-        post: Post | None,
-        channels: Sequence[Channel],
-        *,
-        host: str,
-        clock: Clock,
-        tries: Tries,
-        itself: Callable[[], Event | None] = lambda: None,
-    ):
-        """*tries*: who makes the next attempts after an event was told. *itself*: how this issuer itself is."""
-        self._notices = notices
-        self._post = post
-        self._channels = channels
-        self._host = host
-        self._clock = clock
-        self._tries = tries
-        self._itself = itself
-        self._last_itself: Event | None = None
-        self._lock = threading.Lock()
-        self._kept: list[Event] = []
-        self._mailed_at = 0.0
+    notices: Notices
+    post: Post | None
+    channels: Sequence[Channel]
+    _: KW_ONLY
+    host: str
+    clock: Clock
+    tries: Tries
+    itself: Callable[[], Event | None] = lambda: None
+    _last_itself: Event | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _kept: list[Event] = field(default_factory=list)
+    _mailed_at: float = 0.0
 
     @property
     def wanted(self) -> bool:
         """Is mail or a channel configured?"""
-        return self._post is not None or bool(self._channels)
+        return self.post is not None or bool(self.channels)
 
     def tell(self, event: Event) -> None:
         if self.wanted:
@@ -95,7 +87,7 @@ class Outbox:
     def settle(self) -> bool:
         """Look how this issuer is, save the kept events and send the new ones to the channels. False while the database
         is away."""
-        now = self._itself()
+        now = self.itself()
         if now is not None and now != self._last_itself:
             self._last_itself = now
             self.tell(now)
@@ -104,7 +96,7 @@ class Outbox:
     def _write_down(self, *, others: bool) -> bool:
         with self._lock:
             kept, self._kept = self._kept, []
-        settled = self._settled(lambda now: self._notices.settle(kept, now, others=others), len(kept))
+        settled = self._settled(lambda now: self.notices.settle(kept, now, others=others), len(kept))
         if not settled:
             with self._lock:
                 self._kept = kept + self._kept
@@ -114,10 +106,10 @@ class Outbox:
         events = [event for event in map(of_ending, rows.endings) if event is not None]
         if rows.crowd is not None:
             events.append(of_strangers(rows.crowd))
-        self._settled(lambda now: self._notices.settle_rows(events, rows.strangers, now), len(events))
+        self._settled(lambda now: self.notices.settle_rows(events, rows.strangers, now), len(events))
 
     def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
-        self._settled(lambda now: self._notices.settle_hosts(names, standings, now), len(standings))
+        self._settled(lambda now: self.notices.settle_hosts(names, standings, now), len(standings))
 
     def _settled(self, settle: Callable[[int], Sequence[Event]], events: int) -> bool:
         """Do *settle* at this moment, if anybody is to hear of it, and send what is new to the channels. False where
@@ -125,7 +117,7 @@ class Outbox:
         if not self.wanted:
             return True
         try:
-            found = settle(int(self._clock()))
+            found = settle(int(self.clock()))
         except CertfleetError as error:
             log.warning("notification.unsettled", events=events, error=str(error))
             return False
@@ -135,8 +127,8 @@ class Outbox:
     def _speak(self, events: Sequence[Event]) -> None:
         for event in events:
             log.info("notification.noted", kind=event.kind.value, certificate=event.name)
-            for channel in self._channels:
-                channel.say(event, self._tries)
+            for channel in self.channels:
+                channel.say(event, self.tries)
 
     def take_over(self, other: "Outbox") -> None:
         with other._lock:
@@ -158,31 +150,31 @@ class Outbox:
         self.deliver()
 
     def mail_due(self) -> bool:
-        if self._post is None:
+        if self.post is None:
             return False
-        now = self._clock()
-        unsent = self._notices.unsent(int(now))
+        now = self.clock()
+        unsent = self.notices.unsent(int(now))
         return unsent is not None and mail_moment(*unsent, self._mailed_at, now) <= now
 
     def deliver(self) -> None:
         """Send one mail with the unsent events, of very many the first ones. Never raises CertfleetError."""
-        if self._post is None:
+        if self.post is None:
             return
         delivery = secrets.token_hex(16)
-        now = int(self._clock())
+        now = int(self.clock())
         try:
-            events = self._notices.take(delivery, now)
+            events = self.notices.take(delivery, now)
             if not events:
                 return
             self._mailed_at = now
             try:
-                text = mail_text.body(events, self._host, now, self._tries)
-                self._post.send(mail_text.subject(events, self._host), text)
+                text = mail_text.body(events, self.host, now, self.tries)
+                self.post.send(mail_text.subject(events, self.host), text)
             except CertfleetError as error:
                 log.warning("notification.unsent", events=len(events), error=str(error), hint=error.hint)
-                self._notices.give_back(delivery)
+                self.notices.give_back(delivery)
                 return
-            self._notices.sent(delivery)
+            self.notices.sent(delivery)
             log.info("notification.sent", events=len(events))
         except CertfleetError as error:  # the database is away; after a while the events are free again
             log.warning("notification.undelivered", error=str(error))
