@@ -33,8 +33,8 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
 from issuer.notify.outbox import Outbox
 from issuer.rules.change import failed_as, newest
-from issuer.rules.complaints import complaints
 from issuer.rules.csr import refuse_compromised
+from issuer.rules.shared_failures import complaints
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.holds import Holds

@@ -35,9 +35,9 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.model.strangers import RowsFound
 from issuer.model.tries import BY_NEXT_RUN, Tries
 from issuer.rules.change import failed_as
-from issuer.rules.complaints import complaints
 from issuer.rules.due import GIVEN_UP, MISFIT, urgency
 from issuer.rules.imported import sentence
+from issuer.rules.shared_failures import complaints
 
 log = structlog.get_logger()
 _MOMENT = 2.0  # seconds: shorter waits are not told; during longer ones the clock is looked at every so often

@@ -10,8 +10,8 @@ from issuer.model.errors import StoreError
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ending
 from issuer.model.tries import BY_NEXT_RUN
-from issuer.rules.complaints import complaints
 from issuer.rules.csr import read_csr
+from issuer.rules.shared_failures import complaints
 from tests.issuer.fakes.ca import MemoryCa, refusal
 from tests.issuer.fakes.calls import Call, Killed, raising
 from tests.issuer.fakes.world import CA, NAME, World

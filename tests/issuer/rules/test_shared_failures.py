@@ -5,9 +5,8 @@ from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.tries import BY_DAEMON, BY_NEXT_RUN, Tries
 from issuer.rules import mail_text
-from issuer.rules.complaints import complaints
 from issuer.rules.mail_text import body
-from issuer.rules.shared_failures import by_failure, without
+from issuer.rules.shared_failures import by_failure, complaints, without
 from tests.issuer.fakes.clock import NOW
 from tests.servers.stopwatch import Stopwatch
 
