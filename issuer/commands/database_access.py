@@ -45,7 +45,8 @@ tls_ca = "{files.ca}"
 def tls(arguments: argparse.Namespace) -> None:
     """Make or renew the CA and the server's certificate in a folder, and print the lines for everybody's settings."""
     folder = Path(os.path.abspath(arguments.folder))
-    hosts = tuple(dict.fromkeys(arguments.host)) or hosts_of(folder) or _hosts(arguments)
+    address = _address(arguments)
+    hosts = tuple(dict.fromkeys(arguments.host)) or hosts_of(folder) or _hosts(address)
     try:
         files = make(folder, hosts, _ACCOUNT, datetime.now(UTC).replace(microsecond=0))
     except ValueError as error:
@@ -56,7 +57,8 @@ def tls(arguments: argparse.Namespace) -> None:
     say(f"{files.certificate}: for {', '.join(files.hosts)}, until {files.ends:%Y-%m-%d}; run this again before then")
     if not _belongs_to_server(files.key):
         complain(f"the server must be able to read its key: on its machine, `chown {_ACCOUNT} {files.key}`")
-    lines = _LINES.format(files=files, host=files.hosts[0], database=_database(arguments))
+    database = address.database if address is not None else "certfleet"
+    lines = _LINES.format(files=files, host=files.hosts[0], database=database)
     say("", *lines.split("\n"))
 
 
@@ -67,17 +69,11 @@ def _belongs_to_server(file: Path) -> bool:
         return False
 
 
-def _hosts(arguments: argparse.Namespace) -> Sequence[str]:
+def _hosts(address: MysqlAddress | None) -> Sequence[str]:
     """The hosts of [database] url; for a server of this machine, its name too."""
-    address = _address(arguments)
     hosts = [host for host, _ in address.hosts] if address is not None else []
     here = set(hosts) <= {"localhost"}
     return list(dict.fromkeys([socket.getfqdn(), "localhost"] if here else hosts))
-
-
-def _database(arguments: argparse.Namespace) -> str:
-    address = _address(arguments)
-    return address.database if address is not None else "certfleet"
 
 
 def _address(arguments: argparse.Namespace) -> MysqlAddress | None:
