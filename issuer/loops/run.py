@@ -132,7 +132,10 @@ class Pass:
         for row in sorted(rows, key=lambda row: (*urgency(row, now), random.random())):
             self._consider(row, resumes=row.name in under_way)
         self._drive(max(self._ends, began + _ONE_ROUND))
-        self._tell_misfits(rows)
+        not_due = [row for row in rows if self.summary.endings[row.name].ending is Ending.NOT_DUE]
+        self.summary.misfits = [row.name for row in not_due if row.enabled and row.is_misfit]
+        for name in self.summary.misfits:
+            self._complain(f"warning: {name}: {MISFIT}")
         self._tell_failures(self.summary.news if self._complains_at_end else self._untold, BY_NEXT_RUN)
         self._tell_failures(self.summary.planted, BY_NEXT_RUN)
         if not self._stopping:
@@ -239,12 +242,6 @@ class Pass:
         if self._stopping:
             return BY_NEXT_RUN
         return Tries(self._tools.clock() + self._ends - time.monotonic())
-
-    def _tell_misfits(self, rows: Sequence[Enrolment]) -> None:
-        not_due = [row for row in rows if self.summary.endings[row.name].ending is Ending.NOT_DUE]
-        self.summary.misfits = [row.name for row in not_due if row.enabled and row.is_misfit]
-        for name in self.summary.misfits:
-            self._complain(f"warning: {name}: {MISFIT}")
 
     def _hear(self, event: Event) -> None:
         """On the thread of an attempt."""

@@ -57,9 +57,7 @@ def bundle_of(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle | Damaged:
 def leaf_of(pem: bytes) -> Leaf | Damaged:
     """The first certificate of a PEM text."""
     bundle = bundle_of(pem)
-    if isinstance(bundle, Damaged):
-        return bundle
-    return facts_of(bundle.leaf)
+    return bundle if isinstance(bundle, Damaged) else facts_of(bundle.leaf)
 
 
 def facts_of(certificate: x509.Certificate) -> Leaf:

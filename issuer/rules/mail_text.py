@@ -8,7 +8,7 @@ mark would lend them our voice. Never a traceback, never a secret.
 import dataclasses
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from common.clock import duration_text, utc_text
 from common.text import storable
@@ -98,11 +98,9 @@ def line(event: Event, tries: Tries = BY_NEXT_RUN) -> str:
     return _safe(text)
 
 
-def _by_kind(events: Iterable[Event]) -> list[tuple[EventKind, list[Event]]]:
-    found: dict[EventKind, list[Event]] = {kind: [] for kind in EventKind}
-    for event in events:
-        found[event.kind].append(event)
-    return [(kind, group) for kind, group in found.items() if group]
+def _by_kind(events: Sequence[Event]) -> list[tuple[EventKind, list[Event]]]:
+    groups = [(kind, [event for event in events if event.kind is kind]) for kind in EventKind]
+    return [(kind, group) for kind, group in groups if group]
 
 
 def _sorted(event: Event) -> tuple[tuple[str, ...], str]:

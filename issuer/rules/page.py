@@ -21,7 +21,6 @@ DAYS = 90
 _DAY = 86400
 _LEVELS = 4
 _SHOWN = 5  # names beside a trouble
-_FAR = 2**62
 
 
 def ca_label(row: Enrolment) -> str:
@@ -115,13 +114,8 @@ def shares(entries: Sequence[Entry]) -> tuple[Share, ...]:
 
 def states(entries: Iterable[Entry]) -> dict[str, int]:
     """How many certificates are in each state, the worst state first."""
-    counts: Counter[str] = Counter()
-    worst: dict[str, int] = {}
-    for entry in entries:
-        state = state_word(entry)
-        counts[state] += 1
-        worst[state] = min(worst.get(state, _FAR), entry.rank[2] + 100 * (not entry.enabled))
-    return {state: counts[state] for state in sorted(counts, key=lambda state: (worst[state], state))}
+    ranked = sorted((not entry.enabled, entry.rank[2], state_word(entry)) for entry in entries)
+    return dict(Counter(state for *_, state in ranked))
 
 
 def state_word(entry: Entry) -> str:
