@@ -53,8 +53,6 @@ class Reports:
         self._doubted = doubted
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
-        """The certificates to look at: one of their hosts may not be well, people were told that it is not, the table
-        has other reports than are remembered, or one that is not settled."""
         return sorted({*self.store.suspects(now, settings), *self._doubted})
 
     def all_follow(self, names: Collection[str], now: int, behind: int) -> None:

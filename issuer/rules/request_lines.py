@@ -8,8 +8,8 @@ write no such log.
 import re
 from collections.abc import Callable
 from datetime import tzinfo
-from ipaddress import ip_address
 
+from common.egress.needs import is_ip
 from common.strict_json import parse_json
 from issuer.model.asked import Request
 from issuer.rules.log_times import moment_in
@@ -59,7 +59,7 @@ def _of_text(line: str, near: float) -> _Parts:
         return _NOTHING
     head, moment, path, status, _, agent = match.groups()
     words = head.split() or ["-"]
-    who = next((word for word in words if _is_address(word)), words[0])
+    who = next((word for word in words if is_ip(word)), words[0])
     return who, moment_in(moment, near), path, status, agent or ""
 
 
@@ -73,11 +73,3 @@ def _of_json(line: str, near: float) -> _Parts:
         return str(who), moment, str(request["uri"]), str(entry["status"]), str(agents[0])
     except (ValueError, TypeError, KeyError, AttributeError):
         return _NOTHING
-
-
-def _is_address(word: str) -> bool:
-    try:
-        ip_address(word)
-    except ValueError:
-        return False
-    return True
