@@ -8,15 +8,14 @@ means.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import wait
-from pathlib import Path
 
 import structlog
 
 from common.clock import utc_text
 from common.errors import CertfleetError, ConfigError, Finding
-from common.stamps import Stamp, stamps
+from common.stamps import stamps
 from common.threads import on_thread
 from issuer.journey.attempt import Attempt
 from issuer.journey.sweep import sweep
@@ -24,7 +23,7 @@ from issuer.loops.backlog import Backlog
 from issuer.loops.crew import Crew, Returned
 from issuer.loops.health import Health
 from issuer.loops.hosts import look_at_hosts
-from issuer.loops.intake import NOT_OURS_SECONDS, Generation, Intake, take_in
+from issuer.loops.intake import NOT_OURS_SECONDS, Generation, take_in
 from issuer.loops.metrics import MOST_CERTIFICATES, Metrics
 from issuer.loops.periodic import Periodic
 from issuer.loops.systemd import Systemd
@@ -65,7 +64,9 @@ class Daemon:
         self._backlog = Backlog()
         self._stopping = self._reload_wanted = self._refused = False
         wake = self._crew.wake
-        self._look = Periodic("look", self._take_in, every=_LOOK, wake=wake)
+        self._look = Periodic(
+            "look", lambda: take_in(self._generation, set(self._crew.names), self._backlog), every=_LOOK, wake=wake
+        )
         self._survey = Periodic("survey", self._take_survey, every=_SURVEY, wake=wake, share=_SHARE, longest=_LONGEST)
         self._sweep = Periodic(
             "sweep", lambda: sweep(self._generation.tools), every=_SWEEP, wake=wake, longest_pause=600
@@ -75,7 +76,7 @@ class Daemon:
         self._rows = Periodic("rows", self._look_at_rows, every=_ROWS, wake=wake, share=_SHARE)
         self._reports = Periodic("reports", self._look_at_reports, every=_ROWS, wake=wake, share=_SHARE)
         self._rows_not_well: set[str] = set()
-        self._files = Periodic("files", self._look_at_files, every=_FILES, wake=wake)
+        self._files = Periodic("files", lambda: stamps(self._generation.settings.files), every=_FILES, wake=wake)
         self._seen = self._stamps
         self._fed_at = float("-inf")
 
@@ -160,9 +161,6 @@ class Daemon:
                 attempt = Attempt(enrolment, generation.tools, stopping=lambda: self._stopping)
                 self._crew.add(attempt, generation.tools.clock())
 
-    def _take_in(self) -> Intake:
-        return take_in(self._generation, set(self._crew.names), self._backlog)
-
     def _take_survey(self) -> None:
         settings, tools = self._generation.settings, self._generation.tools
         now = int(tools.clock())
@@ -245,9 +243,6 @@ class Daemon:
             self._stamps = found
             self._reload(self._generation.settings)
         self._seen = found
-
-    def _look_at_files(self) -> Mapping[Path, Stamp | None]:
-        return stamps(self._generation.settings.files)
 
     def _reload(self, settings: Settings | None) -> None:
         """Take *settings*, without them those of the configuration read again; where something is wrong, keep the old

@@ -109,7 +109,8 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
     while len(found) < room:
         due = {row.name: row for row in queries.due(now, most)}
         planned = planned_looks(tools.looks, tools.certificates, left_over | due, now)
-        candidates = left_over | due | {row.name: _due_row(row) for row in planned}
+        found_here = {row.name: DueRow(row.name, row.due_at, row.failures, row.reissue_reason) for row in planned}
+        candidates = left_over | due | found_here
         taken = in_hand | found.keys()
         wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in taken][: room - len(found)]
         if not wanted:
@@ -127,7 +128,3 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
 
 def _is_to_begin(row: Enrolment, tools: Tools, *, resumes: bool) -> bool:
     return is_sealed(row, tools) and left_alone(row, tools, resumes=resumes) is None
-
-
-def _due_row(row: Enrolment) -> DueRow:
-    return DueRow(row.name, row.due_at, row.failures, row.reissue_reason)

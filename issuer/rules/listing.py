@@ -52,16 +52,12 @@ def _has(entry: Entry, wanted: str) -> bool:
 def _key(entry: Entry, sort: Sort) -> tuple[object, ...]:
     ends = entry.ends or _FAR
     if sort is Sort.NAME:
-        return (_by_domain(entry.name),)
+        return entry.name.removeprefix("*.").lower(), entry.name
     if sort is Sort.END:
         return ends, entry.name
     if sort is Sort.NEXT:
         return not (entry.coming or entry.coming_words), entry.coming, entry.name
     return entry.rank[:3], ends, entry.name
-
-
-def _by_domain(name: str) -> tuple[str, str]:
-    return name.removeprefix("*.").lower(), name
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +147,7 @@ class Files:
 
     def __init__(self, overview: Overview, counts: Mapping[str, int]):
         few = [state for state, count in counts.items() if 2 * count <= len(overview.entries)]
-        self._states = {state: _slug(state) for state in (ATTENTION, *few)}
+        self._states = {state: re.sub("[^a-z0-9]+", "-", state.lower()).strip("-") for state in (ATTENTION, *few)}
         self._authorities = {share.ca: f"ca-{number}" for number, share in enumerate(overview.shares, 1)}
 
     def href(self, choice: Choice) -> str | None:
@@ -207,7 +203,3 @@ def choice_of(query: str) -> Choice:
         sort=next((sort for sort in Sort if sort.value == said.get("sort")), Sort.WORST),
         page=max(1, int(number)) if number.isdecimal() and len(number) < 8 else 1,
     )
-
-
-def _slug(text: str) -> str:
-    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")

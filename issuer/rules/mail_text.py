@@ -79,7 +79,8 @@ def body(events: Sequence[Event], host: str, now: int, tries: Tries = BY_NEXT_RU
     lines = [f"certfleet on {host}, {utc_text(now)}", ""]
     for kind, group in _by_kind(events):
         lines += [f"{_WORDS[kind][2]} ({len(group)})", ""]
-        reasons = sorted(by_failure(sorted(group, key=_sorted), _told), key=lambda common: -len(common.all))
+        ranked = sorted(group, key=lambda event: (dataclasses.astuple(_told(event)[1]), event.name))
+        reasons = sorted(by_failure(ranked, _told), key=lambda common: -len(common.all))
         for common in reasons[:_MOST_REASONS]:
             lines += [*_paragraph(common, now, tries), ""]
         if more := sum(len(common.all) for common in reasons[_MOST_REASONS:]):
@@ -101,10 +102,6 @@ def line(event: Event, tries: Tries = BY_NEXT_RUN) -> str:
 def _by_kind(events: Sequence[Event]) -> list[tuple[EventKind, list[Event]]]:
     groups = [(kind, [event for event in events if event.kind is kind]) for kind in EventKind]
     return [(kind, group) for kind, group in groups if group]
-
-
-def _sorted(event: Event) -> tuple[tuple[str, ...], str]:
-    return dataclasses.astuple(_told(event)[1]), event.name
 
 
 def _told(event: Event) -> tuple[str, Failure]:
