@@ -66,14 +66,14 @@ def asked_for(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Ce
 def refuse_directors(arguments: argparse.Namespace, state_dir: Path | None) -> None:
     """UsageError if another user than root can make root run any command by agent.toml, or write any file by the
     journals in *state_dir*, and --obey-owner is missing."""
-    if arguments.obey_owner:
-        return
     if director := who_directs_root(arguments.config):
-        what = f"{director} can make root run any command by {arguments.config}"
-        raise UsageError(what, hint=f"{roots_own()}; --obey-owner runs it as it is")
-    if state_dir is not None and (director := who_directs_root(state_dir)):
-        what = f"{director} can make root write any file by {state_dir}"
-        raise UsageError(what, hint=f"{_OWN}; --obey-owner uses it as it is")
+        what, cure = f"{director} can make root run any command by {arguments.config}", roots_own()
+    elif state_dir is not None and (director := who_directs_root(state_dir)):
+        what, cure = f"{director} can make root write any file by {state_dir}", _OWN
+    else:
+        return
+    if not arguments.obey_owner:
+        raise UsageError(what, hint=f"{cure}; --obey-owner takes it as it is")
 
 
 def roots_own() -> str:
