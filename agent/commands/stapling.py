@@ -4,7 +4,6 @@ certificates, responders and logs are looked at. Nothing is changed."""
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from agent.settings.config import AgentSettings
 from agent.settings.preset import Preset, Presets
 from common.check_line import WARN, Line
 from common.dataclasses import dataclass, replace
+from common.threads import each_on_thread
 
 _AT_ONCE = 20  # responders that are asked side by side
 
@@ -99,9 +99,8 @@ def _findings(service: _Service, found: Parsed, sites: Sequence[Site]) -> list[L
     certificates = _certificates(sites, dialect, now)
     cases = stapling.cases(sites, dialect, certificates.served)
     asked = stapling.to_ask(cases)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        questions = ((url, certificates.questions.get(one.served.file, b""), one.seconds) for url, one in asked.items())
-        ways = pool.map(lambda question: ways_to(*question), questions)
+    questions = [(url, certificates.questions.get(one.served.file, b""), one.seconds) for url, one in asked.items()]
+    ways = [out.result() for out in each_on_thread(lambda question: ways_to(*question), questions, _AT_ONCE)]
     facts = Facts(
         certificates.served,
         dict(zip(asked, ways, strict=True)),
