@@ -10,7 +10,7 @@ import pytest
 
 from tests.agent.host import Done
 from tests.agent.killed import Step, acting
-from tests.drill.clients import Conversation, Load
+from tests.drill.clients import Conversation, Load, under_load
 from tests.drill.daemon import KEY, NAME
 from tests.drill.drill import AGENT_UNIT, OTHERS, Drill, Live
 from tests.drill.facts import told_words
@@ -72,6 +72,7 @@ def assert_goes_on(drill: Drill) -> None:
     assert drill.leftovers() == []
 
 
+@under_load
 @pytest.mark.fault("good")
 def test_a_good_one(drill: Drill) -> None:
     """Served on every socket; where the daemon reloads, no client fails, and a connection goes on."""

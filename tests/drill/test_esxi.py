@@ -10,7 +10,7 @@ import pytest
 from agent.host import keys
 from tests.agent.host import Done
 from tests.agent.killed import Step, acting
-from tests.drill.clients import Load
+from tests.drill.clients import Load, under_load
 from tests.drill.esxi import Esxi
 from tests.drill.facts import told_words
 from tests.drill.faults import FULL, MOUNTED, READ_ONLY
@@ -55,6 +55,7 @@ def assert_back(esxi: Esxi, before: Content, done: Done, state: str) -> None:
     assert (esxi.told(), esxi.content()) == (told, before), (done, again)
 
 
+@under_load
 @pytest.mark.fault("good")
 def test_a_good_one(esxi: Esxi) -> None:
     """By the paths and commands of ESXi, root's login, and no SFTP. Its web service restarts: that costs a moment."""
