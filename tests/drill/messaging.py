@@ -63,7 +63,8 @@ RABBITMQ = Daemon(
     "",
     {
         "/etc/rabbitmq/rabbitmq.conf": f"listeners.ssl.default = 5671\nssl_options.certfile = {FULLCHAIN}\n"
-        f"ssl_options.keyfile = /etc/ssl/{NAME}.rabbitmq.key\nssl_options.verify = verify_none\n",
+        f"ssl_options.keyfile = /etc/ssl/{NAME}.rabbitmq.key\nssl_options.verify = verify_none\n"
+        "handshake_timeout = 600000\n",  # of its ten seconds an install beside other work may take more
         # Not by itself every two minutes, in the midst of a fault by which it keeps the old one
         "/etc/rabbitmq/advanced.config": "[{ssl, [{ssl_pem_cache_clean, 3600000}]}].\n",
     },
