@@ -14,7 +14,7 @@ from issuer.model.tries import Tries
 
 T = TypeVar("T")
 _QUOTED = 3  # lines of logs
-_WORD = re.compile(r"[\w-]*\.[\w.-]*")  # what may be a name, or end with one
+_WORD = re.compile(r"(?<![\w-])[\w-]*\.[\w.-]*")  # what may be a name, or end with one; read once, however long
 
 
 @dataclass(frozen=True, slots=True)

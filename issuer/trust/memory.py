@@ -106,8 +106,12 @@ class Memory:
             stored = dict(connection.execute("SELECT sha256, starts FROM stored WHERE name = ?", (name,)).fetchall())
             revoked = connection.execute("SELECT sha256 FROM revoked WHERE name = ?", (name,)).fetchall()
             ordered = connection.execute("SELECT moment FROM ordered WHERE name = ?", (name,)).fetchall()
-        hashes, moments = (frozenset(sha256 for (sha256,) in revoked), tuple(moment for (moment,) in ordered))
-        return Past(frozenset(stored), hashes, tuple(stored.values()), moments)
+        return Past(
+            stored=frozenset(stored),
+            revoked=frozenset(sha256 for (sha256,) in revoked),
+            issued=tuple(stored.values()),
+            ordered=tuple(moment for (moment,) in ordered),
+        )
 
     def remember_ordered(self, name: str, now: int) -> None:
         """Keep for a day that a CA was asked for an order for *name* at this moment (epoch seconds)."""

@@ -116,6 +116,7 @@ def test_very_many_names_cost_little() -> None:
         for number in range(30_000)
     ]
     watch = Stopwatch()
+    assert without("n1.test", "n1.test: " + 100_000 * "a") == "NAME: " + 100_000 * "a"
     [common] = by_failure(told, lambda one: one)
     assert watch.seconds() < 10
     assert common.failure.what == "NAME failed"
