@@ -51,7 +51,7 @@ ANSWERS: dict[str, Sequence[bytes]] = {
 @contextlib.contextmanager
 def serving(place: Path, answer: Sequence[bytes]) -> Iterator[list[bytes]]:
     """A server on a socket of this machine. It takes every login and every setting, and gives *answer* to the first
-    question of a connection. What it is sent after it has asked for a file."""
+    question of a connection. The list that it yields holds what it is sent after it has asked for a file."""
     heard: list[bytes] = []
 
     def send(connection: socket.socket, first: int, packets: Sequence[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Whoever has the server of the database answers what he likes, and asks for files of his clients."""
+"""A thief has the server of the database: he answers what he likes, and asks for files of his clients."""
 
 from pathlib import Path
 
