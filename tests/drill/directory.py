@@ -42,7 +42,8 @@ _EAP = ("eapol_test", "-c", _LOGIN, "-s", "testing123", "-t", "10")
 _OWN_FILES = f"s|^(.*private_key_file = ).*|\\1{_RADIUS_KEY}|; s|^(.*certificate_file = ).*|\\1{FULLCHAIN}|"
 # It counts one without a client certificate for half a minute after its end, and lets a client have 16
 _ANY_NUMBER = "s|max_connections = 16|max_connections = 0|; s|^(\\s*)proto = tls|&\\nlimit {\\nmax_connections = 0\\n}|"
-_SHOWN = f"{shlex.join(_EAP)} -o /tmp/eap.pem >/dev/null; sed -n '/^.CN={NAME}/,$p' /tmp/eap.pem; rm -f /tmp/eap.pem"
+# Several clients ask at the same time: each has a file of its own
+_SHOWN = f"f=$(mktemp); {shlex.join(_EAP)} -o $f >/dev/null; sed -n '/^.CN={NAME}/,$p' $f; rm $f"
 _USERS = 'bob Cleartext-Password := "hello"\n'
 _LOGIN_TEXT = (
     'network={\nkey_mgmt=WPA-EAP\neap=TTLS\nidentity="bob"\nanonymous_identity="anonymous"\npassword="hello"\n'
