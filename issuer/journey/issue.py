@@ -76,7 +76,7 @@ def open_order(work: Work, tools: Tools) -> None:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
     work.ca_order = known or _new_order(work, ca)
     if not known:
-        remember_ordered(work.record.name, int(tools.clock()), tools.seals)
+        remember_ordered(work.record.name, tools.clock(), tools.seals)
     _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 
 

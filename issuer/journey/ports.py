@@ -159,8 +159,8 @@ class Seals(Protocol):
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
         """Remember that the certificate in *bundle* became that of *name*."""
 
-    def ordered(self, name: str, now: int) -> None:
-        """Remember that a CA has opened an order for *name* now."""
+    def ordered(self, name: str, now: float) -> None:
+        """Remember that a CA has opened an order for *name* now; each counts, also where two fall in one second."""
 
     def seal(self, content: Unapproved) -> str:
         """The line about a certificate that waits for approval, for its row."""

@@ -35,7 +35,7 @@ def remember_stored(name: str, bundle: Bundle, now: int, seals: Seals, *, taken:
         log.warning("seal.not_remembered", certificate=name, error=str(error))
 
 
-def remember_ordered(name: str, now: int, seals: Seals) -> None:
+def remember_ordered(name: str, now: float, seals: Seals) -> None:
     """Remember that a CA has opened an order for *name*."""
     try:
         seals.ordered(name, now)

@@ -110,11 +110,12 @@ class Memory:
             stored=frozenset(stored),
             revoked=frozenset(sha256 for (sha256,) in revoked),
             issued=tuple(stored.values()),
-            ordered=tuple(moment for (moment,) in ordered),
+            ordered=tuple(int(moment) for (moment,) in ordered),
         )
 
-    def remember_ordered(self, name: str, now: int) -> None:
-        """Keep for a day that a CA was asked for an order for *name* at this moment (epoch seconds)."""
+    def remember_ordered(self, name: str, now: float) -> None:
+        """Keep for a day that a CA was asked for an order for *name* at this moment (epoch seconds). Two may fall
+        in one second, and each counts."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM ordered WHERE moment <= ?", (now - _ORDERS_KEPT,))
             connection.execute("INSERT OR IGNORE INTO ordered VALUES (?, ?)", (name, now))

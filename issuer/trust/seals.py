@@ -94,7 +94,7 @@ class Seals:
     def past(self, name: str) -> Past:
         return self.memory.past(name)
 
-    def ordered(self, name: str, now: int) -> None:
+    def ordered(self, name: str, now: float) -> None:
         self.memory.remember_ordered(name, now)
 
     def dropped(self, name: str) -> None:

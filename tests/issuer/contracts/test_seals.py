@@ -198,9 +198,9 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     other.remember_revoked(NAME, "bb", "key")
     assert third.past(NAME) == Past(frozenset(("aa", "bb", "cc", "dd")), frozenset(("bb", "key")), (100, 50, 60, 70))
     assert third.past(OTHER) == Past()
-    for moment in (1, 90_000, 90_000, 90_001):
+    for moment in (1, 90_000.25, 90_000.75, 90_001):
         one.remember_ordered(OTHER, moment)  # those of a day before are forgotten
-    assert (third.past(OTHER).ordered, third.past(NAME).ordered) == ((90_000, 90_001), ())
+    assert (third.past(OTHER).ordered, third.past(NAME).ordered) == ((90_000, 90_000, 90_001), ())
     third.forget_ordered([NAME, OTHER])
     assert one.past(OTHER) == Past()
     one.remember_signed(NAME, "another key", 9, "ee")

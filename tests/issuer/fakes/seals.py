@@ -31,9 +31,9 @@ class MemorySeals:
                 past, stored=past.stored | {fingerprint(bundle.leaf)}, issued=(*past.issued, starts)
             )
 
-    def ordered(self, name: str, now: int) -> None:
+    def ordered(self, name: str, now: float) -> None:
         past = self.past(name)
-        self.pasts[name] = dataclasses.replace(past, ordered=(*past.ordered, now))
+        self.pasts[name] = dataclasses.replace(past, ordered=(*past.ordered, int(now)))
 
     def seal(self, content: Unapproved) -> str:
         return f"key mac {content.text}"
