@@ -1,12 +1,14 @@
 """Which certificates wait for the end of a CA's hold, or for room in its limits: for `status` and `issue`."""
 
+from collections.abc import Mapping, Sequence
+
 from common.clock import utc_text
 from common.errors import ConfigError, FileError
 from issuer.journey.pacing import Pacing
 from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
-from issuer.model.limits import ACCOUNT, PACED, REGISTRATION, CaLimits, Hold
+from issuer.model.limits import ACCOUNT, OFTEN, PACED, REGISTRATION, CaLimits, Hold
 from issuer.rules.change import turn
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
@@ -28,20 +30,22 @@ class HeldUp:
         self._scopes = {hold.scope for hold in self._holds}
         self._accounts = _accounts(settings) if self._holds else {}
         self._memory = Memory(settings.state_dir / MEMORY)
+        self._ordered = self._orders_of_late()
         self._limited = any(ca.limits != CaLimits() for ca in settings.authorities)
 
     def by(self, row: Enrolment) -> Hold | None:
-        """The hold that the next attempt of *row* meets; None without one. A hold of our own pacing has no account."""
+        """The hold that the next attempt of *row* meets; None without one. A hold of our own has no account."""
         row = turn(row, self._now, self._settings.renewal)
         paced = self._limited and waits_longer(row, self._now, self._settings.renewal)
-        if not paced and self._scopes.isdisjoint((ACCOUNT, REGISTRATION, row.scope[:190])):
+        of_the_ca = not self._scopes.isdisjoint((ACCOUNT, REGISTRATION, row.scope[:190]))
+        if not (paced or of_the_ca or row.name in self._ordered):
             return None
         authorities = self._settings.authorities
         ca = authorities[0]
         if len(authorities) > 1:
             ca = authorities[authority_index(row, len(authorities), remaining(row, self._now))]
         account = self._accounts.get(ca.directory, "")
-        hold = hold_on(row, self._holds, account, self._now, self._settings.renewal)
+        hold = hold_on(row, self._holds, account, self._now, self._settings.renewal) or self._often(row, ca)
         return self._paced(row, ca) if hold is None and paced else hold
 
     def sentence(self, hold: Hold) -> str:
@@ -50,6 +54,12 @@ class HeldUp:
             return f"until {utc_text(hold.until)} by certfleet itself: {hold.failure}; {hold.failure.hint}"
         known = [directory for directory, account in self._accounts.items() if account == hold.account]
         return f"until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.failure}"
+
+    def _often(self, row: Enrolment, ca: CaSettings) -> Hold | None:
+        """The hold after more orders for *row* than *ca* may bear. Only our memory says so."""
+        until = ca.limits.of_one_name.free_at(self._ordered.get(row.name, ()), self._now)
+        own = [Hold("", row.scope[:190], until, OFTEN)] if until > self._now else []
+        return hold_on(row, own, "", self._now, self._settings.renewal)
 
     def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
         """The hold of our own pacing, if the limits of *ca* leave no room now. Nothing in the row says so."""
@@ -60,6 +70,13 @@ class HeldUp:
         renewal, remembered = renews(row, names, ca.directory), self._issued(row)
         free_at = pacing.free_at(names, self._now, renewal=renewal, remembered=remembered)
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
+
+    def _orders_of_late(self) -> Mapping[str, Sequence[int]]:
+        """When orders were opened (epoch seconds), by name. None without the right to read the memory."""
+        try:
+            return self._memory.ordered()
+        except FileError:
+            return {}
 
     def _issued(self, row: Enrolment) -> tuple[int, ...]:
         """When certificates of *row* were issued (epoch seconds), as its attempt will count them. None for a change,

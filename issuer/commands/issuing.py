@@ -223,7 +223,9 @@ class _Issuing:
         held_up = HeldUp(self.settings, self.database, int(time.time()))
         holds = {row.name: held_up.by(row) for row in rows}
         endings = [
-            Ended.held(name, hold.until, hold.failure, by_itself=True) if hold else Ended(name, Ending.HANDED_OVER)
+            Ended.held(name, hold.until, hold.failure, by_itself=True, by=hold.by)
+            if hold
+            else Ended(name, Ending.HANDED_OVER)
             for name, hold in holds.items()
         ]
         if not self._quiet:

@@ -108,10 +108,10 @@ class _List:
         self._remarks += [f"{look.name}: {remark}" for remark in remarks]
         if ending:
             self._endings.append(f"{look.name}: {ending}")
-        if hold is not None and hold.account:
-            self._holds[hold] = None
-        elif hold is not None:
+        if hold is not None and hold.failure is PACED:
             self._paced += 1
+        elif hold is not None:
+            self._holds[hold] = None
 
     def tell(self) -> None:
         if not self._lines:

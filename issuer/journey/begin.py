@@ -27,7 +27,7 @@ from issuer.model.enrolment import Enrolment, csr_digest
 from issuer.model.errors import CompromisedKey, Overtaken
 from issuer.model.events import incident
 from issuer.model.failure import Failure
-from issuer.model.limits import OFTEN, PACED
+from issuer.model.limits import BY_A_LIMIT, BY_OURSELVES, OFTEN, PACED
 from issuer.model.orders import BY_WINDOW, Cause, OrderRecord, OrderState, new_order
 from issuer.model.outcomes import Ended, Ending, left_elsewhere
 from issuer.rules.change import of_csr, of_order
@@ -187,7 +187,7 @@ def keep_to_memory(prepared: Preparation, tools: Tools) -> Ended | None:
     """Open no more orders for one certificate than its CA may bear, whatever the database says of those before."""
     ordered = tools.seals.past(prepared.row.name).ordered
     until = tools.pacing[prepared.directory].again_at(ordered, prepared.now)
-    return _held(prepared, until, OFTEN, tools, by="certfleet itself") if until > prepared.now else None
+    return _held(prepared, until, OFTEN, tools, by=BY_OURSELVES) if until > prepared.now else None
 
 
 def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
@@ -280,7 +280,7 @@ def stored_csr(row: Enrolment) -> CsrFacts:
 # --- what the steps use ---
 
 
-def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools, *, by: str = "a limit of the CA") -> Ended:
+def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools, *, by: str = BY_A_LIMIT) -> Ended:
     """Save the moment *until*. An order under way goes on at that moment, even if the certificate is disabled."""
     due_at = until if failure is PACED else look_when_held(until, prepared.now)
     tools.certificates.postpone(prepared.row.name, due_at, change=prepared.row.changing)

@@ -21,6 +21,7 @@ OFTEN = Failure(
     "as many orders for it were opened within an hour as its CA may bear",
     hint="`history NAME` shows who asks; mend what fails, then `issue NAME --lift-hold`",
 )
+BY_A_LIMIT, BY_OURSELVES = "a limit of the CA", "certfleet itself"  # by whom an order is held
 ACCOUNT = "*"  # scope of a hold on the whole account
 REGISTRATION = "*registration"  # scope of a hold on registering the account, for every certificate without an order
 
@@ -94,9 +95,14 @@ def names_text(names: Iterable[str]) -> str:
 @dataclass(frozen=True, slots=True)
 class Hold:
     """The CA refused and named a moment: *until* then (epoch seconds) nothing is asked for *scope*, a certificate's
-    name or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`)."""
+    name or ACCOUNT, on that account (:func:`issuer.ca.account.account_id`). Without an account we hold it ourselves."""
 
     account: str
     scope: str
     until: int
     failure: Failure
+
+    @property
+    def by(self) -> str:
+        """By whom it is kept, for people."""
+        return BY_OURSELVES if self.failure is OFTEN else BY_A_LIMIT

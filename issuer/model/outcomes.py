@@ -6,6 +6,7 @@ from typing import Self
 
 from common.clock import utc_text
 from issuer.model.failure import Failure
+from issuer.model.limits import BY_A_LIMIT
 from issuer.model.orders import OrderRecord
 from issuer.model.tries import Tries
 
@@ -56,7 +57,7 @@ class Ended:
     before: bool = False
 
     @classmethod
-    def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = "a limit of the CA") -> Self:
+    def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = BY_A_LIMIT) -> Self:
         """Held *by* something until a moment (epoch seconds), with a hint where *failure* has none."""
         hint = failure.hint or (_WHEN_HELD if by_itself else NOT_AGAIN)
         return cls(name, Ending.HELD, by, until, replace(failure, hint=hint), by_itself=by_itself)

@@ -6,6 +6,7 @@ name too, every certificate that was stored, and what was revoked here. It holds
 it fills again as rows are looked at, but for what was revoked, replaced or ordered.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -119,6 +120,14 @@ class Memory:
         with self._database.writing() as connection:
             connection.execute("DELETE FROM ordered WHERE moment <= ?", (now - _ORDERS_KEPT,))
             connection.execute("INSERT OR IGNORE INTO ordered VALUES (?, ?)", (name, now))
+
+    def ordered(self) -> dict[str, list[int]]:
+        """The moments (epoch seconds) of the orders of the last day, by name."""
+        with self._database.reading() as connection:
+            found = defaultdict[str, list[int]](list)
+            for name, moment in connection.execute("SELECT name, moment FROM ordered"):
+                found[name].append(int(moment))
+            return dict(found)
 
     def forget_ordered(self, names: Collection[str]) -> None:
         """A person lets orders for *names* be opened again."""

@@ -7,6 +7,8 @@ import pytest
 from common.config_file import load
 from issuer.commands.wiring import alone
 from issuer.model.config import Settings
+from issuer.model.limits import OFTEN
+from issuer.trust.memory import MEMORY, Memory
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.servers.ca_proxy import CaProxy, problem, times
@@ -93,6 +95,24 @@ def test_beside_a_daemon_it_is_said_and_lifted_too(proxied: Box, proxy: CaProxy)
         assert "handed to the daemon" in proxied.ok("issue", NAME, "--lift-hold").out
         service.wait_stored(NAME)
         service.wait_stored(OTHER)
+
+
+def test_more_orders_than_its_ca_may_bear(box: Box) -> None:
+    """Our own hold is shown as the CA's are, and told to who asks a daemon; a person lifts it."""
+    box.enrol(NAME)
+    memory, now = Memory(box.state_dir / MEMORY), int(time.time())
+    for ago in range(60):
+        memory.remember_ordered(NAME, now - ago)
+    own = ["by certfleet itself", OFTEN.what, "--lift-hold"]
+    box.fails("run", says=[f"{NAME}: held", *own])
+    box.fails("status", says=[f"{NAME}: held until", *own])
+    box.fails("status", NAME, says=own)
+    box.fails("status", NAME, "--json", says=['"state": "held"', OFTEN.what])
+    with Service(box):
+        box.fails("issue", NAME, says=[f"{NAME}: held", *own])
+        assert "handed to the daemon" in box.ok("issue", NAME, "--lift-hold").out
+    box.ok("run")
+    box.ok("status", NAME)
 
 
 def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
