@@ -32,7 +32,7 @@ from tests.skips import pytest_runtest_makereport  # noqa: F401 - pytest finds i
 too_slow = [hypothesis.HealthCheck.too_slow]
 # the same examples at each run, for a change must not fail by what it did not touch; `make soak` tries new ones
 hypothesis.settings.register_profile(
-    "certfleet", deadline=None, suppress_health_check=too_slow, derandomize=True, max_examples=50
+    "certfleet", deadline=None, suppress_health_check=too_slow, derandomize=True, max_examples=25
 )
 hypothesis.settings.register_profile("random", deadline=None, suppress_health_check=too_slow, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("CERTFLEET_EXAMPLES", "certfleet"))
@@ -54,8 +54,9 @@ DRILL = "tests/drill/test_drill.py"  # with a machine for each daemon; its name 
 FIRST = ("tests/trust/", "tests/deploy/", "tests/agent/", "tests/issuer/crash/", "tests/issuer/daemon/")
 LAST = ("tests/issuer/journey/", "tests/issuer/rules/", "tests/properties/")
 
-# Of so many cases of a test that is marked `sampled` one is for `make test`, the others are for `make soak`.
-SAMPLED = 4
+# Of so many cases of a test that is marked `sampled` one is for `make test`, the others are for `make soak`: each value
+# of most parameters has its turn, for the number of those has no factor in common with this.
+SAMPLED = 5
 
 gc.disable()  # until all is collected: nothing of that becomes garbage
 

@@ -61,6 +61,7 @@ def left_out(users: Sequence[Member], tools: Any) -> dict[str, InstallError]:
     return left
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("count", range(1, 17))
 @pytest.mark.parametrize("names", [True, False])
 def test_checks_for_up_to_three_bad_ones(count: int, names: bool) -> None:

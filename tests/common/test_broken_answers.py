@@ -26,6 +26,7 @@ QUESTIONS: dict[str, Callable[[MysqlSource], object]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_the_agent_says_so(tmp_path: Path, answer: Sequence[bytes], ask: Callable[[MysqlSource], object]) -> None:

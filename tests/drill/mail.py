@@ -50,7 +50,6 @@ DOVECOT = Daemon(
     loses=True,
     unchecked=True,
     talk=Talk(b"a CAPABILITY\r\n", b"b LOGOUT\r\n", b"b OK"),
-    short=True,
 )
 _EXIM_LIVE = f"/etc/ssl/{NAME}.exim.pem"
 EXIM = Daemon(

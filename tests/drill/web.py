@@ -47,7 +47,6 @@ HAPROXY = Daemon(
     },
     live=f"/etc/ssl/private/{NAME}.haproxy.pem",
     talk=HTTP,
-    short=True,
 )
 _TOMCAT_LIVE, _TOMCAT_KEY = f"/etc/ssl/certs/{NAME}.crt", f"/etc/ssl/{NAME}.tomcat.key"
 _CONNECTOR = (

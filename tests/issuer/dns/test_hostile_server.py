@@ -139,6 +139,7 @@ def test_a_message_of_thousands_of_names() -> None:
         assert time.process_time() - used < 2
 
 
+@pytest.mark.soak
 def test_many_messages_that_take_long_to_read() -> None:
     """A zone may have 128 servers of that kind: their answers get no more of a processor than their questions get
     time."""

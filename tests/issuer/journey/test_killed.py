@@ -31,6 +31,7 @@ def assert_well(world: World) -> None:
     assert world.left == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("scene", "call"), EVERYWHERE, ids=str)
 def test_the_next_process_of_the_same_issuer_finishes_at_once(scene: str, call: Call, when: str) -> None:
@@ -93,6 +94,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", calls_of(first_by_dns), ids=str)

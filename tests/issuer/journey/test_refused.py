@@ -169,6 +169,7 @@ def test_our_own_side_refuses_a_step(step: Call, met: str) -> None:
     assert_that_it_ends_well(world, orders=2 if meaning.over and state else 1)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     ("scene", "call"),
