@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from issuer.model.events import Event, EventKind
+from issuer.model.moments import CLOCKS_APART
 
 FAILURES = frozenset({EventKind.USER_ACTION, EventKind.STUCK, EventKind.FAILED})
 _RUNS_OUT = frozenset({EventKind.ENDS_TODAY, EventKind.ENDS_THIS_WEEK, EventKind.ENDS_SOON})
@@ -84,8 +85,9 @@ def graded(event: Event, stuck_after: int) -> Event:
 
 
 def mail_moment(first: float, last: float, previous_mail: float, now: float) -> float:
-    """When the mail about unsaid events goes out (epoch seconds). They came between *first* and *last*. A moment that
-    is ahead of *now* was written by a clock that was wrong: nothing waits for it."""
-    first, last, previous_mail = (moment if moment <= now else 0 for moment in (first, last, previous_mail))
+    """When the mail about unsaid events goes out (epoch seconds). They came between *first* and *last*. A moment far
+    ahead of *now* was written by a clock that was wrong: nothing waits for it."""
+    latest = now + CLOCKS_APART
+    first, last, previous_mail = (moment if moment <= latest else 0 for moment in (first, last, previous_mail))
     quiet = min(last + QUIET_SECONDS, first + MAIL_SECONDS)
     return max(quiet, previous_mail + MAIL_SECONDS)

@@ -17,7 +17,8 @@ from common.strict_json import parse_json
 from issuer.model.enrolment import end_of
 from issuer.model.events import Event, EventKind, at_host, from_json, recovered, row_well, shortened, to_json
 from issuer.model.hosts import HostState, Standing
-from issuer.rules.alarms import OF_ROWS, graded, is_mailed, is_passed_over, weigh
+from issuer.model.moments import CLOCKS_APART
+from issuer.rules.alarms import FAILURES, OF_ROWS, graded, is_mailed, is_passed_over, weigh
 from issuer.rules.hosts import words
 from issuer.store.cells import LONGEST_TOLD, believable, known
 from issuer.store.database import Database, rows_of
@@ -220,18 +221,20 @@ def _recovered_elsewhere(
     connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str], now: int
 ) -> list[Event]:
     """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails. Of
-    an alarm that is ahead of *now*, by a clock that was wrong, nobody knows since when: it is over unless one fails.
+    failures whose alarm is far ahead of *now*, by a clock that was wrong, nobody knows since when: they are over unless
+    one fails.
     For a certificate that is gone, alarms and unsent mail are deleted, except those that tell that it is gone."""
     names = [name for name in names if standing[name].keys() != {EventKind.VANISHED}]
     query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.count_fail_update, certs.c.change_failures)
     since = {name: max(standing[name].values()) for name in names}
+    lost = {name for name in names if since[name] > now + CLOCKS_APART and standing[name].keys() <= FAILURES}
     stored = {
-        name: -1 if change_fails or (fails and since[name] > now) else at
+        name: -1 if change_fails or (fails and name in lost) else at
         for name, at, fails, change_fails in rows_of(connection, query, certs.c.name, names)
     }
     gone = [name for name in names if name not in stored]
     _forget(connection, gone, [kind for kind in EventKind if kind is not EventKind.VANISHED])
-    return [recovered(name) for name in stored if stored[name] > (since[name] if since[name] <= now else 0)]
+    return [recovered(name) for name in stored if stored[name] > (0 if name in lost else since[name])]
 
 
 def _forget(connection: sa.Connection, names: Collection[str], kinds: Collection[EventKind]) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from issuer.model.events import Event, EventKind, from_json, to_json
 from issuer.model.failure import Failure
+from issuer.model.moments import CLOCKS_APART
 from issuer.rules import alarms, mail_text
 
 NOW = 1_700_000_000
@@ -135,5 +136,11 @@ def test_when_a_mail_goes_out(first: float, gap: float, previous: float) -> None
 def test_no_mail_waits_for_a_clock_that_was_ahead(first: int, gap: int, previous: int) -> None:
     """Events, and a mail before, of moments that are still to come hold no mail up for longer than any others do."""
     moment = alarms.mail_moment(first, first + gap, previous, NOW)
-    assert moment <= NOW + alarms.MAIL_SECONDS
-    assert alarms.mail_moment(NOW + 1, NOW + 1 + gap, NOW + 2, NOW) <= NOW
+    assert moment <= NOW + CLOCKS_APART + alarms.MAIL_SECONDS
+    ahead = NOW + CLOCKS_APART + 1
+    assert alarms.mail_moment(ahead, ahead + gap, ahead, NOW) <= NOW
+
+
+def test_two_clocks_that_differ_share_a_quiet_minute() -> None:
+    """What another issuer, whose clock is three seconds ahead, has just noted goes into one mail with what follows."""
+    assert alarms.mail_moment(NOW + 3, NOW + 3, 0, NOW) == NOW + 3 + alarms.QUIET_SECONDS

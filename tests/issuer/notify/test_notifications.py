@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,21 @@ def test_a_recovery_from_what_a_clock_ahead_has_told(troubled: Box, smtp: Smtp) 
     try_again(troubled)
     troubled.fails("run", says=["failed"])
     assert smtp.letters[2].subject.startswith("certfleet: 2 certificates failed on ")
+
+
+def test_no_recovery_by_the_clock_alone(troubled: Box, smtp: Smtp) -> None:
+    """The clock of another issuer may be minutes ahead of ours; and a moment far ahead ends no trouble but failures."""
+    troubled.fails("run", says=["failed"])
+    mend(troubled, "a.example.test", "b.example.test")
+    troubled.fails("run", says=["failed"])
+    troubled.database.execute("UPDATE certs SET ts_last_update = 5")
+    told = [("a.example.test", "failed", int(time.time()) + 300), ("b.example.test", "revoked", 10**10)]
+    for alarm in told:
+        troubled.database.execute(f"INSERT INTO alarms (name, kind, since) VALUES {alarm}")  # noqa: S608
+    troubled.fails("run", says=["failed"])
+    assert len(smtp.letters) == 2
+    kept = troubled.database.query("SELECT name, kind, since FROM alarms WHERE name < 'c' ORDER BY name")
+    assert [tuple(alarm) for alarm in kept] == told
 
 
 def test_a_removed_certificate_is_said_no_more(troubled: Box, smtp: Smtp) -> None:
