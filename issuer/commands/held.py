@@ -9,6 +9,7 @@ from issuer.model.config import CaSettings, Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Damaged
 from issuer.model.limits import ACCOUNT, OFTEN, PACED, REGISTRATION, CaLimits, Hold
+from issuer.model.orders import OrderState
 from issuer.rules.change import turn
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
@@ -16,6 +17,7 @@ from issuer.rules.retry import authority_index
 from issuer.store.counts import CountsAtOnce
 from issuer.store.database import Database
 from issuer.store.holds import Holds
+from issuer.store.overview import Overview
 from issuer.trust.memory import MEMORY, Memory
 
 
@@ -31,6 +33,7 @@ class HeldUp:
         self._accounts = _accounts(settings) if self._holds else {}
         self._memory = Memory(settings.state_dir / MEMORY)
         self._ordered = self._orders_of_late()
+        self._overview = Overview(database)
         self._limited = any(ca.limits != CaLimits() for ca in settings.authorities)
 
     def by(self, row: Enrolment) -> Hold | None:
@@ -56,10 +59,15 @@ class HeldUp:
         return f"until {utc_text(hold.until)} by {known[0] if known else 'the CA'}: {hold.failure}"
 
     def _often(self, row: Enrolment, ca: CaSettings) -> Hold | None:
-        """The hold after more orders for *row* than *ca* may bear. Only our memory says so."""
+        """The hold after more orders for *row* than *ca* may bear. Only our memory says so. An order that the CA knows
+        goes on."""
         until = ca.limits.of_one_name.free_at(self._ordered.get(row.name, ()), self._now)
-        own = [Hold("", row.scope[:190], until, OFTEN)] if until > self._now else []
-        return hold_on(row, own, "", self._now, self._settings.renewal)
+        if until <= self._now:
+            return None
+        order = self._overview.order(row.name)
+        if order is not None and order.state != OrderState.PLANNED.value:
+            return None
+        return hold_on(row, [Hold("", row.scope[:190], until, OFTEN)], "", self._now, self._settings.renewal)
 
     def _paced(self, row: Enrolment, ca: CaSettings) -> Hold | None:
         """The hold of our own pacing, if the limits of *ca* leave no room now. Nothing in the row says so."""
@@ -67,8 +75,8 @@ class HeldUp:
             return None
         names = row.request.names
         pacing = Pacing(ca.directory, ca.limits, self._counts)
-        renewal, remembered = renews(row, names, ca.directory), self._issued(row)
-        free_at = pacing.free_at(names, self._now, renewal=renewal, remembered=remembered)
+        free_at = pacing.free_at(names, self._now, renewal=renews(row, names, ca.directory))
+        free_at = max(free_at, pacing.issued_again_at(self._issued(row), self._now))
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
 
     def _orders_of_late(self) -> Mapping[str, Sequence[int]]:

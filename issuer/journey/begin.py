@@ -184,10 +184,18 @@ def choose_authority(prepared: Preparation, tools: Tools) -> None:
 
 
 def keep_to_memory(prepared: Preparation, tools: Tools) -> Ended | None:
-    """Open no more orders for one certificate than its CA may bear, whatever the database says of those before."""
-    ordered = tools.seals.past(prepared.row.name).ordered
-    until = tools.pacing[prepared.directory].again_at(ordered, prepared.now)
-    return _held(prepared, until, OFTEN, tools, by=BY_OURSELVES) if until > prepared.now else None
+    """Open no more orders for one certificate than its CA may bear, whatever the database says of those before, and of
+    one that is still to be opened."""
+    record, row, now = prepared.record, prepared.row, prepared.now
+    pacing = tools.pacing.get(record.directory if record is not None else prepared.directory)
+    if pacing is None or (record is not None and record.state is not OrderState.PLANNED):
+        return None
+    past = tools.seals.past(row.name)
+    often = pacing.again_at(past.ordered, now)
+    if often > now:
+        return _held(prepared, often, OFTEN, tools, by=BY_OURSELVES)
+    paced = pacing.issued_again_at(() if row.changing else past.issued, now)
+    return _held(prepared, paced, PACED, tools) if paced > now else None
 
 
 def look_where_to_publish(prepared: Preparation, tools: Tools) -> None:
@@ -208,14 +216,13 @@ def open_within_limits(prepared: Preparation, tools: Tools) -> Ended | None:
     pacing = tools.pacing[prepared.directory]
     digest = csr_digest(row.csr)
     order = new_order(row.name, prepared.directory, now, prepared.cause, replaces=prepared.replaces, csr_sha256=digest)
-    issued = () if row.changing else tools.seals.past(row.name).issued
     with pacing.turn:
         opened = tools.orders.open(order, names)
         if opened is None:
             return left_elsewhere(row.name, tools.orders.elsewhere(row.name, now), now)
         prepared.record = opened
         renewal = renews(row, names, prepared.directory)
-        free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id, remembered=issued)
+        free_at = pacing.free_at(names, now, renewal=renewal, in_window=in_window, besides=opened.id)
         if free_at <= now:
             return None
         tools.orders.drop(opened)
@@ -250,7 +257,7 @@ def offer_approved(prepared: Preparation, tools: Tools) -> Ended | None:
     return Ended(row.name, Ending.STORED, stored)
 
 
-GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, leave_to_other_csr, keep_to_hold, give_way)
+GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, leave_to_other_csr, keep_to_hold, keep_to_memory, give_way)
 OPENING: tuple[Step, ...] = (
     look_whether_due,
     offer_approved,

@@ -75,9 +75,9 @@ def open_order(work: Work, tools: Tools) -> None:
     if tools.clock() - began > tools.timing.lease_trusted:
         work.record = tools.orders.save(work.record, work.record, int(tools.clock()))
     work.ca_order = known or _new_order(work, ca)
+    _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
     if not known:
         remember_ordered(work.record.name, tools.clock(), tools.seals)
-    _move(work, tools, OrderState.ORDERED, url=work.ca_order.url)
 
 
 def _new_order(work: Work, ca: CertificateAuthority) -> CaOrder:

@@ -53,16 +53,13 @@ class Pacing:
         renewal: bool,
         in_window: bool = False,
         besides: int = 0,
-        remembered: Sequence[int] = (),
     ) -> int:
         """*now* (epoch seconds) if there is room for an order for *names*, else the moment at which there may be.
         *renewal*: the same CA issued for just these names before. *in_window*: it replaces that certificate at the
-        moment that the CA suggested. *besides*: the id of the order itself, if its row is inserted. *remembered*: when
-        certificates for these names were issued, as this issuer knows without the database, where somebody may delete
-        orders and forge a window. Raises StoreError."""
+        moment that the CA suggested. *besides*: the id of the order itself, if its row is inserted. Raises
+        StoreError."""
         limits = self._limits.in_window if in_window else self._limits
         moments = [self._for_certificates(limits.per_name_set, now, besides, names=names)]
-        moments.append(self._limits.per_name_set.free_at(remembered, now))
         if not (renewal and limits.renewals_exempt):
             moments.append(limits.new_orders.free_at(self._orders(limits.new_orders, now, besides), now))
             moments += [
@@ -72,9 +69,14 @@ class Pacing:
         return max(moments)
 
     def again_at(self, ordered: Sequence[int], now: int) -> int:
-        """*now* (epoch seconds) if one more order for a certificate may follow those *ordered* before, as this issuer
-        remembers them, else the moment from which on it may."""
+        """*now* (epoch seconds) if one more order for a certificate may follow those *ordered* before, else the moment
+        from which on it may. This issuer remembers them without the database, where somebody may delete orders."""
         return self._limits.of_one_name.free_at(ordered, now)
+
+    def issued_again_at(self, issued: Sequence[int], now: int) -> int:
+        """The same for certificates that were *issued* for just these names. A window, which may be forged there,
+        counts for nothing."""
+        return self._limits.per_name_set.free_at(issued, now)
 
     def left(self, now: int) -> int | None:
         """How many new orders fit in now; None without a limit. Raises StoreError."""
