@@ -20,7 +20,7 @@ from issuer.dns.find.locate import Place
 from issuer.dns.find.routes import below
 from issuer.dns.probe.verdicts import RoundTrip, delegation_lines, no_zone_of_its_own_line, server_lines, soa_line
 from issuer.dns.see.visibility import Sought
-from issuer.dns.servers import Server, is_authoritative, question, shown_txt, soa_in
+from issuer.dns.servers import Server, is_authoritative, question, rcode_text, shown_txt, soa_in
 from issuer.model.acme import Laggard
 from issuer.rules.findings import bad, clock_line, ok, warn
 
@@ -76,7 +76,10 @@ class ZoneProbe:
         lines = delegation_lines(delegation)
         if delegation.seen:
             lines += self._glue(delegation)
-        return self.zones.servers(place.owner, place.zone), lines
+        servers = self.zones.servers(place.owner, place.zone)
+        if delegation.parent:
+            lines += _lame(delegation.zone, [server for server in delegation.servers if server not in servers])
+        return servers, lines
 
     def _glue(self, delegation: Delegation) -> list[Line]:
         """Findings about glue: a name server inside the zone needs it, and no glue may be out of date."""
@@ -184,3 +187,14 @@ def stale(values: Iterable[str], now: float) -> list[str]:
     """The *values* that a killed check left."""
     found = [(value, _FORM.fullmatch(value)) for value in values]
     return sorted(value for value, form in found if form and not -60 < now - int(form[1]) < _STALE_SECONDS)
+
+
+def _lame(zone: str, servers: Sequence[Server]) -> list[Line]:
+    """A finding for each of the *servers* in the delegation that does not serve *zone*. Those that have to show the
+    record are asked for it, so these are the others: `nameservers` may name fewer, and a CA asks any."""
+    lines = []
+    for server, answer in ask_each(servers, question(zone, "SOA")).items():
+        if not isinstance(answer, NoAnswer) and not (is_authoritative(answer) and answer.answer):
+            sentence = f"{server} does not serve it (lame): {rcode_text(answer)} without authority"
+            lines.append(bad(f"zone {zone}", sentence, "load the zone there, or take it out of the NS list"))
+    return lines

@@ -26,8 +26,10 @@ NAME = "www.example.test"
 class Checked(World):
     """The same world, whose children take updates."""
 
-    def check(self, folder: Path, parent: Sequence[str], child: Sequence[str], *, ahead: float = 0) -> list[Line]:
-        """The findings about the sub-zone, with our clock so many seconds *ahead*."""
+    def check(
+        self, folder: Path, parent: Sequence[str], child: Sequence[str], *, ahead: float = 0, ours: Sequence[str] = ()
+    ) -> list[Line]:
+        """The findings about the sub-zone, with our clock so many seconds *ahead*. *ours*: `nameservers`."""
         key = make_key(folder)
         words = key.read_text(encoding="ascii").split('"')
         self.parent.static_zone("example.test", [*HOSTS, *parent])
@@ -38,7 +40,9 @@ class Checked(World):
         self.children.paste(f'zone:\n  - domain: "{ZONE}"\n    file: "{file}"\n    acl: certfleet\n')
         for server in (self.parent, self.children, self.resolver):
             server.start()
-        zones = Zones(DnsSettings("127.0.0.3", self.port, key, resolvers=(self.resolver.endpoint,)), port=self.port)
+        resolvers, ours = (self.resolver.endpoint,), tuple(f"{address}:{self.port}" for address in ours)
+        settings = DnsSettings("127.0.0.3", self.port, key, resolvers=resolvers, nameservers=ours)
+        zones = Zones(settings, port=self.port)
         return probe(zones, zones.locate(NAME), lambda: time.time() + ahead, 1.0, threading.Event().wait)
 
 
@@ -84,6 +88,13 @@ def test_a_lame_server_is_bad(world: Checked, tmp_path: Path) -> None:
     )
     place = f"ns0.example.test (127.0.0.2:{world.port})"
     assert f"{place}: is not authoritative for it (lame delegation)" in said(lines, Level.BAD)
+
+
+def test_a_lame_server_that_is_none_of_ours_is_bad(world: Checked, tmp_path: Path) -> None:
+    """`nameservers` names the one that is well; a CA may ask the other."""
+    names = ["_acme-challenge.www NS ns2", "_acme-challenge.www NS ns0"]
+    lines = world.check(tmp_path, names, ["@ NS ns2.example.test."], ours=["127.0.0.4"])
+    assert f"ns0.example.test (127.0.0.2:{world.port}) does not serve it (lame)" in said(lines, Level.BAD)
 
 
 def test_a_server_inside_the_zone_needs_glue(world: Checked, tmp_path: Path) -> None:
