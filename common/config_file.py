@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from common.config import parse
 from common.errors import ConfigError, Finding
-from common.files import read_regular
+from common.files import LARGEST_DOCUMENT, read_regular
 from common.owners import owner_hint
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ def load(cls: type[T], file: Path) -> T:
 def document(file: Path) -> dict[str, Any]:
     """The TOML of *file* as it stands there. Raises ConfigError if it is absent, unreadable or malformed."""
     try:
-        content = read_regular(file)
+        content = read_regular(file, LARGEST_DOCUMENT)
     except FileNotFoundError as error:
         raise ConfigError(
             str(file), [Finding("", "no such file")], hint="write one with `init`, or name it with --config"

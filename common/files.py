@@ -15,7 +15,8 @@ from common.folders import Folder, Place, open_folder, open_place
 from common.owners import heir, owner_hint
 from common.replacing import NewContent, create, file_errors, replace_all, sync_together
 
-LARGEST_READ = 1_000_000  # bytes: settings, keys and certificates are far smaller
+LARGEST_READ = 1_000_000  # bytes: keys and certificates are far smaller
+LARGEST_DOCUMENT = 64_000_000  # bytes of settings, or of what we keep: thousands of certificates have a part in each
 _FOR_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _SIDE_BY_SIDE = 100  # files that are open at once
 _INSTANT = 0.02  # seconds

@@ -25,7 +25,15 @@ from agent.model.waiting import Pause
 from agent.rules import record
 from common.dataclasses import asdict, replace
 from common.errors import FileError
-from common.files import make_private_folder, read_regular, sync_all, write_atomic, write_private, write_together
+from common.files import (
+    LARGEST_DOCUMENT,
+    make_private_folder,
+    read_regular,
+    sync_all,
+    write_atomic,
+    write_private,
+    write_together,
+)
 from common.issuer_key import parse_issuer_key
 from common.late_log import LateLog
 from common.replacing import file_errors
@@ -181,7 +189,7 @@ def _of(folder: Path, name: str) -> Path:
 
 def _read(file: Path, parse: Callable[[Mapping[str, Any]], T]) -> T | None:
     try:
-        return parse(parse_json(read_regular(file)))
+        return parse(parse_json(read_regular(file, LARGEST_DOCUMENT)))
     except FileNotFoundError:
         return None
     except OSError as error:

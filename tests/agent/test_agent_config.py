@@ -44,6 +44,13 @@ def all_fields(cls: Any) -> set[str]:
     return names
 
 
+def test_a_file_of_more_than_a_megabyte_is_read(tmp_path: Path) -> None:
+    """Five thousand certificates have their entries in it."""
+    file = tmp_path / "agent.toml"
+    file.write_text(f'# {"x" * 1_100_000}\n[source]\nurl = "sqlite:////none.db"\n')
+    assert not load_settings(file)[1]
+
+
 def test_a_preset_fills_in_what_is_left_out() -> None:
     """Files, check, activate and probe come from the preset."""
     (one,) = certificates(ENTRY + 'service = "nginx"')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.host.state_folder import StateFolder
 from agent.journey.member import Life, life_by
 from agent.model.certificate import Certificate, Command, Service, Use
 from agent.model.errors import InstallError
@@ -71,6 +72,18 @@ def test_a_journal_is_read_as_it_was_written() -> None:
     looks = (Sight("t", "a", Seen.SERVED, sha256="f"), Sight("u", "a", Seen.UNKNOWN, listens=True))
     entry = JournalEntry("a.b", InstallState.SWAPPING, (Part("a.b", "f", (file,), looks),))
     assert from_document(entry.document()) == entry
+
+
+def test_a_journal_of_thousands_is_read(tmp_path: Path) -> None:
+    """One service may have them all in one install, and a killed run has to bring back each of them."""
+    state = StateFolder(tmp_path)
+    state.create()
+    file = SavedFile(Path("/etc/ssl/private/www.example.org.pem"), "new", "backup", "old", 0o640, 7, 8, {})
+    look = Sight("https://www.example.org", "192.0.2.1", Seen.SERVED, sha256="f" * 64)
+    parts = tuple(Part(f"{number}.example.org", "f" * 64, (file,), (look,)) for number in range(5000))
+    entry = JournalEntry("0.example.org", InstallState.SWAPPING, parts)
+    state.save_journal(entry)
+    assert state.journals() == [entry]
 
 
 def test_a_journal_of_an_earlier_release_is_read() -> None:

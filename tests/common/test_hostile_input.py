@@ -13,7 +13,7 @@ import pytest
 from common.command_line import CommandLine, complain, say, table
 from common.config_file import load
 from common.errors import ConfigError, FileError, RefusedError, render
-from common.files import create_new, read_password, read_regular, read_secret
+from common.files import LARGEST_DOCUMENT, LARGEST_READ, create_new, read_password, read_regular, read_secret
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,16 +65,16 @@ def test_a_file_without_a_password(tmp_path: Path, content: bytes, says: str) ->
     assert read_password(file) == "of two words"
 
 
-READERS: list[tuple[Callable[[Path], object], type[Exception]]] = [
-    (read_regular, OSError),
-    (read_secret, ConfigError),
-    (lambda file: load(Empty, file), ConfigError),
+READERS: list[tuple[Callable[[Path], object], type[Exception], int]] = [
+    (read_regular, OSError, LARGEST_READ),
+    (read_secret, ConfigError, LARGEST_READ),
+    (lambda file: load(Empty, file), ConfigError, LARGEST_DOCUMENT),
 ]
 
 
-@pytest.mark.parametrize(("read", "error"), READERS)
+@pytest.mark.parametrize(("read", "error", "most"), READERS)
 def test_what_is_no_regular_file_is_refused_at_once(
-    tmp_path: Path, read: Callable[[Path], object], error: type[Exception]
+    tmp_path: Path, read: Callable[[Path], object], error: type[Exception], most: int
 ) -> None:
     """A pipe without a writer, a device without an end, a folder, a file without measure."""
     os.mkfifo(tmp_path / "pipe", 0o600)
@@ -83,8 +83,8 @@ def test_what_is_no_regular_file_is_refused_at_once(
             read(file)
     large = tmp_path / "large"
     large.touch(0o600)
-    os.truncate(large, 1_000_001)
-    with pytest.raises(error, match="larger than 1000000 bytes"):
+    os.truncate(large, most + 1)
+    with pytest.raises(error, match=f"larger than {most} bytes"):
         read(large)
 
 
