@@ -8,6 +8,8 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from common.errors import FileError
+
 # A service's sandbox may keep even the owner of a folder from writing there; a shell shows nothing wrong.
 IN_A_UNIT = "under systemd, name that folder in ReadWritePaths= of the unit; for the agent `init --system` does that"
 
@@ -54,13 +56,21 @@ def owner_hint(file: Path) -> str:
 
 def who_directs_root(file: Path) -> str:
     """The user besides root who can edit or exchange *file*, which need not be there yet and whose commands root runs:
-    "USER, to whom FOLDER belongs". "" if nobody can, or we are not root. Raises OSError."""
-    file = file.absolute()
+    "USER, to whom FOLDER belongs". "" if nobody can, or we are not root. Raises FileError where it cannot be looked
+    at."""
+    try:
+        return _director(file.absolute())
+    except OSError as error:
+        hint = "mend the path, or how it is mounted"
+        raise FileError(f"cannot look at {file}", why=error.strerror or str(error), hint=hint) from error
+
+
+def _director(file: Path) -> str:
     paths = dict.fromkeys(each for one in _way(file) for each in (one, *one.parents))
     for one in paths if os.geteuid() == 0 else ():
         try:
             status = one.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         if status.st_uid != 0:
             return f"{user_name(status.st_uid)}, to whom {one} belongs,"

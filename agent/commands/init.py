@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from agent.commands.entry import entries, quoted
 from agent.commands.request import request
-from agent.commands.run import roots_own
+from agent.commands.run import ROOTS_OWN, roots_own
 from agent.commands.sandbox import fit_unit
 from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
@@ -91,6 +91,7 @@ def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
     services = _services(arguments)
     _require_roots_own(arguments.config)
+    _require_roots_state(state_dir)
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
     create_new(arguments.config, _text(state_dir, source, trust, names, services).encode(), mode=0o644)
@@ -104,6 +105,8 @@ def _extend(arguments: argparse.Namespace, names: Sequence[str], *, append: bool
     if append:
         _require_roots_own(config)
     settings, certificates = load_settings(config)
+    if append:
+        _require_roots_state(settings.state_dir)
     _refuse_others(arguments, settings)
     missing = [name for name in dict.fromkeys(names) if name not in {one.name for one in certificates}]
     if not append and not missing:
@@ -158,6 +161,12 @@ def _require_roots_own(config: Path) -> None:
     """Raises RefusedError where somebody besides root can edit *config*."""
     if director := who_directs_root(config):
         raise RefusedError(f"{director} could make root run any command by {config.name}", hint=roots_own())
+
+
+def _require_roots_state(state_dir: Path) -> None:
+    """Raises RefusedError where it is, or would be, somebody else's: each run would refuse it."""
+    if director := who_directs_root(state_dir):
+        raise RefusedError(f"{director} could make root write any file by {state_dir}", hint=ROOTS_OWN)
 
 
 def _set_up(started: Path, names: Sequence[str], arguments: argparse.Namespace) -> None:

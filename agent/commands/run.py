@@ -22,7 +22,7 @@ from common.owners import who_directs_root
 from common.terminal import PROGRESS
 
 _MOST_FILES = 65_536
-_OWN = "make it and its folder root's alone (chown root, chmod go-w)"
+ROOTS_OWN = "make it and its folder root's alone (chown root, chmod go-w)"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def refuse_directors(arguments: argparse.Namespace, state_dir: Path | None) -> N
     if director := who_directs_root(arguments.config):
         what, cure = f"{director} can make root run any command by {arguments.config}", roots_own()
     elif state_dir is not None and (director := who_directs_root(state_dir)):
-        what, cure = f"{director} can make root write any file by {state_dir}", _OWN
+        what, cure = f"{director} can make root write any file by {state_dir}", ROOTS_OWN
     else:
         return
     if not arguments.obey_owner:
@@ -80,7 +80,7 @@ def roots_own() -> str:
     """The cure for an agent.toml that is not root's alone."""
     elsewhere = f", or use {ROOTS_FILE}, which is found without --config"
     safe = "" if who_directs_root(Path(ROOTS_FILE)) else elsewhere
-    return f"{_OWN}{safe}"
+    return f"{ROOTS_OWN}{safe}"
 
 
 def _allow_many_files() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import build
 from agent.model.live_file import digest
 from agent.rules.install_states import InstallState
 from agent.rules.journal import JournalEntry, Part, SavedFile
@@ -15,6 +16,30 @@ from tests.trust.thief import Thief
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to others")
 
 HIM = 5  # games, on every Debian
+
+
+def test_a_state_folder_below_another_users(
+    host: Host, open_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`init` would give it to him, and each run refuse it: it is refused before anything is written."""
+    os.chown(open_folder, HIM, HIM)
+    config = host.folder / "new" / "agent.toml"
+    words = ["--state-dir", str(open_folder / "state"), "--source", f"sqlite:///{host.database}"]
+    assert build().run(["--config", str(config), "init", *words]) == 1
+    assert f"games, to whom {open_folder} belongs, could make root write any file by" in capsys.readouterr().err
+    assert not config.exists()
+    assert list(open_folder.iterdir()) == []
+
+
+def test_a_state_folder_below_a_file(host: Host) -> None:
+    """A sentence, as for any other wrong path; no fault of ours."""
+    host.configure()
+    (host.folder / "file").touch()
+    host.config.write_text(host.config.read_text().replace(str(host.state_dir), str(host.folder / "file" / "state")))
+    done = host.run()
+    assert done.code == 1
+    assert "a fault in certfleet itself" not in done.err
+    assert str(host.folder / "file" / "state") in done.err
 
 
 def test_the_owner_of_a_state_folder(host: Host, tmp_path: Path) -> None:
