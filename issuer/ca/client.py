@@ -50,8 +50,9 @@ class AcmeCa:
         self._account_lock = threading.Lock()
 
     def open_order(self, names: Sequence[str], replaces: str = "") -> CaOrder:
-        """If the CA refuses an order with *replaces* for whatever reason but a limit, it is sent again without: the
-        renewal matters more than its place in the window, and CAs refuse the identifier with many types of problem."""
+        """If the CA refuses an order with *replaces*, it is sent again without, except after a limit, a 503 or no
+        answer. The renewal matters more than its place in the window, and CAs refuse the identifier with many types of
+        problem."""
         self._ensure_account()
         payload: dict[str, Any] = {"identifiers": list(map(_identifier, names))}
         profile = self._profile(names)
@@ -67,7 +68,7 @@ class AcmeCa:
         return self._new_order(payload)
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
-        """Also one that is ready. It avoids a second order when the answer to newOrder was lost."""
+        """This avoids a second order when the answer to newOrder was lost."""
         self._ensure_account()
         return self._order_list.find(names)
 
@@ -88,8 +89,8 @@ class AcmeCa:
         return order_of(order.url, self._post(order.finalize_url, {"csr": encode_b64jose(csr_der)}))
 
     def certificate(self, url: str) -> bytes:
-        """With the preferred chain if the CA offers it (RFC 8555 §7.4.2). Every AcmeProblem of it is Retry.SOON: the
-        certificate exists, and a new order would cost another one."""
+        """The certificate with the preferred chain if the CA offers it (RFC 8555 §7.4.2). Every
+        AcmeProblem of it is Retry.SOON: the certificate exists, and a new order would cost another one."""
         try:
             return self._with_root(self._certificate(url))
         except AcmeProblem as problem:
@@ -180,7 +181,7 @@ class AcmeCa:
 
     def disowns(self, order_url: str) -> bool:
         """Does the order belong to another account? Call it only when :meth:`find_account` has found ours. A URL at a
-        host that the CA does not name is not asked: who writes the database may have put it there."""
+        host that the CA does not name is not asked: somebody who can write to the database may have put it there."""
         if words.host(order_url) not in map(words.host, self.endpoints):
             return False
         try:
@@ -237,8 +238,9 @@ class AcmeCa:
             raise
 
     def _post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
-        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more. What
-        may be about our signature lets us ask for the account again, whose error tells where its key was changed."""
+        """A POST signed by our account. If the CA has forgotten the account: register again, then post once more. After
+        an error that may be about our signature, ask for the account again: the error of that tells where its key was
+        changed."""
         self._ensure_account()
         kid = self._transport.kid
         try:
@@ -262,7 +264,7 @@ class AcmeCa:
 
 
 def _identifier(name: str) -> dict[str, str]:
-    """RFC 8555 §9.7.7, RFC 8738 §3."""
+    """The ACME identifier of a DNS name or an IP address (RFC 8555 §9.7.7, RFC 8738 §3)."""
     return {"type": "ip" if is_address(name) else "dns", "value": name}
 
 

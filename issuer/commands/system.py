@@ -47,7 +47,7 @@ _MARIADB_URL = f"mysql+pymysql://{USER}@localhost/certfleet?unix_socket=/run/mys
 
 
 def set_up(arguments: argparse.Namespace) -> None:
-    """Raises CertfleetError; the same command goes on from there."""
+    """Set up the central machine. Raises CertfleetError; the same command, run again, goes on from there."""
     require_root()
     started = program("certfleet-issuer")
     folder = arguments.config.parent

@@ -44,8 +44,8 @@ class CertificateAuthority(Protocol):
         made the order."""
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
-        """A pending order for exactly *names*; None where there is none, or the CA lists no orders (RFC 8555
-        §7.1.2.1)."""
+        """A pending or ready order for exactly *names*; None where there is none, or the CA lists no orders (RFC
+        8555 §7.1.2.1)."""
 
     def order(self, url: str) -> CaOrder:
         """The order as it is now (RFC 8555 §7.1.3)."""
@@ -200,7 +200,7 @@ class HoldStore(Protocol):
     method may raise StoreError."""
 
     def until(self, account: str, name: str, now: int, *, goes_on: bool = False) -> tuple[int, Failure] | None:
-        """The moment and the facts of the longest hold on *name* or on the whole *account*; None without one. With
+        """The end and the failure of the longest hold on *name* or on the whole *account*; None without one. With
         *goes_on* the order is known to the CA already, so a hold on the account does not concern it."""
 
     def add(self, account: str, scope: str, until: int, failure: Failure, now: int) -> None:

@@ -39,7 +39,7 @@ def create_key(file: Path) -> None:
 
 
 def load_key(file: Path) -> bytes:
-    """Raises ConfigError for a file that is not there, open to others, or no key."""
+    """The key in *file*. Raises ConfigError where the file is missing, open to others, or holds no key."""
     try:
         key = bytes.fromhex(read_secret(file).decode("ascii").strip())
     except ConfigError as error:
@@ -88,7 +88,8 @@ class Seals:
         self.memory.remember({row.name: number, row.scope: number + 1})
 
     def stored(self, name: str, bundle: Bundle, now: int) -> None:
-        """One that begins in the future counts as of *now*, so that a mistake of a CA keeps no later one out."""
+        """A certificate that begins in the future counts as of *now*, so that a mistake of a CA keeps no later one
+        out."""
         self.memory.remember_stored(name, fingerprint(bundle.leaf), min(not_before(bundle.leaf), now))
 
     def past(self, name: str) -> Past:
@@ -103,7 +104,7 @@ class Seals:
         self.memory.remember({scope: self.memory.newest(scope) + 1})
 
     def faults(self, row: Enrolment) -> list[Fault]:
-        """A newer number than those before is remembered: another issuer has sealed it."""
+        """Also remembers the number of a good seal that is newer than those before: another issuer made it."""
         if not row.seal:
             return [Fault.NONE]
         opened = self._opened(row.seal)
@@ -130,7 +131,7 @@ class Seals:
         """Did an issuer with our key write *record* with that *seal*? Without a usable key nobody did."""
         try:
             return hmac.compare_digest(self.of_order(record).encode(), seal.encode())
-        except ConfigError:  # raised by who asks whether the row of certs is sealed
+        except ConfigError:  # `faults` raises it, for the row of certs
             return False
 
     def unapproved(self, row: Enrolment) -> Unapproved | None:
@@ -173,8 +174,8 @@ class Seals:
 
 
 def order_text(record: OrderRecord) -> str:
-    """All that decides where an order is asked for, for what, and what comes next. It begins as no text of a row
-    does."""
+    """All that decides where an order is asked for, for what, and what comes next. No text of a row begins like
+    it."""
     asked = (record.name, record.directory, record.url, record.csr_sha256, record.replaces)
     return json.dumps(["order", 1, *asked, record.created_at, record.state.value], ensure_ascii=True)
 

@@ -52,7 +52,7 @@ class Resolvers:
 
     @property
     def every(self) -> list[Server]:
-        """The configured ones, and the system's."""
+        """The resolvers of the configuration, then those of the system, each once."""
         return list(dict.fromkeys([*self.configured, *self._of_the_system()]))
 
     def _of_the_system(self) -> list[Server]:
