@@ -80,15 +80,15 @@ class HeldUp:
         return Hold("", row.name, row.due_at or free_at, PACED) if free_at > self._now else None
 
     def _orders_of_late(self) -> Mapping[str, Sequence[int]]:
-        """When orders were opened (epoch seconds), by name. None without the right to read the memory."""
+        """When orders were opened (epoch seconds), by name. Empty without the right to read the memory."""
         try:
             return self._memory.ordered()
         except FileError:
             return {}
 
     def _issued(self, row: Enrolment) -> tuple[int, ...]:
-        """When certificates of *row* were issued (epoch seconds), as its attempt will count them. None for a change,
-        and without the right to read the memory."""
+        """When certificates of *row* were issued (epoch seconds), as its attempt will count them. Empty for a
+        change, and without the right to read the memory."""
         try:
             return () if row.changing else self._memory.past(row.name).issued
         except FileError:

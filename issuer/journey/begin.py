@@ -174,8 +174,8 @@ def not_due(decision: NotDue) -> Ended:
 
 def choose_authority(prepared: Preparation, tools: Tools) -> None:
     """Choose the CA. If our account there ordered the present certificate, the order names that as replaced (RFC 9773
-    §5). An earlier version has not saved the account. The order of a change names none: CAs refuse that where no name
-    is the same."""
+    §5). A row without an account was saved by an earlier version. The order of a change names none: CAs refuse
+    that where no name is the same."""
     row, ca = prepared.row, choose(prepared.row, prepared.csr, prepared.now, tools)
     prepared.directory = ca.directory
     ours = row.directory == ca.directory and row.account in ("", ca.account_id)
