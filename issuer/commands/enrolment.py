@@ -144,8 +144,8 @@ class _Populating:
         return row.validation if is_own or self._sealer.seals.faults(last) else last.validation
 
     def _replace(self, row: Enrolment, facts: CsrFacts, validation: Validation, now: int) -> Outcome:
-        """Another CSR mends one that somebody has changed. Raises NotSealed for a row that differs otherwise from what
-        was enrolled: the new seals would cover that."""
+        """Enrol the CSR of *facts* as the change of *row*. It also mends a stored CSR that somebody changed. Raises
+        NotSealed for a row that differs otherwise from what was enrolled: the new seals would cover that."""
         faults = self._sealer.seals.faults(row)
         if set(faults) - OF_THE_CSR:
             raise NotSealed(row.name, faults)
@@ -181,7 +181,7 @@ def _is_label(row: Enrolment) -> bool:
 
 
 def refuse_other_name(name: str, facts: CsrFacts, origin: str) -> None:
-    """Raises RefusedError unless *name* is one of the names of the CSR that came from *origin*."""
+    """Raise RefusedError unless *name* is one of the names of the CSR that came from *origin*."""
     if name not in facts.names:
         why = "; ".join([f"it is for {', '.join(facts.names)}", *not_counted(facts)])
         hint = "correct the name; or add --label if NAME is meant to be a label of your own"
@@ -234,8 +234,8 @@ def _switch(arguments: argparse.Namespace, *, enabled: bool) -> int:
 
 
 def _ready(validation: Validation, names: Sequence[str]) -> str:
-    """The advice on what must be there before the first order. Raises RefusedError for a name that cannot be validated
-    so."""
+    """The advice on what must be there before the first order. Raises UsageError or RefusedError for a name that
+    cannot be validated in that way."""
     chosen = ways(validation, names)
     for way, kind, validated in chosen:
         kind.require(way, validated)
@@ -248,7 +248,7 @@ def _caution(name: str, facts: CsrFacts) -> None:
 
 
 def _validation(arguments: argparse.Namespace, names: Sequence[str], before: Validation) -> Validation:
-    """*before* with the ways of --by. Raises UsageError for one that is no way, or is not about one of *names*."""
+    """*before* with the ways of --by. Raises UsageError for a --by that names no way, or none of *names*."""
     exceptions, usual = dict(before.exceptions), ""
     for text in arguments.by:
         name, _, way = (part.strip() for part in (text if "=" in text else f"={text}").partition("="))

@@ -27,6 +27,7 @@ class Particulars:
         self._now = now
 
     def of(self, row: Enrolment) -> dict[str, Any]:
+        """The facts of *row*, by their names in --json. Raises StoreError."""
         versions, count = self._history.versions(row.name), self._history.count(row.name)
         order = self._overview.order(row.name)
         present = row.fingerprint
@@ -69,8 +70,8 @@ class Particulars:
 
 
 def in_full(fact: dict[str, Any], held: str, failure: Failure | None) -> list[str]:
-    """The same for people, a line for each fact. *held*: the sentence about a hold, or ""; *failure*: that of the last
-    attempt."""
+    """*fact* with what :class:`Particulars` adds, for people, a line for each. *held*: the sentence about a hold,
+    or ""; *failure*: that of the last attempt."""
     lines = [f"{fact['name']}: {fact['state']}"]
     lines += [f"  {word:<14}{text}" for word, text in _lines(fact, held, failure) if text]
     hosts = lines_of(fact)

@@ -36,11 +36,13 @@ class Silence(Generic[Party, Trouble]):
             return pause.trouble if pause is not None and self._clock() < pause.until else None
 
     def begins(self, party: Party, trouble: Trouble) -> None:
+        """Leave *party* alone from now on: it did not answer, and asking it brought *trouble*."""
         with self._lock:
             before = self._pauses.get(party)
             seconds = min(2 * before.seconds, self._longest) if before is not None else self._seconds
             self._pauses[party] = _Pause(self._clock() + seconds, seconds, trouble)
 
     def ends(self, party: Party) -> None:
+        """Forget the silence of *party*: it has answered."""
         with self._lock:
             self._pauses.pop(party, None)

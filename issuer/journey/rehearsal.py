@@ -64,7 +64,8 @@ class Rehearsed:
 
 
 def rehearse(row: Enrolment, tools: Tools) -> Rehearsed:
-    """*tools* with the stores of this module. Never raises CertfleetError."""
+    """The outcome that an attempt for *row* would have. *tools* hold the stores of this module. Never raises
+    CertfleetError."""
     try:
         now, policy = int(tools.clock()), tools.settings.renewal
         seen = believed(turn(row, now, policy), tools.seals)
@@ -116,12 +117,12 @@ class RehearsedCertificates:
             self._changed[row.name] = asked_for(row, reason)
 
     def retry_now(self, names: Sequence[str]) -> None:
-        """As of the real store: those that failed are due."""
+        """Like that of the real store: those that failed are due."""
         for row in self.enrolled(names):
             self._changed[row.name] = asked_for(row, row.reissue_reason)
 
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
-        """Nothing after this look at *name* would see it."""
+        """Does nothing: a rehearsal does not look at *name* again after this."""
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         self._changed[row.name] = row
@@ -148,7 +149,7 @@ class RehearsedOrders:
         return record
 
     def take_from_hand(self, names: Collection[str]) -> None:
-        """As of the real store: a person's wish comes before the steps by hand."""
+        """Like that of the real store: a person's wish comes before the steps by hand."""
         for name in self._left.keys() & names:
             if self._left[name].cause is Cause.BY_HAND:
                 self._left[name] = dataclasses.replace(self._left[name], cause=Cause.WISH)
