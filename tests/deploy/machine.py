@@ -56,9 +56,11 @@ class Machine(Systemd):
         return self.root / path.removeprefix("/")
 
     def write(self, path: str, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
-        """One of its files."""
+        """One of its files. A link to a whole path makes way: from here it leads to a file of this machine."""
         file = self.path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_symlink() and file.readlink().is_absolute():
+            file.unlink()
         file.write_text(text, encoding="utf-8")
         file.chmod(mode)
         self.run("chown", f"{owner}:", path)
