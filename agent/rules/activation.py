@@ -11,7 +11,8 @@ _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-faile
 
 # Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead.
 # One that systemd made of an init script is active (exited) when no process is left in it: systemd-sysv-generator(8)
-_UNIT_IS_OVER = """states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")
+_STATES = 'states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")'
+_UNIT_IS_OVER = f"""{_STATES}
 echo "$states" | grep -qvx -e inactive -e failed || exit 0
 shown=$(systemctl show --property=SubState,SourcePath "$0")
 echo "$shown" | grep -qx SubState=exited && echo "$shown" | grep -q '^SourcePath=/etc/init.d/'"""
@@ -37,10 +38,16 @@ _NO_JOBS = (
 # --reverse, journalctl of systemd 252 prints the first lines since then, not the last
 _LAST_LINES = '"$0" --since=-1h --reverse --lines=1000 "$@" | tac'
 # One that dies of itself has no job for that, and the "Stopped" of a restart is of a job of that type
-_LAST_JOB_STOPPED = """! systemctl is-active --quiet "$0" || exit 1
+_LAST_JOB_STOPPED = (
+    _STATES
+    + """
+echo "$states" | grep -qx -e active -e reloading && exit 1
 journalctl --sync
-set -- JOB_RESULT=done JOB_RESULT=failed JOB_RESULT=timeout JOB_RESULT=dependency "UNIT=$0.service"
+set -- JOB_RESULT=done JOB_RESULT=failed JOB_RESULT=timeout JOB_RESULT=dependency
+units=$(systemctl list-units --all --plain --no-legend "$0@*" | cut -d" " -f1)
+for unit in ${units:-"$0.service"}; do set -- "$@" "UNIT=$unit"; done
 journalctl --quiet --since=-1h --reverse --lines=1 --output=export "$@" | grep -qx JOB_TYPE=stop"""
+)
 _NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
 
 

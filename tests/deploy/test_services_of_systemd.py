@@ -17,6 +17,16 @@ KEY, LIVE = f"/etc/ssl/private/{NAME}.key", f"/etc/ssl/certs/{NAME}.fullchain.cr
 DATABASE, TOLD = "/var/lib/test/certfleet.db", "/var/lib/test/told"
 AGENT = "/opt/certfleet/bin/certfleet-agent"
 
+# As postgresql.service and postgresql@.service of Debian
+STANDS_FOR_OTHERS = (
+    "[Unit]\nWants=nginx@main.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+    "ExecReload=/bin/true\n"
+)
+ONE_OF_THEM = (
+    "[Unit]\nPartOf=nginx.service\nReloadPropagatedFrom=nginx.service\nBefore=nginx.service\n[Service]\nType=forking\n"
+    "PIDFile=/run/nginx.pid\nExecStart=/usr/sbin/nginx\n"
+)
+
 
 class Site:
     """A machine with one certificate, for the service that agent.toml names."""
@@ -183,18 +193,23 @@ def test_one_that_is_just_starting(machine: Machine, slow: str) -> None:
     assert site.reported() == "installed"
 
 
-def test_one_that_somebody_stops_meanwhile(machine: Machine) -> None:
+@pytest.mark.parametrize("unit", ["nginx", "nginx@main"])
+def test_one_that_somebody_stops_meanwhile(machine: Machine, unit: str) -> None:
     """An upgrade stops it right after the reload: the certificate is at no fault and stays, nobody starts the service,
-    and its start takes the new file."""
+    and its start takes the new file. Also where its unit stands for another, as that of PostgreSQL does."""
     site = site_of_nginx(machine)
+    if unit != "nginx":
+        machine.write("/etc/systemd/system/nginx.service", STANDS_FOR_OTHERS)
+        machine.write("/etc/systemd/system/nginx@.service", ONE_OF_THEM)
+        machine.run("systemctl", "daemon-reload")
     machine.run(AGENT, "run", code=1)
     machine.run("systemctl", "start", "nginx")
-    machine.edit("nginx.service", "ExecReload=/bin/systemctl stop --no-block nginx")
+    machine.edit(f"{unit}.service", f"ExecReload=/bin/systemctl stop --no-block {unit}")
     site.offer()
     machine.run(AGENT, "run", code=1)
-    assert machine.show("nginx", "ActiveState") in {("inactive",), ("failed",)}
+    assert machine.show(unit, "ActiveState") in {("inactive",), ("failed",)}
     assert site.reported() == "unproven"
-    machine.run("systemctl", "start", "nginx")
+    machine.run("systemctl", "start", unit)
     machine.run(AGENT, "run")
     assert site.reported() == "installed"
 

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fo
 HIM = 5  # games, on every Debian
 
 
-def test_a_state_folder_below_another_users(
-    host: Host, open_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_folder_below_another_users(host: Host, open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`init` would give it to him, and each run refuse it: it is refused before anything is written."""
     os.chown(open_folder, HIM, HIM)
     config = host.folder / "new" / "agent.toml"
