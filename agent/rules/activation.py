@@ -9,9 +9,12 @@ _SIGNAL = "SIG"
 _TELLING = frozenset({"reload", "restart", "try-restart", "reload-or-restart", "try-reload-or-restart"})  # of systemctl
 _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
-# Where a unit stands for others of its name, as postfix.service does for postfix@-.service, those are asked instead.
+# Where a unit without a process of its own stands for others of its name, as postfix.service does for
+# postfix@-.service, those are asked instead; without --all the stopped ones among them are not told
+_STATES = """states=$(systemctl is-active --all "$0@*")
+[ "$states" ] && ! systemctl show --property=SubState "$0" | grep -qx SubState=running ||
+    states=$(systemctl is-active "$0")"""
 # One that systemd made of an init script is active (exited) when no process is left in it: systemd-sysv-generator(8)
-_STATES = 'states=$(systemctl is-active "$0@*") || [ "$states" ] || states=$(systemctl is-active "$0")'
 _UNIT_IS_OVER = f"""{_STATES}
 echo "$states" | grep -qvx -e inactive -e failed || exit 0
 shown=$(systemctl show --property=SubState,SourcePath "$0")
@@ -38,16 +41,15 @@ _NO_JOBS = (
 # --reverse, journalctl of systemd 252 prints the first lines since then, not the last
 _LAST_LINES = '"$0" --since=-1h --reverse --lines=1000 "$@" | tac'
 # One that dies of itself has no job for that, and the "Stopped" of a restart is of a job of that type
-_LAST_JOB_STOPPED = (
-    _STATES
-    + """
+_LAST_JOB_STOPPED = f"""{_STATES}
 echo "$states" | grep -qx -e active -e reloading && exit 1
 journalctl --sync
 set -- JOB_RESULT=done JOB_RESULT=failed JOB_RESULT=timeout JOB_RESULT=dependency
-units=$(systemctl list-units --all --plain --no-legend "$0@*" | cut -d" " -f1)
-for unit in ${units:-"$0.service"}; do set -- "$@" "UNIT=$unit"; done
-journalctl --quiet --since=-1h --reverse --lines=1 --output=export "$@" | grep -qx JOB_TYPE=stop"""
-)
+for unit in "$0.service" $(systemctl list-units --all --plain --no-legend "$0@*" | cut -d" " -f1); do
+    last=$(journalctl --quiet --since=-1h --reverse --lines=1 --output=export "$@" "UNIT=$unit")
+    echo "$last" | grep -qx JOB_TYPE=stop && exit 0
+done
+exit 1"""
 _NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
 
 

@@ -39,7 +39,7 @@ NO_CONFIGURATION: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (os.mkfifo, "not a regular file"),
     "device without an end": (lambda file: file.symlink_to("/dev/zero"), "not a regular file"),
     "link to itself": (lambda file: file.symlink_to(file), "cannot be read"),
-    "100 MB": (sparse, "larger than 1000000 bytes"),
+    "100 MB": (sparse, "larger than 64000000 bytes"),
     "nested arrays": (text(b"a = " + b"[" * 400_000), "nested too deeply"),
     "nested tables": (text(b"a = " + b"{a=" * 200_000), "nested too deeply"),
     "dotted deep": (text(b"state_dir" + b".a" * 900 + b" = 1"), "state_dir: must be a text in quotes, not a table"),

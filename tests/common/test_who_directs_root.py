@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import FileError
 from common.owners import who_directs_root
 
 NOBODY = 65534
@@ -50,5 +51,5 @@ def test_links_without_end(tmp_path: Path) -> None:
     """They end here, and nothing can be read by them."""
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    with pytest.raises(OSError, match=r"symbolic links"):
+    with pytest.raises(FileError, match=r"symbolic links"):
         who_directs_root(tmp_path / "a" / "agent.toml")
