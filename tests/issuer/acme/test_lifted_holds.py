@@ -115,6 +115,19 @@ def test_more_orders_than_its_ca_may_bear(box: Box) -> None:
     box.ok("status", NAME)
 
 
+def test_the_last_of_so_many_orders_goes_on(box: Box) -> None:
+    """While it is under way at the CA no hold of our own is shown: it waits for none."""
+    box.enrol(NAME)
+    box.ok("run")
+    memory, now = Memory(box.state_dir / MEMORY), int(time.time())
+    for ago in range(60):
+        memory.remember_ordered(NAME, now - ago)
+    box.database.execute("UPDATE certs SET reissue_reason = 'x', due_at = NULL")
+    assert OFTEN.what in box.run("status", NAME).out
+    box.database.execute("UPDATE orders SET state = 'ORDERED', active_name = name")
+    assert OFTEN.what not in box.run("status", NAME).out
+
+
 def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
     """Another run at work: exit code 3, and nothing has changed."""
     held(proxied, proxy)

@@ -142,5 +142,5 @@ def test_no_mail_waits_for_a_clock_that_was_ahead(first: int, gap: int, previous
 
 
 def test_two_clocks_that_differ_share_a_quiet_minute() -> None:
-    """What another issuer, whose clock is three seconds ahead, has just noted goes into one mail with what follows."""
+    """An event that another issuer has just noted, whose clock is three seconds ahead, shares a mail with the next."""
     assert alarms.mail_moment(NOW + 3, NOW + 3, 0, NOW) == NOW + 3 + alarms.QUIET_SECONDS
