@@ -53,7 +53,7 @@ class CaLimits:
     per_domain: Limit = Limit(0, 1)
     per_name_set: Limit = Limit(0, 1)
     renewals_exempt: bool = False
-    of_one_name: Limit = Limit(60, _HOUR)  # one a minute: no retry comes sooner
+    of_one_name: Limit = Limit(60, _HOUR)  # one a minute, the shortest of the retries by default
 
     @property
     def in_window(self) -> "CaLimits":

@@ -25,7 +25,7 @@ def get(url: str, seconds: float) -> bytes | None:
 
 
 def _get(url: str, seconds: float) -> bytes | None:
-    """The body. It gives up itself some time after the caller did, so that a thread does not stay for ever."""
+    """The body. Each of its waits ends after the caller's, so that a server that is silent keeps no thread for ever."""
     request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", "User-Agent": "certfleet"})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=2 * seconds) as answer:  # noqa: S310 - the configuration has http(s)
