@@ -2,6 +2,7 @@
 A test that skips for another reason fails in CI."""
 
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -57,6 +58,9 @@ LAST = ("tests/issuer/journey/", "tests/issuer/rules/", "tests/properties/")
 # Of so many cases of a test that is marked `sampled` one is for `make test`, the others are for `make soak`: each value
 # of most parameters has its turn, for the number of those has no factor in common with this.
 SAMPLED = 5
+ENGINES = ("sqlite", *MAKES)
+# Where `make test` has each test of the fixture `database` on every engine; elsewhere each has one of them, in turn.
+ON_EACH_ENGINE = ("tests/issuer/store/", "tests/issuer/contracts/", "tests/trust/", "tests/agent/")
 
 gc.disable()  # until all is collected: nothing of that becomes garbage
 
@@ -83,16 +87,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests as FIRST and LAST say; those of one file stay together. Of cases that are `sampled` some wait for
-    `make soak`."""
+    """Order the tests as FIRST and LAST say; those of one file stay together. Of cases that are `sampled`, and of those
+    that differ by the engine of the database, some wait for `make soak`."""
     cases: Counter[str] = Counter()
+    engines: dict[str, str] = {}
+    turns = itertools.cycle(ENGINES)
     for item in items:
+        test = item.nodeid.partition("[")[0]
         if item.get_closest_marker("sampled"):
-            test = item.nodeid.partition("[")[0]
             if cases[test] % SAMPLED:
                 item.add_marker(pytest.mark.soak)
             cases[test] += 1
+        elif (engine := _engine(item)) and not test.startswith(ON_EACH_ENGINE):
+            if test not in engines:
+                engines[test] = next(turns)
+            if engine != engines[test]:
+                item.add_marker(pytest.mark.soak)
     items.sort(key=lambda item: item.nodeid.startswith(LAST) - item.nodeid.startswith(FIRST))
+
+
+def _engine(item: pytest.Item) -> str:
+    """That of the fixture `database`; "" for a test without it."""
+    case = getattr(item, "callspec", None)
+    return str(case.params.get("database", "")) if case is not None else ""
 
 
 def pytest_collection_finish() -> None:

@@ -220,6 +220,7 @@ def test_the_agent_runs_without_the_libraries_of_the_issuer(sides: dict[str, Ins
     assert {"apache", "nginx"} <= {preset["name"] for preset in json.loads(presets.stdout)}
 
 
+@pytest.mark.soak
 def test_a_request_of_the_agent_is_enrolled_by_the_issuer(sides: dict[str, Installed], tmp_path: Path) -> None:
     """Key and CSR from one environment, database and enrolment in the other, and the agent sees that it must wait."""
     key, csr = tmp_path / f"{NAME}.key", tmp_path / f"{NAME}.csr"

@@ -87,6 +87,7 @@ def test_every_option_has_its_cases() -> None:
     assert {option.command for option in OPTIONS} == set(GOOD)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.takes_value], ids=str)
 def test_a_wrong_value(configured: Host, option: Option, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1 or 2 and one error; no file is made or changed; standard output holds JSON or nothing."""

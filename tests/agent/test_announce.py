@@ -173,6 +173,7 @@ def test_what_cannot_be_told_fails_no_run(told: Told, host: Host, smtp: Smtp) ->
     assert done.err.count("notice.untold") == 3
 
 
+@pytest.mark.soak
 def test_a_reboot_is_asked_for_once(told: Told, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its delay, in whole minutes, and who wants it: shutdown(8) warns people. Without the word there is none."""
     folder, noted = host.folder / "bin", host.folder / "noted"

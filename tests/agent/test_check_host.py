@@ -141,6 +141,7 @@ def test_the_certificate_in_place(host: Host, nginx: Nginx) -> None:
     assert found() == {"root-unknown": "bad"}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault(installed: Host, fault: str) -> None:
     """Each is named, and nothing else but what the service says of it."""

@@ -2,6 +2,8 @@
 
 import subprocess
 
+import pytest
+
 from tests.agent.host import NAME, Host
 from tests.agent.vhosts import Vhosts
 from tests.servers.apache import Apache
@@ -36,6 +38,7 @@ def test_an_nginx_whose_configuration_somebody_broke(host: Host, nginx: Nginx) -
     assert lines_of_service(host) == [first]
 
 
+@pytest.mark.soak
 def test_an_apache_and_a_postfix(host: Host, apache: Apache) -> None:
     """A configuration that names a module or a right that is not there."""
     conf = apache.folder / "apache2.conf"

@@ -43,6 +43,7 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.soak
 def test_what_sudo_runs_ends_with_it(theirs: Host) -> None:
     """Nothing is left of a command that was ended, and the old files are back."""
     noted = theirs.folder / "pid"
@@ -54,6 +55,7 @@ def test_what_sudo_runs_ends_with_it(theirs: Host) -> None:
     assert theirs.fullchain.read_bytes() == theirs.first.fullchain_pem
 
 
+@pytest.mark.soak
 def test_one_that_may_not_be_ended(theirs: Host) -> None:
     """It is said that it goes on; the old files are back, and the next run does not stumble over it."""
     become, noted = theirs.folder / "become", theirs.folder / "pid"

@@ -35,6 +35,7 @@ def test_a_disk_that_turns_read_only_when_all_is_staged(host: Host, served: Ngin
     assert served.served() == renewed.certificate
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("place", ["live/.fullchain.pem.0a1b2c3d.tmp", "state/journal/.x.json.0a1b2c3d.tmp"])
 def test_a_temporary_that_cannot_be_removed(host: Host, served: Nginx, place: str) -> None:
     """It was left where the disk has failed since: neither an install nor a roll back ends there."""

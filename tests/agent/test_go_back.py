@@ -69,6 +69,7 @@ def test_the_one_before_comes_back_and_stays(host: Host, nginx: Nginx, four: lis
     assert "gone back" not in host.agent("status").out
 
 
+@pytest.mark.soak
 def test_what_was_left_is_not_taken_when_its_row_or_the_settings_change(
     host: Host, nginx: Nginx, four: list[Issued]
 ) -> None:
@@ -88,6 +89,7 @@ def test_what_was_left_is_not_taken_when_its_row_or_the_settings_change(
     assert_served(host, nginx, four[2])
 
 
+@pytest.mark.soak
 def test_one_that_came_while_the_clock_was_ahead(host: Host, nginx: Nginx) -> None:
     """It is no newer than those that came later, by the right clock."""
     issued = []
@@ -102,6 +104,7 @@ def test_one_that_came_while_the_clock_was_ahead(host: Host, nginx: Nginx) -> No
     assert_served(host, nginx, issued[1])
 
 
+@pytest.mark.soak
 def test_further_back_and_forward_again(host: Host, nginx: Nginx, four: list[Issued]) -> None:
     """Each `rollback` goes one further back; --to names any that is kept, also the newest."""
     for expected in (four[2], four[1], four[0]):
@@ -118,6 +121,7 @@ def test_further_back_and_forward_again(host: Host, nginx: Nginx, four: list[Iss
     assert_served(host, nginx, four[3])
 
 
+@pytest.mark.soak
 def test_as_many_as_agent_toml_says(host: Host, nginx: Nginx, four: list[Issued]) -> None:
     """`keep` beside the one in place, closed to others, the newest first; none with 0."""
     assert kept(host) == [serial(one) for one in reversed(four)]
@@ -252,6 +256,7 @@ def test_a_ca_that_is_silent_holds_up_a_run_once(host: Host, tmp_path: Path) -> 
             stop.join()
 
 
+@pytest.mark.soak
 def test_a_serial_that_is_not_kept(host: Host, nginx: Nginx, four: list[Issued]) -> None:
     """The sentence names those that are; the one in place is none to go back to."""
     for wrong in ("0A", serial(four[3])):

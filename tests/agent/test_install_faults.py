@@ -84,6 +84,7 @@ def test_a_second_run_holds_the_lock(host: Host, served: Nginx) -> None:
     assert "another run holds" in done.err
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("harm", ["removed", "changed", "emptied", "another"])
 def test_a_file_that_somebody_changed_is_installed_again(host: Host, served: Nginx, harm: str) -> None:
     """Nothing new in the database; the next run notices, mends the file, and proves it."""

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.agent.host import AGENT, Host
 from tests.agent.test_found_by_the_reload import states
 from tests.agent.vhosts import Vhosts
@@ -44,6 +46,7 @@ def test_it_is_restarted_with_its_old_files(host: Host, nginx: Nginx) -> None:
     assert time.time() - (hung.parent / "hung.was").stat().st_mtime < 12 * LOOK
 
 
+@pytest.mark.soak
 def test_the_others_of_one_that_is_left_hanging(host: Host, nginx: Nginx) -> None:
     """Nothing wakes it, so that no certificate of it is proven any more: the same run says so of those that were not
     due. Once somebody has woken it, the next run finds them as they were, and starts nothing."""

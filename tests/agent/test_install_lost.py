@@ -133,6 +133,7 @@ def test_one_without_a_socket_goes_back_where_that_of_another_certificate_is_los
         assert served_certificate(it.daemon.port, NAME)
 
 
+@pytest.mark.soak
 def test_one_without_a_socket_goes_back_with_the_other_that_is_new(host: Host, tmp_path: Path) -> None:
     """Both are suspect where the service went down with both; then each goes alone, and the good one is installed."""
     with dual(host, tmp_path, "apache") as it:

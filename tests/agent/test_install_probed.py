@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from common.probe.addresses import addresses
 from common.probe.look import look
 from common.probe.target import parse_target
@@ -102,6 +104,7 @@ def test_a_service_that_wants_a_client_certificate_and_dies_is_rolled_back(host:
     assert host.fullchain.read_bytes() == before
 
 
+@pytest.mark.soak
 def test_postfix_by_starttls(host: Host) -> None:
     """A renewal, proven on three sockets of a mail server."""
     placeholder = host.authority.issue([NAME])

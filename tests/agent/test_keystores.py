@@ -52,7 +52,7 @@ def test_openssl_reads_leaf_chain_and_key(host: Host, store: Path) -> None:
     assert store.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["pkcs12", "jks"])
 def test_java_reads_it(host: Host, store: Path, kind: str) -> None:
     """As the type that the operator names, with the alias that he gives; the chain is whole."""

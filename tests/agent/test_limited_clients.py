@@ -49,6 +49,7 @@ def test_new_ones(dozen: Vhosts) -> None:
     assert not_installed(dozen) == {bad}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("dozen", [AT_ONCE], indirect=True)
 def test_nothing_is_new(dozen: Vhosts) -> None:
     """A run that has nothing to do is not misled either: those that were turned away are asked for again."""

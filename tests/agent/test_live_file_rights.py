@@ -48,6 +48,7 @@ def reloads(host: Host) -> int:
     return (host.folder / "reloads").read_text().count("\n")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("before", ["nothing", "a file from before", "a file that inherited"])
 @pytest.mark.parametrize("rights", ["", 'mode = "0640"'])
 @pytest.mark.parametrize("fails", [False, True])
@@ -192,6 +193,7 @@ def test_what_is_not_configured_is_left_to_people(host: Host, combined: Path) ->
     assert (mode(combined), combined.stat().st_gid, named_users(combined)) == (0o640, 33, 1)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("opened", [0o644, 0o660, 0o604])
 def test_the_key_itself(host: Host, combined: Path, opened: int) -> None:
     """Opened by hand it has the mode of the last install again, with which its service read it; that is said with -q

@@ -138,6 +138,7 @@ def test_a_key_of_two_certificates(host: Host) -> None:
     assert host.run(NAME).certificate["state"] != "refused"
 
 
+@pytest.mark.soak
 def test_another_type_of_key_and_what_else_lies_in_its_file(host: Host, nginx: Nginx) -> None:
     """The certificates and comments beside the key stay; a combined file gets the new key too."""
     combined = host.live / "combined.pem"

@@ -19,6 +19,7 @@ def combined(host: Host, order: tuple[str, ...]) -> str:
     return f'[[certificate.combined]]\npath = "{host.fullchain}"\nparts = [{words}]'
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_it_is_found_by_its_key(host: Host, order: tuple[str, ...]) -> None:
     """Also by an agent that remembers nothing: `check` has nothing against it, and an older one is refused."""
@@ -43,6 +44,7 @@ def test_it_is_found_by_its_key(host: Host, order: tuple[str, ...]) -> None:
     assert host.fullchain.read_bytes() == content
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("order", [*permutations(PARTS)], ids="-".join)
 def test_nginx_wants_the_leaf_before_its_chain(host: Host, nginx: Nginx, order: tuple[str, ...]) -> None:
     """It serves every order that has it so; of the others its check says no, and the old file is back."""

@@ -25,6 +25,7 @@ def found_down(host: Host, nginx: Nginx) -> Host:
     return host
 
 
+@pytest.mark.soak
 def test_status_says_so(found_down: Host) -> None:
     """It shows the state before, which is the last one that it knows, and never calls that well."""
     shown = found_down.agent("status")
@@ -57,6 +58,7 @@ def test_a_state_folder_that_became_read_only(host: Host, nginx: Nginx) -> None:
     assert f"{host.state_dir} cannot be written: " in done.err
 
 
+@pytest.mark.soak
 def test_no_room_for_the_words_in_the_lock(host: Host, nginx: Nginx) -> None:
     """They are for people alone: a run without news goes its way on a disk without a byte."""
     host.offer_new()

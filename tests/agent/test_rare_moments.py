@@ -104,6 +104,7 @@ def test_check_sees_a_disk_without_room(host: Host, nginx: Nginx) -> None:
     assert f"{host.live} has 0 bytes left on its disk" in done.out
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_no_folder_takes_a_temporary(host: Host, nginx: Nginx, command: str) -> None:
     """Commands are run all the same, also the one that asks whether a stopped service would start."""

@@ -10,6 +10,7 @@ from tests.agent.test_install_killed import die
 from tests.servers.nginx import Nginx
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("step", "away"),
     [

@@ -94,6 +94,7 @@ def test_the_exit_code_is_that_of_a_run(host: Host, nginx: Nginx, state: str) ->
     assert (done.code, done.certificate["state"]) == (1, state), done.out
 
 
+@pytest.mark.soak
 def test_a_service_that_shows_none_before_its_first_one(host: Host) -> None:
     """Postfix, whose file is not there yet, offers no STARTTLS: the run gives it the first one, and it is told so. The
     next time the same silence would be a failure."""

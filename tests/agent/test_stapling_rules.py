@@ -177,6 +177,7 @@ IN_CIRCLES = "# configuration file /n:\ninclude /*;\ninclude /*;\n"
 GROWING = "".join(f"# configuration file /{n}:\ninclude /{n + 1};\ninclude /{n + 1};\n" for n in range(40))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
@@ -194,7 +195,7 @@ def test_too_much(words: Dialect, shown: Dump, monkeypatch: pytest.MonkeyPatch) 
         read(words, shown)
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("words", "shown"),
     [

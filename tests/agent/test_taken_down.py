@@ -130,6 +130,7 @@ def test_it_stays_down_while_its_check_fails(three: ApacheVhosts, host: Host) ->
     assert set(states(host.run()).values()) == {"installed", "failed"}
 
 
+@pytest.mark.soak
 def test_a_person_has_started_it(three: ApacheVhosts, host: Host) -> None:
     """Then it is forgotten that an install took it down."""
     mended = jam(three)
@@ -160,6 +161,7 @@ def test_a_first_certificate_kills_apache(three: ApacheVhosts, host: Host) -> No
     assert remembered(host) == set()
 
 
+@pytest.mark.soak
 def test_a_first_certificate_kills_apache_and_is_taken_out(three: ApacheVhosts, host: Host) -> None:
     """The operator gives that virtual host up: the certificates that were not due start the service."""
     add_one_that_kills(three)
@@ -197,6 +199,7 @@ def test_a_self_signed_one_stands_in(three: ApacheVhosts, host: Host) -> None:
     assert three.served(NEW)[NEW] == issued[NEW].certificate
 
 
+@pytest.mark.soak
 def test_a_self_signed_one_does_not_help(three: ApacheVhosts, host: Host) -> None:
     """Apache does not start with it either: it is taken away again."""
     add_one_that_kills(three)
@@ -206,6 +209,7 @@ def test_a_self_signed_one_does_not_help(three: ApacheVhosts, host: Host) -> Non
     assert host.leftovers() == []
 
 
+@pytest.mark.soak
 def test_an_earlier_agent_reads_the_record(three: ApacheVhosts, host: Host) -> None:
     """The record without the new field is one too, and nothing is started by it."""
     mended = jam(three)

@@ -116,6 +116,7 @@ def test_the_bad_one_has_no_socket(host: Host, nginx: Nginx) -> None:
     assert host.leftovers() == []
 
 
+@pytest.mark.soak
 def test_a_client_cannot_keep_a_good_one_out(apache: ApacheVhosts, host: Host) -> None:
     """Its requests write the path of a good one into the log at each reload. Those that were named together go alone
     later, and nobody else's words count then."""
@@ -137,6 +138,7 @@ def test_a_client_cannot_keep_a_good_one_out(apache: ApacheVhosts, host: Host) -
     assert apache.served(good)[good] == issued[good].certificate
 
 
+@pytest.mark.soak
 def test_a_log_that_is_a_pipe(quiet: Vhosts, host: Host) -> None:
     """Nobody waits for it."""
     pipe = host.folder / "pipe"

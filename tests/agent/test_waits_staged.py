@@ -102,6 +102,7 @@ def test_what_the_source_offers_wins(host: Host, nginx: Nginx, staged: Issued) -
     assert nginx.served() == newest.certificate
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize(
     "change",
@@ -253,6 +254,7 @@ def test_the_check_refuses_it(host: Host, nginx: Nginx, first: Issued, staged: I
         assert_installed(host, nginx, staged, host.run())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("step", "is_staged"), [((*SAVING, 1, "before"), False), ((*SAVING, 1, "after"), True)], ids=["before", "after"]
 )

@@ -175,6 +175,7 @@ def test_virtual_hosts_of_one_daemon(daemon: str, tmp_path: Path) -> None:
             Agent(vhosts, ["true"], variables, stopwatch).together()
 
 
+@pytest.mark.soak
 def test_agents_at_once(mariadb: MariaDB, tmp_path: Path) -> None:
     """Whole agents, each with an account of its own; what ends badly, or has not reported, is counted."""
     hosts = Hosts(tmp_path / "crowd", mariadb, 3)

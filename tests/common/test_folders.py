@@ -65,6 +65,7 @@ def test_nothing_is_made_through_their_link(theirs: Path, tmp_path: Path, make: 
     assert os.listdir(outside) == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_nothing_outside_is_theirs_when_they_exchange_the_folder(
     theirs: Path, tmp_path: Path, make: Callable[[Path], None]

@@ -56,6 +56,7 @@ NO_CONFIGURATION: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", NO_CONFIGURATION)
 def test_a_file_that_is_no_configuration(
     run: Run, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
@@ -74,6 +75,7 @@ def test_a_file_that_is_no_configuration(
     assert all(line.isprintable() and len(line) < 600 for line in err.splitlines()), err[:2000]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "words",
     [
@@ -105,6 +107,7 @@ def test_what_was_typed_is_repeated_harmlessly(run: Run, words: list[str], capsy
     assert all(line.isprintable() for line in err.splitlines()), repr(err)
 
 
+@pytest.mark.soak
 def test_the_environment_names_the_file(tmp_path: Path) -> None:
     """CERTFLEET_CONFIG counts where --config does not stand; empty it is as good as unset; it need not be UTF-8."""
     code = "from issuer.cli import main; main()"

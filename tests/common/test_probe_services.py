@@ -147,6 +147,7 @@ def ssl_der(block: str) -> bytes:
     return x509.load_pem_x509_certificate(block.encode()).public_bytes(Encoding.DER)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", [Postfix, Dovecot, Slapd, Proftpd, Postgresql, Prosody, Haproxy])
 def test_a_daemon_shows_what_openssl_sees(kind: type[Service], authority: Authority, issued: Issued) -> None:
     """And `gnutls-cli`: leaf, chain and version of TLS for each protocol of the daemon; and after its own activate the
@@ -236,6 +237,7 @@ class Refusing(Apache):
         return seen(f"https://{NAME}:{self.port}?connect=127.0.0.1").seen is not Seen.DOWN
 
 
+@pytest.mark.soak
 def test_others_that_want_a_client_certificate(authority: Authority, issued: Issued, tmp_path: Path) -> None:
     """HAProxy, slapd (GnuTLS) and Postfix, in TLS 1.2 as well."""
     roots = authority.write(tmp_path / "roots")
@@ -252,6 +254,7 @@ def test_others_that_want_a_client_certificate(authority: Authority, issued: Iss
         assert (view := seen(postfix.target("smtps"))).seen is Seen.SERVED, view
 
 
+@pytest.mark.soak
 def test_a_wrong_key_is_not_served(authority: Authority, issued: Issued) -> None:
     """Postfix with another key than its certificate's has no STARTTLS any more: it answers, and shows nothing."""
     with Postfix(issued) as postfix:

@@ -49,6 +49,7 @@ def heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.sampled
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(("package", "slow"), PLACES)
 @pytest.mark.parametrize(

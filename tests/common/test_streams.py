@@ -31,6 +31,7 @@ def doing(act: Callable[[], None]) -> CommandLine:
     return line
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("package", "word"), SAYING)
 @pytest.mark.parametrize("redirection", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams(package: str, word: str, redirection: str) -> None:

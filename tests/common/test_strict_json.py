@@ -94,6 +94,7 @@ def test_a_value_of_another_kind(name: str, value: object) -> None:
         made(Whole, document_of(WHOLE) | {name: value})
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("value", ODD)
 @pytest.mark.parametrize("part", ["until", "attempts", "not_after", "updated", "changed_at"])
 def test_a_number_in_a_record(tmp_path: Path, part: str, value: str) -> None:

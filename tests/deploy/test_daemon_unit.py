@@ -61,6 +61,7 @@ def test_a_reload_with_a_good_and_a_broken_configuration(central: Central) -> No
     wait_until(lambda: central.stored(name), "it is issued")
 
 
+@pytest.mark.soak
 def test_a_configuration_that_is_wrong_at_the_start_is_for_a_person(central: Central) -> None:
     """`start` fails with the findings in the journal, and it is not tried again."""
     central.machine.edit(f"{DAEMON}.service", "RestartSec=100ms")

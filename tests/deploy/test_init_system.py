@@ -116,6 +116,7 @@ def test_a_mail_host_in_one_command(fresh: Machine) -> None:
     assert (done.returncode, "there is no preset 'exchange'" in done.stderr) == (2, True)
 
 
+@pytest.mark.soak
 def test_a_host_without_its_source(fresh: Machine) -> None:
     """The option was forgotten: agent.toml names an example, which is said until somebody has changed it."""
     for _ in range(2):
@@ -232,6 +233,7 @@ def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
     assert conf.count(f'zone "{record}"') == conf.count("certfleet.key") == 1
 
 
+@pytest.mark.soak
 def test_only_root_sets_up_a_machine(fresh: Machine) -> None:
     """Anybody else is told so, and nothing has changed."""
     for program in ("certfleet-issuer", "certfleet-agent"):

@@ -150,6 +150,7 @@ def test_the_first_site_with_tls(machine: Machine) -> None:
     assert site.reported() == "installed"
 
 
+@pytest.mark.soak
 def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     """It cannot start with the new file, and systemd refuses to start it again. With the old file it is started all the
     same."""
@@ -165,6 +166,7 @@ def test_one_that_systemd_has_given_up_serves_again(machine: Machine) -> None:
     assert site.reported() == "failed"
 
 
+@pytest.mark.soak
 def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
     """systemd refuses the restart for the new file, having stopped the service. No certificate is at fault: the
     restart is made all the same."""
@@ -178,6 +180,7 @@ def test_one_that_was_started_too_often_of_late(machine: Machine) -> None:
     assert site.reported() == "installed"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("slow", ["ExecStartPre", "ExecStartPost"])
 def test_one_that_is_just_starting(machine: Machine, slow: str) -> None:
     """Somebody restarts it as the agent comes: it answers not yet, or it does, with the old file, and systemd takes the
@@ -193,6 +196,7 @@ def test_one_that_is_just_starting(machine: Machine, slow: str) -> None:
     assert site.reported() == "installed"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("unit", ["nginx", "nginx@main"])
 def test_one_that_somebody_stops_meanwhile(machine: Machine, unit: str) -> None:
     """An upgrade stops it right after the reload: the certificate is at no fault and stays, nobody starts the service,

@@ -85,6 +85,7 @@ def test_the_present_one_stays_until_the_zone_of_a_new_name_is_there(served: Box
     assert "nothing is due" in served.ok("run").out
 
 
+@pytest.mark.soak
 def test_append_takes_the_same_key_with_more_names_alone(served: Box) -> None:
     """It counts against the newest CSR, so that nothing gets lost on the way."""
     append = ("populate", "--append", NAME, "--csr", "-")
@@ -150,6 +151,7 @@ def test_a_key_that_was_changed_is_no_way_back(served: Box) -> None:
     served.refused("rollback", NAME, code=1, says=["is not the key of the present CSR", "--replace"])
 
 
+@pytest.mark.soak
 def test_by_hand(served: Box) -> None:
     """The steps are for the CSR that waits."""
     serve(served, ADDED)
@@ -164,6 +166,7 @@ def test_by_hand(served: Box) -> None:
     assert present(served)[0] == {NAME, ADDED}
 
 
+@pytest.mark.soak
 def test_a_compromised_key_with_a_change_stays_enabled(served: Box) -> None:
     """The change is the remedy, and is issued next."""
     serve(served, ADDED)
@@ -207,6 +210,7 @@ def test_a_new_name_may_be_validated_in_its_own_way(lone_box: Box) -> None:
     assert lone_box.row(NAME, "validations") == (f"{NAME} /var/www\n{ADDED} /srv/added",)
 
 
+@pytest.mark.soak
 def test_ways_of_a_change_that_nobody_enrolled(served: Box) -> None:
     """They are sealed with its CSR: nothing is ordered by another program's, and no later CSR takes them over."""
     replace(served, NEW)

@@ -102,6 +102,7 @@ def test_only_what_fails_or_ends_soon(stored: Box) -> None:
     assert (refused.code, "'soon' is not a duration" in refused.err) == (2, True)
 
 
+@pytest.mark.soak
 def test_a_flood_of_reports_is_bounded_output(stored: Box) -> None:
     """4000 reports of one account: twenty lines and a count, among them that of another account, in seconds."""
     report(stored, "web1", account="honest", ago=5 * DAY)

@@ -117,6 +117,7 @@ def test_a_host_that_is_no_more_is_not_said_to_be_well(stored: Box, smtp: Smtp, 
     assert stored.database.query("SELECT * FROM host_alarms") == []
 
 
+@pytest.mark.soak
 def test_a_flood_of_events_is_a_bounded_mail(stored: Box, smtp: Smtp) -> None:
     """What another account says stands among the first lines."""
     told_by_mail(stored, smtp)

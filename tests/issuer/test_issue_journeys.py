@@ -264,6 +264,7 @@ def test_no_private_key_but_the_account_key_is_on_the_box(box: Box, lab: Lab) ->
     assert all(b"PRIVATE KEY" not in bytes(column or b"") for column in box.row("www.example.test", "csr", "crt", "ca"))
 
 
+@pytest.mark.soak
 def test_a_disabled_certificate_whose_order_fails_is_not_tried_again_by_that_run(proxied: Box, proxy: CaProxy) -> None:
     """A run that stays for retries orders nothing anew for it, and ends not well."""
     name = proxied.enrol("www.example.test")

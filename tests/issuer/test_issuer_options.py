@@ -186,6 +186,7 @@ def test_every_option_has_its_cases() -> None:
     assert {option.command for option in OPTIONS} == set(GOOD)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.takes_value], ids=str)
 def test_a_wrong_value(enrolled: Box, option: Option) -> None:
     """Exit code 1 or 2 and what to do; no row of any table differs; standard output holds JSON or nothing."""
@@ -219,6 +220,7 @@ def assert_refused(box: Box, option: Option, value: str) -> None:
             assert outcome.out == "", what
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.takes_value], ids=str)
 def test_a_switch_takes_no_value(enrolled: Box, option: Option) -> None:
     """--yes=no does not mean yes."""

@@ -68,6 +68,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", STRANGE)
 def test_a_strange_row_stops_no_run(box: Box, what: str) -> None:
     """What cannot be taken back is told and stays; what stands beside it is taken back, and what is due is issued."""

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
 from tests.issuer.host_reports import take_in
@@ -120,6 +122,7 @@ def test_the_daemon_among_odd_rows(box: Box, tmp_path: Path) -> None:
             assert not service.logged("daemon.fault")
 
 
+@pytest.mark.soak
 def test_a_row_of_blobs(box: Box) -> None:
     """80 MB in each of four cells: the row is damaged and says so, in a process that has no room for any of them; the
     other row is issued."""
@@ -133,6 +136,7 @@ def test_a_row_of_blobs(box: Box) -> None:
     assert f"{FAILING}: not ordered" in err
 
 
+@pytest.mark.soak
 def test_text_that_has_no_end(tmp_path: Path) -> None:
     """SQLite takes a name of two million characters. Nothing of it is shown, and what is well is issued."""
     box = Box(tmp_path / "box", SqliteDatabase(tmp_path))

@@ -47,6 +47,7 @@ CASES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_bad_request_is_refused(lone_box: Box, case: Case) -> None:
     """`populate` says what is wrong with the request, ends with exit code 1, and enrols nothing."""

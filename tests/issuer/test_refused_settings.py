@@ -103,6 +103,7 @@ def test_an_account_key_that_cannot_be_used(lone_box: Box, harm: Callable[[Path]
     assert lone_box.contents() == before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("mode", "text", "says"),
     [
@@ -157,6 +158,7 @@ def test_an_issuer_id_that_is_a_link(lone_box: Box) -> None:
     assert file.read_bytes() == before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("words", [["issue", "--lift-hold"], ["reissue"], ["challenges"]], ids=" ".join)
 def test_a_command_that_cannot_begin_changes_nothing(box: Box, words: list[str]) -> None:
     """With a key file that is open to others no wish is left behind, which the next `run` would have granted."""
@@ -205,6 +207,7 @@ def public_box(open_folder: Path) -> Box:
     return box
 
 
+@pytest.mark.soak
 def test_an_ordinary_user_is_told_so(public_box: Box) -> None:
     """A folder that may not be entered is a sentence with what to do, not a fault, whatever lies in it."""
     before = public_box.contents()

@@ -42,6 +42,7 @@ def test_a_name_that_failed_is_tried_now(mended: Box) -> None:
     assert [bool(mended.row(name, "crt")[0]) for name in NAMES] == [False, True, False]
 
 
+@pytest.mark.soak
 def test_the_daemon_tries_what_failed_now(mended: Box) -> None:
     """It holds the lock, so it is handed over, and said so; without the option `run` names it."""
     with Service(mended) as service:
@@ -52,6 +53,7 @@ def test_the_daemon_tries_what_failed_now(mended: Box) -> None:
         assert mended.ok("run", "--retry").out == "nothing has failed\n"
 
 
+@pytest.mark.soak
 def test_only_a_daemon_is_promised_to_act_at_the_moment(mended: Box) -> None:
     """Without one the next attempt is that of the first run after it; `status` sees whether one runs."""
     moments = {one["name"]: one["next"] for one in mended.run("status", "--json").report()["certificates"]}

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from unittest.mock import patch
 
+import pytest
+
 from common.certificate import parse_bundle, spki_sha256
 from issuer.dns.zones import Zones
 from issuer.model.acme import Challenge
@@ -50,6 +52,7 @@ def key_of_the_certificate(box: Box) -> str:
     return spki_sha256(parse_bundle(bytes(box.row(NAME, "crt")[0])).leaf.public_key())
 
 
+@pytest.mark.soak
 def test_a_new_key_before_its_turn(proxied: Box, proxy: CaProxy) -> None:
     """Enrolled anew while a run has the old row: nothing is ordered for the old key, and the next run issues."""
     queued_behind_another(proxied)
@@ -120,6 +123,7 @@ def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> 
     assert proxied.txt(NAME) == set()
 
 
+@pytest.mark.soak
 def test_a_compromised_key_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
     """Another issuer revoked it while this one was killed: its order is not gone on with, and leaves nothing."""
     proxied.enrol(NAME)
@@ -170,6 +174,7 @@ def test_revoked_as_compromised_while_it_is_published(box: Box) -> None:
     assert box.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
+@pytest.mark.soak
 def test_revoked_as_compromised_while_the_next_one_is_downloaded(proxied: Box, proxy: CaProxy) -> None:
     """The run names what was issued for that key all the same, which `revoke` could not list, and the command."""
     proxied.enrol(NAME)

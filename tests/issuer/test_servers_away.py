@@ -94,6 +94,7 @@ def test_a_ca_that_is_down(box: Box, lab: Lab) -> None:
     box.ok("run")
 
 
+@pytest.mark.soak
 def test_a_ca_that_forgot_everything(box: Box, lab: Lab) -> None:
     """After a restart Pebble knows neither account nor orders: a new account and a new order, certificates go on."""
     box.enrol(NAME)

@@ -64,6 +64,7 @@ def test_going_back_is_meant_after_a_change_of_the_key_too(lone_box: Box, tmp_pa
     assert statement(lone_box).older
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("place", "when", "nth"),
     [

@@ -134,6 +134,7 @@ def test_hosts_that_do_not_serve_it_count(stored: Box) -> None:
     assert "not well" not in stored.ok("status").out
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("change", "renewal", "why"),
     [
@@ -259,6 +260,7 @@ def test_printed_commands_can_be_pasted(lone_box: Box) -> None:
     assert "`certfleet-issuer enable '*.example.test'`" in printed
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("words", [["status"], ["enable"], ["issue"], ["history"], ["remove", "--yes"]], ids=" ".join)
 @pytest.mark.parametrize("typed", ["ww.example.test", "WWW.example.test", "www.exampel.test"])
 def test_a_name_that_is_nearly_right(lone_box: Box, words: list[str], typed: str) -> None:

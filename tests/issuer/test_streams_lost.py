@@ -4,6 +4,8 @@ import os
 import pty
 from pathlib import Path
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.servers.smtp import Smtp
 
@@ -41,6 +43,7 @@ def test_a_run_that_can_tell_nobody(box: Box, tmp_path: Path) -> None:
     assert [box.txt(name) for name in names] == [set(), set()]
 
 
+@pytest.mark.soak
 def test_nobody_answers_the_question(lone_box: Box) -> None:
     """Ctrl-D, and no standard input at all: a sentence, what to do, and nothing is removed."""
     lone_box.populate(NAME)
@@ -53,6 +56,7 @@ def test_nobody_answers_the_question(lone_box: Box) -> None:
     lone_box.ok("status", NAME)
 
 
+@pytest.mark.soak
 def test_only_the_name_itself_confirms(lone_box: Box) -> None:
     """Another word removes nothing, and says so; the name does it, whatever blanks are around it."""
     lone_box.populate(NAME)
@@ -64,6 +68,7 @@ def test_only_the_name_itself_confirms(lone_box: Box) -> None:
     assert lone_box.database.query("SELECT name FROM certs") == []
 
 
+@pytest.mark.soak
 def test_a_csr_from_no_standard_input(lone_box: Box) -> None:
     """Closed, or not to be read from: a refusal that says so."""
     for redirection in ("<&-", "0>/dev/null"):

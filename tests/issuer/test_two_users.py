@@ -60,6 +60,7 @@ def foreign(box: Box) -> list[str]:
     return [str(file) for file in found if (file.stat().st_uid, file.stat().st_gid) != (THEM, GROUP)]
 
 
+@pytest.mark.soak
 def test_they_go_on_with_what_root_began(their_box: Box) -> None:
     """`init`, `db upgrade`, `populate` and `issue` as root, the daily `run` and `reissue` as them."""
     their_box.set_up()
@@ -124,6 +125,7 @@ def test_a_file_of_root_among_theirs(their_box: Box) -> None:
     assert f"it belongs to root: as root give it back, `chown nobody: {file}`" in err
 
 
+@pytest.mark.soak
 def test_a_stranger_is_told_who_may(their_box: Box) -> None:
     """The owner by name, and never root by guess."""
     their_box.set_up()

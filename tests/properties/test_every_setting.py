@@ -149,6 +149,7 @@ def names(table: Table, key: str) -> str:
     return ".".join([*table.path, key])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("file", "table", "key"), SETTINGS, ids=[f"{s[0].name}-{names(*s[1:])}" for s in SETTINGS])
 def test_no_setting_takes_what_cannot_be_meant(file: File, table: Table, key: str, tmp_path: Path) -> None:
     """One short sentence that names the key, for each absurd value; of the right kind and beyond every measure, too."""
@@ -174,6 +175,7 @@ def test_no_setting_takes_what_cannot_be_meant(file: File, table: Table, key: st
         assert [value for value in ("0", "1", '"true"', '"yes"', '""', "[]", "1.0") if takes(value)] == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("file", "table"), TABLES, ids=[f"{f.name}-{'.'.join(t.path)}" for f, t in TABLES])
 def test_no_table_is_anything_else(file: File, table: Table, tmp_path: Path) -> None:
     """A table written as a value is refused, and so is a key in it that is unknown, long or steers a terminal."""

@@ -18,6 +18,7 @@ def session_with(sshd: Sshd) -> Session:
     return Session(RemoteHost(SshAddress(sshd.user, "127.0.0.1", sshd.port), sshd.key, pins), Waits())
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("sessions", "sftp"), [(2, ""), (1, "/nonexistent")])
 def test_as_many_as_are_needed(tmp_path: Path, sessions: int, sftp: str) -> None:
     """One for a command, and one for SFTP: a command follows the one before at once, and its session may not be free

@@ -14,6 +14,7 @@ from tests.servers.sshd import Sshd
 LONG = "yes 0123456 | head -c 10000000"
 
 
+@pytest.mark.soak
 def test_a_log_of_megabytes(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """It is no fault of the line: the certificate is installed, as on an agent's own host."""
     probe = [f"https://127.0.0.1:{nginx.port}"]

@@ -28,6 +28,7 @@ from tests.servers.sshd import Sshd, new_key
 from tests.servers.stopwatch import Stopwatch
 
 
+@pytest.mark.soak
 def test_a_host_that_is_down(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """It is unreachable, twice in the same words, and then goes on; a certificate of this machine is installed all the
     same."""
@@ -91,6 +92,7 @@ def test_a_host_that_goes_before_its_key_is_seen(host: Host, site: RemoteSite, n
     assert is_as_before(host, nginx, first)
 
 
+@pytest.mark.soak
 def test_a_command_without_end(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """It is ended there with its children, after its time."""
     sleep = f"sleep 1234.{os.getpid()}"
@@ -102,6 +104,7 @@ def test_a_command_without_end(host: Host, site: RemoteSite, nginx: Nginx, first
     assert is_as_before(host, nginx, first)
 
 
+@pytest.mark.soak
 def test_a_log_that_is_none(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """The agent reads no pipe and no link, whose owner may choose another's file, and waits for none."""
     logs = host.folder / "logs"

@@ -68,6 +68,7 @@ def test_a_stand_in_and_a_look(host: Host, site: RemoteSite, nginx: Nginx) -> No
     assert "there is no such key; `certfleet-agent request NAME` makes it there" in looked.out
 
 
+@pytest.mark.soak
 def test_it_was_staged_for_a_window(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """The source is away when that opens: the certificate staged here is installed and proven there."""
     window(host, *CLOSED)

@@ -269,6 +269,7 @@ def test_content_that_ends_early_is_an_error(tmp_path: Path) -> None:
     assert (file.read_bytes(), file.stat().st_mode & 0o777) == (content, 0o640)
 
 
+@pytest.mark.soak
 def test_files_get_their_names_together_or_not_at_all(tmp_path: Path) -> None:
     """Wherever the connection is cut: a shell that got a part of its words renames none."""
     outcomes = set[int]()

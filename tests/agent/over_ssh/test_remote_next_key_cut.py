@@ -62,7 +62,7 @@ def changing(host: Host, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
         yield Changing(host, nginx, line)
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 @pytest.mark.parametrize(("part", "for_good"), [(3, False), (7, True)])
 def test_cut_on_the_way(changing: Changing, part: int, for_good: bool) -> None:
     """From its first look to its last, by turns for a moment and until the next run; `make soak` tries all."""

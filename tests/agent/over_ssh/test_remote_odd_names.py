@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from tests.agent.host import Host
 from tests.agent.over_ssh.test_remote_install import BOTH
 from tests.agent.remote import RemoteSite, is_as_before
@@ -10,6 +12,7 @@ from tests.servers.nginx import Nginx
 LATIN = os.fsdecode(b"r\xe9al.pem")
 
 
+@pytest.mark.soak
 @BOTH
 def test_beside_a_live_file(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """They are no matter, also for a roll back, which looks for leftovers in that folder."""
@@ -19,6 +22,7 @@ def test_beside_a_live_file(host: Host, site: RemoteSite, nginx: Nginx, first: b
     assert is_as_before(host, nginx, first)
 
 
+@pytest.mark.soak
 @BOTH
 def test_behind_a_link(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """Such a file is not written: the path cannot be named in a journal. The sentence names the link."""

@@ -74,6 +74,7 @@ def test_a_connection_that_breaks_meanwhile(host: Host, tmp_path: Path, always: 
             assert session.execute("true").code == 0
 
 
+@pytest.mark.soak
 def test_an_interrupted_install_is_settled_by_commands_that_fit(
     host: Host, site: RemoteSite, nginx: Nginx, first: bytes
 ) -> None:

@@ -5,6 +5,8 @@ apart."""
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from common.certificate import certified_names, parse_bundle
 from tests.agent.host import Host
 from tests.issuer.box import Box
@@ -40,6 +42,7 @@ def by_openssl(key: Path, folder: Path) -> bytes:
     return subprocess.run(command, capture_output=True, check=True, timeout=20).stdout
 
 
+@pytest.mark.soak
 def test_an_adopted_row_with_a_common_name_of_its_own(lab: Lab, proxy: CaProxy, tmp_path: Path) -> None:
     """From `db upgrade` to the file on the host, with both names."""
     root = Authority("Boulder Root")
@@ -68,6 +71,7 @@ def test_an_adopted_row_with_a_common_name_of_its_own(lab: Lab, proxy: CaProxy, 
     box.ok("reissue", NAME)
 
 
+@pytest.mark.soak
 def test_a_ca_that_looks_at_the_alternative_names_alone(box: Box, tmp_path: Path) -> None:
     """Pebble itself refuses; what to do is in the hint, and nothing of the account."""
     key = tmp_path / "key.pem"

@@ -60,7 +60,7 @@ def test_a_contact_from_the_beginning_is_no_change(proxied: Box, proxy: CaProxy)
     assert asked(proxy) == []
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["invalidContact", "unsupportedContact"])
 def test_a_contact_that_the_ca_refuses(proxied: Box, proxy: CaProxy, kind: str) -> None:
     """A warning with its remedy, at the registration and at an update; each time until it is mended."""

@@ -101,6 +101,7 @@ def test_the_way_to_the_fallback_and_back_is_told(two: Box, lab: Lab, second: Ca
         assert len(smtp.letters) == 2
 
 
+@pytest.mark.soak
 def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, second: CaProxy) -> None:
     """A certificate that is good for weeks does not change its CA because the first one has a bad day."""
     two.enrol(NAME)
@@ -115,7 +116,7 @@ def test_with_life_left_the_first_ca_is_waited_for(two: Box, proxy: CaProxy, sec
     assert second.paths("order-plz") == []
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 @pytest.mark.parametrize("allowed", [True, False])
 def test_caa_is_asked_before_the_fallback(two: Box, proxy: CaProxy, second: CaProxy, lab: Lab, allowed: bool) -> None:
     """A fallback that CAA forbids is never asked for an order; one that it allows is."""
@@ -131,6 +132,7 @@ def test_caa_is_asked_before_the_fallback(two: Box, proxy: CaProxy, second: CaPr
     assert bool(second.paths("order-plz")) is allowed
 
 
+@pytest.mark.soak
 def test_our_own_dns_trouble_changes_no_ca(two: Box, proxy: CaProxy, second: CaProxy, lab: Lab) -> None:
     """When our name server is down, another CA would meet the same."""
     two.enrol(NAME)

@@ -66,6 +66,7 @@ def test_words_that_are_none(proxied: Box, proxy: CaProxy, what: str) -> None:
     assert proxied.txt("victim.lab.test") == set()
 
 
+@pytest.mark.soak
 def test_words_about_a_window_stop_no_renewal(proxied: Box, proxy: CaProxy) -> None:
     """The explanation of a suggested window (RFC 9773 §4.2) is shown and stored as far as that is possible."""
     name = proxied.enrol(NAME)

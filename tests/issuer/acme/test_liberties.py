@@ -75,6 +75,7 @@ def test_links_to_other_chains(chained: Box, ca: CaProxy, pebble: Pebble) -> Non
         assert str(wanted.value) in common_names(bundle.chain[-1])
 
 
+@pytest.mark.soak
 def test_a_chain_in_another_order(chained: Box, ca: CaProxy) -> None:
     """Out of order, or with a certificate twice: it is put right."""
     sent, order = list[bytes](), list[int]()

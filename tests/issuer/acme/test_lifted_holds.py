@@ -27,6 +27,7 @@ def held(box: Box, proxy: CaProxy, *, still: bool = False) -> None:
         proxy.before.clear()
 
 
+@pytest.mark.soak
 def test_issue_of_a_held_account_says_so(proxied: Box, proxy: CaProxy) -> None:
     """Exit code 1 with the reason and how the hold is lifted; the CA is not asked."""
     held(proxied, proxy)
@@ -68,6 +69,7 @@ def test_a_hold_that_was_lifted_too_soon_costs_one_question(proxied: Box, proxy:
     assert len(proxy.paths("order-plz")) == asked + 1
 
 
+@pytest.mark.soak
 def test_a_hold_on_another_name_stays(proxied: Box, proxy: CaProxy) -> None:
     """What concerns one set of names is lifted by that name only."""
     detail = "too many certificates (5) already issued for this exact set of identifiers"
@@ -97,6 +99,7 @@ def test_beside_a_daemon_it_is_said_and_lifted_too(proxied: Box, proxy: CaProxy)
         service.wait_stored(OTHER)
 
 
+@pytest.mark.soak
 def test_more_orders_than_its_ca_may_bear(box: Box) -> None:
     """Our own hold is shown as the CA's are, and told to who asks a daemon; a person lifts it."""
     box.enrol(NAME)
@@ -128,6 +131,7 @@ def test_the_last_of_so_many_orders_goes_on(box: Box) -> None:
     assert OFTEN.what not in box.run("status", NAME).out
 
 
+@pytest.mark.soak
 def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
     """Another run at work: exit code 3, and nothing has changed."""
     held(proxied, proxy)

@@ -58,6 +58,7 @@ def test_ninety_percent_of_nonces_refused_costs_no_try(bind: Bind, tmp_path_fact
         assert [row[0] for row in box.database.query("SELECT count_fail_update FROM certs")] == [0, 0, 0]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("refusals", "errors"), [(10, 0), (11, 1)])
 def test_ten_refused_nonces_are_no_error(proxied: Box, proxy: CaProxy, refusals: int, errors: int) -> None:
     """The same request goes out ten times more; only then is it an error, after which the run tries it anew."""

@@ -150,6 +150,7 @@ def test_a_limit_says_nothing_of_replaces(
     assert _sent(proxy) == [False, True]
 
 
+@pytest.mark.soak
 def test_a_new_account_replaces_nothing_of_another_one(proxied: Box, proxy: CaProxy, information: Information) -> None:
     """Another key is another account: its order names no certificate of the account before, its next one does."""
     _issued(proxied)
@@ -161,6 +162,7 @@ def test_a_new_account_replaces_nothing_of_another_one(proxied: Box, proxy: CaPr
     assert _sent(proxy) == [False, False, True]
 
 
+@pytest.mark.soak
 def test_the_account_of_an_earlier_version_is_not_known(proxied: Box, proxy: CaProxy, information: Information) -> None:
     """It has not saved whose order a certificate was: `replaces` is tried, and left out where the CA refuses it."""
     _issued(proxied)
@@ -198,6 +200,7 @@ def test_broken_information_never_hurts(proxied: Box, proxy: CaProxy, informatio
     assert proxied.row(NAME, "crt", "count_fail_update", "ari_at") == (*before, 0, None)
 
 
+@pytest.mark.soak
 def test_ca_without_information_is_never_asked(proxied: Box, proxy: CaProxy) -> None:
     """A directory without renewalInfo means no such request and no `replaces`."""
     _issued(proxied)

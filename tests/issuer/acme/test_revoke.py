@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.ca_proxy import CaProxy, Reply, times
@@ -43,6 +45,7 @@ def test_a_compromised_key_is_certified_no_more(box: Box) -> None:
     box.ok("run")
 
 
+@pytest.mark.soak
 def test_a_compromised_key_of_several_certificates(box: Box) -> None:
     """Every good certificate with it is named, of whichever name, with the command that revokes it."""
     for name in (OTHER, NAME):
@@ -109,6 +112,7 @@ def test_a_revoked_certificate_does_not_come_back(box: Box) -> None:
     assert "revoked" in box.ok("history", NAME).out.splitlines()[2]
 
 
+@pytest.mark.soak
 def test_a_damaged_certificate_is_told_and_is_not_in_the_way(box: Box) -> None:
     """One whose row holds no PEM any more is named with what to do, and the undamaged ones stay in reach."""
     box.enrol(NAME)
@@ -144,6 +148,7 @@ def test_an_earlier_version_is_revoked_and_the_present_one_stays(box: Box) -> No
     assert history["events"][0]["detail"].endswith(f" from {directory}")
 
 
+@pytest.mark.soak
 def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
     """By its serial, as `history` shows it, at the CA that issued it; without one the hint says that it was removed."""
     proxied.enrol(NAME, "*.other.lab.test")

@@ -84,6 +84,7 @@ def test_show_registers_nothing(proxied: Box, proxy: CaProxy) -> None:
     assert str(account["url"]) in proxied.ok("account", "show").out
 
 
+@pytest.mark.soak
 def test_another_key_for_the_same_account(issued: Box, proxy: CaProxy) -> None:
     """An order that was begun goes on, and no second account is made."""
     before = shown(issued)
@@ -137,6 +138,7 @@ def test_a_lost_answer(issued: Box, proxy: CaProxy) -> None:
     assert_changed(issued, before)
 
 
+@pytest.mark.soak
 def test_a_ca_that_cannot_tell(issued: Box, proxy: CaProxy) -> None:
     """Nothing registers a second account meanwhile; once it answers again, the next run finishes."""
     before = shown(issued)
@@ -181,6 +183,7 @@ def test_a_key_of_two_cas(issued: Box) -> None:
     issued.fails("account", "rollover", says=["https://other.example/dir too", "copy"])
 
 
+@pytest.mark.soak
 def test_an_account_that_ends(issued: Box) -> None:
     """Only after a confirmation; then the CA takes no order of it."""
     assert "--yes" in issued.run("account", "deactivate").err
@@ -241,6 +244,7 @@ def test_a_copy_of_the_old_key_registers_nothing(
     assert shown(other_box)["url"] == before["url"]
 
 
+@pytest.mark.soak
 def test_a_daemon_with_the_old_key_says_it(issued: Box, other_box: Box, proxy: CaProxy) -> None:
     """Its process has signed with the key before; the CA calls the signature malformed."""
     with Service(other_box) as daemon:

@@ -36,6 +36,7 @@ def test_three_steps_by_hand(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
+@pytest.mark.soak
 def test_request_does_not_wait_without_end(proxied: Box, proxy: CaProxy) -> None:
     """When the CA takes its time, that is said, and lock and lease are given back; asked again later, it stores."""
     proxied.enrol(NAME)
@@ -142,6 +143,7 @@ def test_a_failed_step_leaves_its_reason_and_nothing_wanted(proxied: Box, proxy:
     assert len(proxy.paths("order-plz")) == 2
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("held", [False, True], ids=["refused", "held"])
 def test_challenges_that_open_nothing_leave_nothing_wanted(proxied: Box, proxy: CaProxy, held: bool) -> None:
     """Refused by the CA, or held by its limit: the next `run` does not issue what nobody asked it for."""
@@ -157,6 +159,7 @@ def test_challenges_that_open_nothing_leave_nothing_wanted(proxied: Box, proxy: 
     assert proxied.row(NAME, "reissue_reason") == (None,)
 
 
+@pytest.mark.soak
 def test_reissue_of_many_leaves_it_out(proxied: Box) -> None:
     """`reissue --all` replaces the others and says which one it left to its person."""
     for name in (NAME, "other.lab.test"):
@@ -210,6 +213,7 @@ def nsupdate(box: Box, line: str) -> None:
     subprocess.run(["nsupdate", "-k", dns["tsig_key_file"]], input=script, text=True, check=True, timeout=20)
 
 
+@pytest.mark.soak
 def test_what_run_had_published_is_taken_back_after_steps_by_hand(proxied: Box, proxy: CaProxy) -> None:
     """An order that a run left published is finished by hand: its value does not stay in the zone."""
     proxied.enrol(NAME)

@@ -53,6 +53,7 @@ def test_processing_for_long_survives_restarts(proxied: Box, proxy: CaProxy, slo
     assert len(proxy.paths("order-plz")) == 1
 
 
+@pytest.mark.soak
 def test_processing_without_end_is_counted_and_given_up_after_a_week(proxied: Box, slow: list[bool]) -> None:
     """Past half an hour each look is a failure, and the order stays; a week old, it makes room for a new one."""
     proxied.enrol(NAME)
@@ -71,6 +72,7 @@ def test_processing_without_end_is_counted_and_given_up_after_a_week(proxied: Bo
     assert states(proxied) == ["FAILED", "STORED"]
 
 
+@pytest.mark.soak
 def test_with_little_life_left_a_day_is_enough(proxied: Box, slow: list[bool]) -> None:
     """What is waited for a week otherwise is given up in time for another order, or another CA."""
     slow[0] = False

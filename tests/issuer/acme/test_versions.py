@@ -39,6 +39,7 @@ def test_rollback_brings_the_version_before_back(box: Box) -> None:
     assert box.row(NAME, "rolled_back") == (None,)
 
 
+@pytest.mark.soak
 def test_who_goes_back_twice_never_comes_forward(box: Box) -> None:
     """The second rollback takes the one before the first's, then there is none; a serial goes anywhere."""
     box.enrol(NAME)
@@ -219,6 +220,7 @@ def test_reissue_by_issuer(box: Box) -> None:
     assert box.serial(NAME) != first
 
 
+@pytest.mark.soak
 def test_md5_modulus_of_an_import_is_openssls(lone_box: Box, tmp_path: Path) -> None:
     """The legacy column of an imported RSA certificate is what openssl prints."""
     key, crt = tmp_path / "k.pem", tmp_path / "c.pem"

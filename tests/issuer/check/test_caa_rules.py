@@ -102,6 +102,7 @@ def test_an_account_that_does_not_exist_yet_is_said() -> None:
     assert "does not exist yet" in verdict.reason
 
 
+@pytest.mark.soak
 @given(st.text(), st.text(), st.booleans())
 def test_any_text_gets_a_verdict(value: str, tag: str, wildcard: bool) -> None:
     """Whatever stands in the records, the answer is a verdict and never an exception."""

@@ -16,6 +16,7 @@ from tests.servers.authority import Authority
 NAME = "www.lab.test"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "place", ["issuer.ca.client:AcmeCa.revoke", "issuer.store.history:History.mark_revoked"], ids=["asked", "marked"]
 )

@@ -3,6 +3,8 @@ what was leased to it is nobody's now, and leaves nothing behind."""
 
 import threading
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 
@@ -35,6 +37,7 @@ def test_revoked_while_a_run_works_that_is_killed_then(proxied: Box, proxy: CaPr
     assert proxied.database.query("SELECT COUNT(*) FROM challenges") == [(0,)]
 
 
+@pytest.mark.soak
 def test_issued_but_not_fetched_then_damaged_for_a_while(proxied: Box, proxy: CaProxy) -> None:
     """What the CA has issued waits for the row to be mended; nothing is ordered a second time."""
     proxied.enrol(NAME)

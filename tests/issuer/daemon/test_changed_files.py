@@ -6,6 +6,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from pymysql.err import OperationalError
 
 from common.files import write_atomic
@@ -72,6 +73,7 @@ def test_a_renewed_ca_bundle(box: Box, lab: Lab, tmp_path: Path) -> None:
         service.wait_stored(NAME)
 
 
+@pytest.mark.soak
 def test_a_changed_file_that_cannot_be_used_is_refused_once(box: Box) -> None:
     """The old generation goes on with what it has read; a sound file is taken up again. An issuer.toml that somebody is
     just writing is not read for that."""

@@ -15,6 +15,7 @@ from tests.servers.process import wait_until
 from tests.servers.smtp import Smtp
 
 
+@pytest.mark.soak
 def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
     """A fault of our own in every tick is logged with its traceback, and systemd is left to restart the service."""
     fault_code = "def fault(*_): raise ZeroDivisionError('a fault')"
@@ -38,6 +39,7 @@ def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
         assert len(service.logged("daemon.fault")) == 1
 
 
+@pytest.mark.soak
 def test_a_reload_that_fails_in_any_way_is_over(box: Box) -> None:
     """By a file of ours that cannot be used, or by a fault: systemd hears READY, the old settings stay in use."""
     prelude = (
@@ -71,6 +73,7 @@ def test_a_fault_behind_a_reload_does_not_make_it_a_refused_one(box: Box) -> Non
         assert 'reloads_total{result="taken"} 1.0' in service.get("/metrics")[1]
 
 
+@pytest.mark.soak
 def test_a_row_that_cannot_be_planned_is_that_rows_failure(box: Box) -> None:
     """A fault of our own in the decision about one row is written down there, and stops no other."""
     odd = box.populate("odd.example.test")

@@ -116,6 +116,7 @@ def test_a_wildcard_cname_is_no_alias(box: Box, lab: Lab) -> None:
     assert lab.bind.serial("example.test") == 3
 
 
+@pytest.mark.soak
 def test_a_zone_above_what_was_configured_is_refused(box: Box, lab: Lab) -> None:
     """The sub-zone is missing on its server, so that the SOA found is the parent's: the parent is never written."""
     lab.bind.dynamic_zone("example.test", "acme", [challenge("www.example.test")])
@@ -139,6 +140,7 @@ def test_a_name_that_the_server_delegates_away_is_refused(box: Box, lab: Lab) ->
     assert lab.bind.serial("example.test") == 1
 
 
+@pytest.mark.soak
 def test_a_name_in_no_zone_of_the_server_is_refused(box: Box, lab: Lab) -> None:
     """The server answers for other zones only, and no alias leads there."""
     box.write(dns={"resolvers": [lab.bind.endpoint]})

@@ -151,6 +151,7 @@ def test_a_host_of_many_zones_is_asked_for_once(world: World, monkeypatch: pytes
     assert asked.count("elsewhere.test.") == 2 * len(zones)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("parent", "child", "says"),
     [
@@ -196,6 +197,7 @@ EACH = 90  # addresses of a name; BIND as a resolver takes no more than 100 reco
 MANY = [f"a{number} A 10.0.{number}.{host}" for number in range(20) for host in range(EACH)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("parent", "child", "says"),
     [

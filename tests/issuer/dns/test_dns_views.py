@@ -79,6 +79,7 @@ def a_box(folder: Path, port: int, key: Path) -> Box:
     return box
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("outer", "inner"), [(PARENT, SUB_ZONE), (SUB_ZONE, PARENT), (SUB_ZONE, SUB_ZONE)])
 def test_the_key_chooses_the_view(tmp_path: Path, outer: str, inner: str) -> None:
     """Asked without the key, the server shows another zone than the one that takes the update. With sign_queries zone

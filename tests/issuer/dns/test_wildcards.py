@@ -70,6 +70,7 @@ def test_a_host_on_a_wildcard_keeps_its_address(box: Box, lab: Lab) -> None:
     assert LOST not in said
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("name", "records", "before", "after"),
     [

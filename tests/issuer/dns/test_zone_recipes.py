@@ -108,6 +108,7 @@ def test_bind_takes_the_recipe(tmp_path: Path) -> None:
         issues_through(box, port, tmp_path)
 
 
+@pytest.mark.soak
 def test_knot_takes_the_recipe(tmp_path: Path) -> None:
     """knotd loads key, ACL, stanza and zone file as printed, takes the challenge alone."""
     server = Knot(tmp_path / "knot")
@@ -125,6 +126,7 @@ def test_knot_takes_the_recipe(tmp_path: Path) -> None:
         issues_through(box, server.port, tmp_path)
 
 
+@pytest.mark.soak
 def test_powerdns_takes_the_recipe(tmp_path: Path) -> None:
     """pdns_server with options, policy, pdnsutil lines and zone file as printed takes the challenge alone."""
     server = PowerDns(tmp_path / "pdns")

@@ -76,6 +76,7 @@ def test_a_revoked_host_key_is_refused(remote: Remote, path: str, folder: Path, 
     assert "is not pinned" in str(refusal(webroots(tmp_path, remote), path, folder))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa", "ed25519"])
 def test_any_one_host_key_may_be_pinned(folder: Path, tmp_path: Path, kind: str) -> None:
     """A server with several host keys shows the one that is pinned."""
@@ -280,6 +281,7 @@ def test_root_with_a_strict_umask_is_told(folder: Path, tmp_path: Path) -> None:
         assert os.listdir(folder) == []
 
 
+@pytest.mark.soak
 def test_paramiko_is_imported_only_when_needed(tmp_path: Path, folder: Path) -> None:
     """A local webroot costs nothing of SSH."""
     code = (

@@ -44,6 +44,7 @@ def said(smtp: Smtp) -> list[str]:
     return [letter.subject.partition(" on ")[0].removeprefix(f"certfleet: {NAME} ") for letter in smtp.letters]
 
 
+@pytest.mark.soak
 def test_each_step_towards_the_end_is_said_once_and_the_next_import_ends_it(watched: Box, smtp: Smtp) -> None:
     """Thirty days, a week, a day before: one mail and one line of the run each; the runs between say nothing."""
     watched.ok("run")

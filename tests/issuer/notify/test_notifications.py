@@ -49,6 +49,7 @@ def test_what_cron_mails(troubled: Box) -> None:
     assert quiet.out + quiet.err == ""
 
 
+@pytest.mark.soak
 def test_a_database_that_fails_at_the_very_end(troubled: Box, smtp: Smtp) -> None:
     """What failed is told and mailed all the same, and then that nothing could be tidied up."""
     troubled.database.execute("ALTER TABLE challenges RENAME TO out_of_order")
@@ -99,6 +100,7 @@ def test_a_key_of_statements_that_is_gone_is_said_once(
     assert [each.subject.partition(" on ")[0].rpartition(" ")[2] for each in smtp.letters[1:]] == ["recovered"]
 
 
+@pytest.mark.soak
 def test_a_stuck_certificate_is_said_once_more(troubled: Box, smtp: Smtp) -> None:
     """After `give_up_alarm` failures in a row the certificate is reported as stuck, and then never again."""
     troubled.write(renewal={"give_up_alarm": 3})
@@ -125,6 +127,7 @@ def test_a_recovery_is_said_once_whoever_brought_it(troubled: Box, smtp: Smtp) -
     assert smtp.letters[2].subject.startswith("certfleet: 2 certificates failed on ")  # the third never recovered
 
 
+@pytest.mark.soak
 def test_a_recovery_from_what_a_clock_ahead_has_told(troubled: Box, smtp: Smtp) -> None:
     """The moment of an alarm that is still to come keeps neither the recovery nor the next failure from being told."""
     troubled.fails("run", says=["failed"])
@@ -139,6 +142,7 @@ def test_a_recovery_from_what_a_clock_ahead_has_told(troubled: Box, smtp: Smtp) 
     assert smtp.letters[2].subject.startswith("certfleet: 2 certificates failed on ")
 
 
+@pytest.mark.soak
 def test_no_recovery_by_the_clock_alone(troubled: Box, smtp: Smtp) -> None:
     """The clock of another issuer may be minutes ahead of ours; and a moment far ahead ends no trouble but failures."""
     troubled.fails("run", says=["failed"])

@@ -189,6 +189,7 @@ def test_an_absent_syslog_is_said_once(world: World, tmp_path: Path) -> None:
     syslog.close()
 
 
+@pytest.mark.soak
 def test_a_thousand_failures_are_one_mail_of_bounded_length(world: World) -> None:
     """The names of one explanation are listed up to a bound, and the explanation is given once."""
     certificates = Certificates(world.database)

@@ -57,7 +57,7 @@ def looked_at(page: Path, folder: Path, *, width: int, dark: bool) -> dict[str, 
     return dict(json.loads(html.unescape(told[1])))
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("name", "width", "dark"),
     [("index.html", 1280, False), ("index.html", 500, True), ("certfleet-by-name-2.html", 500, False)],

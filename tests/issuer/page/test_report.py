@@ -134,6 +134,7 @@ def _quoted(text: str) -> str:
     return "CAST(X'" + text.encode().hex() + "' AS TEXT)"
 
 
+@pytest.mark.soak
 def test_the_files_are_replaced_whole_and_old_ones_go(fleet: Box, tmp_path: Path) -> None:
     """Everybody may read them whatever the umask; what an earlier page left goes, and what is not ours stays."""
     folder = tmp_path / "html"

@@ -70,6 +70,7 @@ def test_one_name_by_its_record_and_another_by_its_zone(shop: Shop) -> None:
     assert shop.box.database.query("SELECT * FROM challenges") == []
 
 
+@pytest.mark.soak
 def test_a_row_goes_over_to_its_record(shop: Shop) -> None:
     """`populate --replace` with the same CSR and another way, and back for one name."""
     shop.box.populate(NAME, WILD)
@@ -109,6 +110,7 @@ def test_no_record(shop: Shop) -> None:
     assert "there is no TXT record" in shop.box.run("check", NAME).out
 
 
+@pytest.mark.soak
 def test_the_record_of_another_ca(shop: Shop) -> None:
     shop.publish(shop.value(NAME, WILD).replace("authority.example", "other.example"))
     refused(shop, "no record is for authority.example", "other.example; accounturi=")
@@ -142,6 +144,7 @@ def test_malformed(shop: Shop) -> None:
     assert shop.box.orders() == []
 
 
+@pytest.mark.soak
 def test_one_good_record_is_enough(shop: Shop) -> None:
     """Beside those of other CAs, accounts and times, in capitals, with what only a later draft knows."""
     value = shop.value(NAME, WILD)

@@ -207,17 +207,17 @@ def test_a_blink_costs_no_failure(error: str, blinks: bool) -> None:
     assert pauses == ([0.5, 1.0, 2.0] if blinks else [])
 
 
-EVERY = list(
-    itertools.product(ERRORS, [None, *UNDER_WAY], [None, LITTLE, MUCH], [True, False], [1, 2], [0, 9], [True, False])
-)
+EVERY = list(itertools.product([None, *UNDER_WAY], [None, LITTLE, MUCH], [True, False], [1, 2], [0, 9], [True, False]))
 
 
-def test_whatever_happens() -> None:
+@pytest.mark.sampled
+@pytest.mark.parametrize("error", ERRORS)
+def test_whatever_happens(error: str) -> None:
     """Each error in each state, with little life left and much, enabled and not, of one and two CAs, at the first and
     the tenth failure, asked for or not: there is a moment in the future, a promise only where somebody keeps it, no
     order that the CA cannot know of is kept, and nothing but an answer by the CA or its age ends one."""
     no = {"wrong", "no", "terms", "key", "unseen", "webroot", "csr", "compromised", "fault", "account"}
-    for error, state, crt, enabled, authorities, failures, in_doubt in EVERY:
+    for state, crt, enabled, authorities, failures, in_doubt in EVERY:
         record = None if state is None else order(state)
         asked = in_doubt or state not in (None, OrderState.PLANNED)
         case = met(

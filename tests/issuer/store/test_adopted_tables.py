@@ -63,6 +63,7 @@ CREATE TABLE certs (
 """
 
 
+@pytest.mark.soak
 def test_a_table_that_is_narrow_in_every_column_is_adopted(sql_server: SqlServer, tmp_path: Path) -> None:
     """What others had in it stays, defaults and collations included; what we write has room, NULL too."""
     database = sql_server.create_database()
@@ -108,7 +109,7 @@ def test_flags_in_small_letters(tmp_path: Path) -> None:
         assert all(row.validation.certbot for row in certificates.all())
 
 
-@pytest.mark.sampled
+@pytest.mark.soak
 def test_an_adopted_row_that_was_made_to_expire_is_renewed_once(
     lab: Lab, legacy: tuple[Database, str], tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_request_in_a_column_of_text_gets_its_certificate(mariadb: MariaDB, tm
         assert certificates.get([NAME])[0].crt == bundle.leaf_pem
 
 
+@pytest.mark.soak
 def test_words_in_columns_of_bytes_are_read(lab: Lab, mariadb: MariaDB, tmp_path: Path) -> None:
     """A row without words is left out without a word, and `run` ends well."""
     database = mariadb.create_database()
@@ -162,6 +164,7 @@ def test_words_in_columns_of_bytes_are_read(lab: Lab, mariadb: MariaDB, tmp_path
     assert box.row(NAME, "enable") == (b"Y",)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("engine", ["sqlite", "InnoDB"])
 def test_columns_in_capitals_are_adopted(mariadb: MariaDB, tmp_path: Path, engine: str) -> None:
     """SQL has no case in the names of columns."""

@@ -16,6 +16,7 @@ from tests.issuer.store.opened import CA, NAME, NOW
 _LATEST = NOW + HAND_SECONDS + CLOCKS_APART
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("cause", "deadline", "theirs"),
     [

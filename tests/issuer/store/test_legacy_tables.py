@@ -25,6 +25,7 @@ NAME = "www.example.test"
 OURS = {"orders", "challenges", "versions", "events", "installations"}
 
 
+@pytest.mark.sampled
 def test_a_legacy_table_is_adopted_without_changing_a_value(legacy: tuple[Database, str], tmp_path: Path) -> None:
     """Every column of every row is what it was, NULL and non-ASCII included, and the new columns are empty."""
     database, engine = legacy
@@ -88,6 +89,7 @@ def test_any_script_fits_our_columns_of_a_legacy_table(legacy: tuple[Database, s
     assert database.query(legacy_table.read()) == before
 
 
+@pytest.mark.soak
 def test_an_adopted_table_of_another_collation_is_worked_with(sql_server: SqlServer, tmp_path: Path) -> None:
     """The server compares no name of it with one of our tables, which it would refuse (error 1267)."""
     database = sql_server.create_database()
@@ -173,6 +175,7 @@ def test_what_stands_at_the_ends_of_a_name_goes(legacy: tuple[Database, str], tm
     assert [line.partition(" in the table is ")[2][:20] for line in told] == ["' kept.example.test'"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("column", ["comment", "old_crt", "md5_ca"])
 def test_a_table_that_is_another_one_is_refused(legacy: tuple[Database, str], tmp_path: Path, column: str) -> None:
     """A `certs` table that lacks a column is not ours: refused with its name, nothing added, nothing created."""

@@ -18,6 +18,7 @@ from tests.servers.authority import Authority
 LONGEST = 3600
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [

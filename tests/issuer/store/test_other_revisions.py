@@ -75,6 +75,7 @@ def test_tables_of_an_older_version(either_box: Box) -> None:
     either_box.ok("revoke", NAME, "--yes")
 
 
+@pytest.mark.soak
 def test_what_the_release_before_has_written(database: Database, tmp_path: Path) -> None:
     """A failure, a window, a hold in one text each, and orders opened for reasons in words: all keep their sense."""
     box = Box(tmp_path / "box", database)
@@ -130,6 +131,7 @@ def test_a_daemon_beside_which_the_tables_change(box: Box) -> None:
         assert service.get("/healthz") == (200, "ok\n")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("missing", ["", "md5_ca"], ids=["as it was", "without a column"])
 def test_status_before_an_adoption(database: Database, tmp_path: Path, missing: str) -> None:
     """A look before one writes: how many rows there are, and what is in the way of adopting them."""

@@ -36,6 +36,7 @@ def odd_server(request: pytest.FixtureRequest) -> Iterator[SqlServer]:
         yield server
 
 
+@pytest.mark.soak
 def test_a_certificate_is_issued_and_installed(odd_server: SqlServer, lab: Lab, tmp_path: Path) -> None:
     """The whole way: upgrade of an old table, order, renewal, `status` of many, and an agent's run."""
     database = odd_server.create_database()
