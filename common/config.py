@@ -17,10 +17,10 @@ from common.similar import similar
 T = TypeVar("T")
 Parser = Callable[[Any], Any]
 REQUIRED: Any = dataclasses.MISSING
-_LONGEST_TEXT = 4096  # characters, as of a path
-_LONGEST_SHOWN = 80  # characters of a wrong value
-_MOST_TABLES = 2  # that are named for a key in the wrong one
-_LONGEST_TIME = 3650 * 86400  # seconds; more does not fit into the system's own counts
+_LONGEST_TEXT = 4096  # characters: no path is longer
+_LONGEST_SHOWN = 80  # characters of a wrong key or value
+_MOST_TABLES = 2  # a finding names so many where a key stands in the wrong one
+_LONGEST_TIME = 3650 * 86400  # seconds; a wait of centuries overflows in the system
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -30,19 +30,19 @@ def setting(parser: Parser, default: Any = REQUIRED) -> Any:
 
 
 def section(cls: type[T]) -> T:
-    """A table of its own, ``[name]``; absent means all defaults."""
+    """A key that is a table, ``[name]``. Where the file has none, all its defaults hold."""
     field: T = dataclasses.field(default_factory=cls, metadata={"section": cls})
     return field
 
 
 def sections(cls: type[T]) -> tuple[T, ...]:
-    """An array of tables, ``[[name]]``; absent means none."""
+    """A key that is an array of tables, ``[[name]]``. Where the file has none, it is empty."""
     field: tuple[T, ...] = dataclasses.field(default=(), metadata={"sections": cls})
     return field
 
 
 def shown(value: Any) -> str:
-    """*value* as the file has it, for a finding: short, whatever it is."""
+    """*value* as the file spells it, cut short, for a finding."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
@@ -123,7 +123,7 @@ def path(value: Any) -> Path:
 
 
 def optional(parser: Parser, absent: Any) -> Parser:
-    """*parser*, or *absent* for the empty text."""
+    """A parser that turns the empty text into *absent*, and leaves any other to *parser*."""
     return lambda value: parser(value) if text(value) else absent
 
 
@@ -142,7 +142,7 @@ def list_of(parser: Parser) -> Parser:
 
 
 def parse(cls: type[T], document: Mapping[str, Any], source: str) -> T:
-    """*document* as a *cls*. Raises ConfigError with every finding."""
+    """*document* as a *cls*. *source* names it for people. Raises ConfigError with every finding."""
     findings: list[Finding] = []
     built = _build(cls, document, _Around(cls, findings))
     if findings:
@@ -184,14 +184,14 @@ def _build(cls: type[T], document: Mapping[str, Any], around: _Around) -> T | No
 
 
 def like(key: str, known: Sequence[str]) -> str:
-    """The end of a sentence that names the known key that *key* is most like, if there is one."""
+    """The end of a sentence, with the known key that *key* resembles; "" where it resembles none."""
     close = similar(key, known)
     return f"; did you mean {close!r}?" if close else ""
 
 
 def belongs(key: str, whole: type[Any]) -> str:
-    """The end of a sentence that names the one or two tables of the file with that *key*; "" where no table has it, or
-    more do: then it says little about what was meant."""
+    """The end of a sentence, with the one or two tables of the file that have that *key*. "" where none has it, and
+    where more have it: a long list would not help."""
     tables = list(_tables_with(key, whole, ""))
     return f"; it belongs {' or '.join(tables)}" if 0 < len(tables) <= _MOST_TABLES else ""
 

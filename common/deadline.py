@@ -37,8 +37,8 @@ class Deadline:
 
 
 class Allowance:
-    """The *seconds* that slow answers of one peer may take together within an hour: many of them, each before its own
-    deadline, would hold up a command for a day. Waits side by side count once. Thread-safe."""
+    """The *seconds* that slow answers of one peer may take together within an hour. Without this limit, many answers,
+    each before its own deadline, could hold up a command for a day. Waits side by side count once. Thread-safe."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
@@ -54,7 +54,7 @@ class Allowance:
             return self._spent >= self.seconds
 
     def spend(self, seconds: float) -> None:
-        """A wait for so long ends now."""
+        """Count a wait of *seconds* that ends now."""
         with self._lock:
             now = time.monotonic()
             self._spent += now - max(now - seconds, self._counted_to)
@@ -63,8 +63,8 @@ class Allowance:
 
 class Incoming(io.RawIOBase):
     """The bytes that *connection* receives, until *deadline* and at most *most* of them. A read raises TimeoutError
-    after the deadline and after the connection's own time limit for one wait, and ConnectionAbortedError when the peer
-    sends more. The connection stays open until this stream is closed too."""
+    after the deadline and after the connection's own time limit for one wait, and ConnectionAbortedError once *most*
+    bytes have come. The connection stays open until this stream is closed too."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline, most: int):
         super().__init__()
@@ -75,7 +75,7 @@ class Incoming(io.RawIOBase):
         self._room = most
 
     def makefile(self, _mode: str = "rb") -> io.BufferedReader:
-        """Itself with a buffer. http.client asks its socket for this, and for nothing else."""
+        """This stream with a buffer. http.client asks its socket for this, and for nothing else."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
@@ -96,8 +96,8 @@ class Incoming(io.RawIOBase):
 
 @contextlib.contextmanager
 def cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
-    """For libraries that read by themselves: after *seconds* shut *connection* down, and raise TimeoutError. The
-    connection is shut down below a TLS layer, which then cannot go on in clear."""
+    """For libraries that read by themselves: after *seconds* shut *connection* down; the error that this causes in the
+    block becomes a TimeoutError. The shutdown is below a TLS layer, which then cannot go on in clear."""
     twin = connection.dup()  # the library may give its connection to another object, as smtplib does for STARTTLS
     over = threading.Event()
 

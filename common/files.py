@@ -16,20 +16,20 @@ from common.owners import heir, owner_hint
 from common.replacing import NewContent, create, file_errors, replace_all, sync_together
 
 LARGEST_READ = 1_000_000  # bytes: keys and certificates are far smaller
-LARGEST_DOCUMENT = 64_000_000  # bytes of settings, or of what we keep: thousands of certificates have a part in each
+LARGEST_DOCUMENT = 64_000_000  # bytes of settings or of saved state: each may tell of thousands of certificates
 _FOR_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _SIDE_BY_SIDE = 100  # files that are open at once
 _INSTANT = 0.02  # seconds
 
 
 def write_atomic(file: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replace *file* in one step, for the owner of its folder if root does it (``common.replacing``). Raises
-    FileError."""
+    """Replace *file* in one step (``common.replacing``). If root does it, the file is given to the owner of its folder.
+    Raises FileError."""
     write_together({file: content}, mode=mode)
 
 
 def write_together(contents: Mapping[Path, bytes], *, mode: int) -> None:
-    """The same for several files: all are as they were if one cannot be written. Their folders are open at once."""
+    """The same for several files, all or nothing as in :func:`replace_all`. All their folders are open at once."""
     folders: dict[Path, Folder] = {}
     new: dict[Place, NewContent] = {}
     with contextlib.ExitStack() as opened:
@@ -43,7 +43,7 @@ def write_together(contents: Mapping[Path, bytes], *, mode: int) -> None:
 
 
 def write_private(file: Path, content: bytes) -> None:
-    """Write *file*, 0600, in a folder of this user's own. It survives a power cut only after `sync_all`. Raises
+    """Write *file* anew, 0600, in a folder of this user's own. It survives a power cut only after `sync_all`. Raises
     FileError."""
     with file_errors(file), open_folder(file.parent) as folder:
         folder.remove(file.name)
@@ -67,8 +67,8 @@ def sync_all(folder: Path) -> None:
 
 
 def create_new(file: Path, content: bytes, *, mode: int, own: bool = False) -> None:
-    """Write *file* only if it does not exist yet, never through a link. Raises FileError. *own*: this user owns it
-    whoever owns the folder, as for a private key."""
+    """Write *file* only if it does not exist yet, never through a link. With *own* it belongs to this user, as a
+    private key must; else a file that root writes belongs to the owner of its folder. Raises FileError."""
     with file_errors(file), open_folder(file.parent) as folder:
         owner = (-1, -1) if own else heir(folder.status())
         try:
@@ -100,8 +100,8 @@ def _bequeath(descriptor: int, folder: Folder) -> None:
 
 
 def give(path: Path, uid: int, gid: int) -> None:
-    """Give a file or folder to a user and a group, -1 for no change; not through a link that others can change, and no
-    file that has another name elsewhere. Raises FileError."""
+    """Give a file or folder to a user and a group; -1 changes nothing. Raises FileError; also for a link that others
+    can change, and for a file that has a second name."""
     with file_errors(path, "give away"):
         place = open_place(path)
         with place.folder as folder:
@@ -128,8 +128,8 @@ def make_private_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o755) -> None:
-    """Create *folder*, and its parents with 0755; leave an existing one as it is. Raises FileError. Nobody else may
-    write into one of them, because a writer of a parent can exchange the folder."""
+    """Create *folder*, and its parents with 0755; leave an existing one as it is. No mode lets others write into one of
+    them: a writer of a parent could exchange the folder. Raises FileError."""
     with file_errors(folder, "create the folder"):
         _make(folder, mode)
 
@@ -142,31 +142,31 @@ def _make(folder: Path, mode: int) -> None:
         try:
             os.mkdir(folder.name, mode, dir_fd=parent.descriptor)
             is_new = True
-        except FileExistsError:  # another process was faster; a file fails to open as a folder
+        except FileExistsError:  # another process was faster; what is no folder fails to open below
             is_new = False
         descriptor = parent.open(folder.name, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            if is_new and not os.listdir(descriptor):  # else somebody has put another one in its place
+            if is_new and not os.listdir(descriptor):  # one with entries is another, put in its place meanwhile
                 _bequeath(descriptor, parent)
         finally:
             os.close(descriptor)
 
 
 def read_regular(file: Path, limit: int = LARGEST_READ) -> bytes:
-    """Content of a regular file of at most *limit* bytes. Raises OSError otherwise. Never waits for a pipe or
+    """The content of a regular file of at most *limit* bytes. Raises OSError for any other. Never waits for a pipe or
     device."""
     return read_with_status(file, limit)[0]
 
 
 def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.stat_result]:
-    """The same, and the mode and owner of what was read."""
+    """The same, and the status of the very file that was read: its mode, owner and times."""
     return _read_open(_open(file), file, limit)
 
 
 @contextlib.contextmanager
 def opened_regular(file: Path) -> Iterator[str]:
-    """A path to the regular file that *file* is now, for a library that reads files by their paths. Raises OSError as
-    :func:`read_regular`."""
+    """Yield a path that leads to the regular file *file*, as it is now, until the block ends: for a library that reads
+    files by their paths. Raises OSError for what is no regular file."""
     descriptor = _open(file)
     try:
         status_of_regular(descriptor, file)
@@ -216,10 +216,10 @@ def read_end(file: Path, most: int) -> tuple[bytes, os.stat_result]:
 
 
 def read_secret(file: Path, absent: str = "create it, and write the secret into it") -> bytes:
-    """Content of a file that holds a secret. Raises ConfigError if it is absent, unreadable or open to everybody.
-    Group-readable is accepted: a TSIG key shared with the name server is root:bind 0640 on Debian. A link that others
-    than root and this user can exchange is not followed: it may lead to another's secret. *absent*: what to do where
-    there is none."""
+    """The content of a file that holds a secret. Raises ConfigError if it is absent, unreadable, writable for its group
+    or open to everybody. A group may read it: a TSIG key shared with the name server is root:bind 0640 on Debian. A
+    link that others than root and this user can exchange is not followed: it may lead to another's secret. *absent*:
+    the hint where there is no file."""
     try:
         place = open_place(file)
         with contextlib.closing(place.folder):
@@ -257,9 +257,9 @@ def _no_password(file: Path, problem: str) -> ConfigError:  # never with the con
 @contextlib.contextmanager
 def locked(file: Path, *, doing: str, skip: int = 0, on_full_disk: bool = False) -> Iterator[None]:
     """Lock *file* exclusively while the block runs. Raises LockedError at once if another process has the lock,
-    FileError if the file cannot be written. Process and *doing* are written into it, below its first *skip* bytes,
-    which stay; *on_full_disk* does without where there is no room for them. The kernel drops the lock
-    with the process, so a killed run never blocks the next one."""
+    FileError if the file cannot be written. The file then says which process has the lock and what it is *doing*,
+    behind its first *skip* bytes, which stay. With *on_full_disk* a failure to write that is passed over. The kernel
+    drops the lock with the process, so a killed run never blocks the next one."""
     with file_errors(file, "open the lock file"), open_folder(file.parent) as folder:
         _create_empty(folder, file.name)
         descriptor = folder.open(file.name, os.O_RDWR)
@@ -281,7 +281,7 @@ def locked(file: Path, *, doing: str, skip: int = 0, on_full_disk: bool = False)
 
 
 def is_locked(file: Path) -> bool:
-    """Has a process the lock of *file*? False too where the file is not there or may not be read."""
+    """Does a process hold the lock of *file*? False too where the file is not there or may not be read."""
     try:
         descriptor = os.open(file, _FOR_READING | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -296,7 +296,7 @@ def is_locked(file: Path) -> bool:
 
 
 def _lock(descriptor: int) -> None:
-    """Raises BlockingIOError where another process has the lock for more than the instant of :func:`is_locked`."""
+    """Take the lock. Raises BlockingIOError if another process has it for longer than :func:`is_locked` takes."""
     for last in (False, True):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,14 +19,15 @@ from common.owners import IN_A_UNIT, owner_hint
 
 _ACCESS_LIST = "system.posix_acl_access"  # acl(5)
 _SIDE_BY_SIDE = 100  # files that are open at once
-_SYNCING = 16
+_SYNCING = 16  # threads
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @dataclass(frozen=True, slots=True)
 class NewContent:
-    """The new state of a file. *attributes* are extended ones, access control list and SELinux context; None: those
-    that its folder gives it. A list that is not among them is none: the folder's default list gives no rights then."""
+    """The new state of a file. *uid* and *gid*: -1 for those that the system gives. *attributes*: the extended ones,
+    such as the access control list and the SELinux context; None leaves those that the folder gives. Attributes without
+    an access control list mean a file without one: the default list of its folder gives no rights then."""
 
     content: bytes
     mode: int
@@ -53,7 +54,8 @@ def replace_all(contents: Mapping[Place, NewContent]) -> None:
 
 @contextmanager
 def file_errors(file: Path, what: str = "write") -> Iterator[None]:
-    """A FileError that says why *file* cannot be written, and what to do, in place of an OSError."""
+    """Turn an OSError of the block into a FileError, which says why and what to do. *what*: the block's act on *file*,
+    for "cannot … FILE"."""
     try:
         yield
     except OSError as error:
@@ -61,7 +63,8 @@ def file_errors(file: Path, what: str = "write") -> Iterator[None]:
 
 
 def _staged_together(items: Sequence[tuple[Place, NewContent]], staged: ExitStack) -> dict[Place, str]:
-    """The name of a temporary of each, which is gone at the end of *staged*. Raises FileError."""
+    """Write and sync a temporary for each; return their names. The end of *staged* removes what is left of them. Raises
+    FileError."""
     temporaries, descriptors = {}, {}
     with ExitStack() as opened:
         for place, new in items:
@@ -74,7 +77,7 @@ def _staged_together(items: Sequence[tuple[Place, NewContent]], staged: ExitStac
 
 
 def _sync_folders(folders: Sequence[Folder]) -> None:
-    """Make renames in all of them survive a power cut. Raises FileError."""
+    """Make renames in all *folders* survive a power cut. Raises FileError."""
     with ExitStack() as opened:
         descriptors = {}
         for folder in folders:
@@ -84,8 +87,8 @@ def _sync_folders(folders: Sequence[Folder]) -> None:
 
 
 def sync_together(files: Mapping[int, Path]) -> None:
-    """Wait until all, by their descriptors, would survive a power cut. Side by side they share the journal's commits:
-    hundreds take a fifth of the time. Raises FileError."""
+    """Sync *files* (paths by open descriptors), so that they survive a power cut. Side by side they share the commits
+    of the file system's journal: hundreds take a fifth of the time. Raises FileError."""
     left, failures = list(files.items()), list[FileError]()
 
     def sync() -> None:
@@ -112,9 +115,9 @@ def sync_together(files: Mapping[int, Path]) -> None:
 
 @contextmanager
 def _temporary(place: Place) -> Iterator[tuple[str, int]]:
-    """The name of a new temporary beside *place*, and its descriptor, which the caller closes. The file is gone at the
-    end of the block, unless its disk has failed by then, of which the block tells. The name starts with a dot because
-    some daemons load every other file of a folder. Raises OSError."""
+    """Yield the name of a new temporary beside *place*, and its descriptor, which the caller closes. The end of the
+    block removes the file, unless the disk has failed: then the block itself has raised. The name starts with a dot
+    because some daemons load every other file of a folder. Raises OSError."""
     name = temporary_name(place.name)
     descriptor = place.folder.open(name, _NEW_FILE)
     try:
@@ -125,24 +128,26 @@ def _temporary(place: Place) -> Iterator[tuple[str, int]]:
 
 
 def temporary_name(name: str) -> str:
-    """A new name for a temporary of the file *name*. By chance: processes in containers share folders, and numbers."""
+    """A new name for a temporary of the file *name*. It is random: processes in containers may share a folder and have
+    the same number."""
     return f".{name}.{os.urandom(4).hex()}.tmp"
 
 
 def is_temporary_of(name: str, other: str) -> bool:
-    """Is *other* the name of a temporary of the file *name*? An earlier version took the number of its process."""
+    """Is *other* the name of a temporary of the file *name*? True too for the names of earlier versions, which had the
+    number of the process in them."""
     return re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]+\.tmp", other) is not None
 
 
 def _fill(descriptor: int, new: NewContent) -> None:
-    """Raises OSError."""
+    """Give the open file its rights, then its content. Raises OSError."""
     _give_rights(descriptor, new)
     with os.fdopen(descriptor, "wb", closefd=False) as stream:
         stream.write(new.content)
 
 
 def create(place: Place, new: NewContent) -> None:
-    """Make the file, whole or not at all; FileExistsError if anything is there, OSError otherwise."""
+    """Make the file, whole or not at all. Raises FileExistsError if anything is there, else FileError or OSError."""
     folder = place.folder.descriptor
     with ExitStack() as staged:
         temporary = _staged_together([(place, new)], staged)[place]  # a link never replaces, unlike a rename
@@ -151,7 +156,7 @@ def create(place: Place, new: NewContent) -> None:
 
 
 def remove_leftovers(place: Place) -> None:
-    """Remove the temporaries that killed processes have left. Raises OSError."""
+    """Remove the temporaries of *place* that killed processes have left. Raises OSError."""
     for name in place.folder.names():
         if is_temporary_of(place.name, name):
             with suppress(IsADirectoryError):  # no temporary of ours
@@ -159,7 +164,8 @@ def remove_leftovers(place: Place) -> None:
 
 
 def _give_rights(descriptor: int, new: NewContent) -> None:
-    """Owner, attributes and mode, in this order: each may change those before. The file is still empty."""
+    """Set owner, attributes and mode, in this order: chown and an access control list may both change the mode. The
+    file is still empty."""
     if new.attributes is not None and _ACCESS_LIST not in new.attributes:
         try:
             os.removexattr(descriptor, _ACCESS_LIST)

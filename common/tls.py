@@ -8,8 +8,8 @@ from common.files import opened_regular
 
 
 def trusting(file: Path | None) -> ssl.SSLContext:
-    """The same. Raises OSError for no regular file, and ssl.SSLError, which is one too, for one without
-    certificates."""
+    """A context that trusts the CAs of *file*; without one, those of the system. Raises OSError where *file* is not a
+    readable regular file, ssl.SSLError (an OSError too) where it holds no certificate."""
     if file is None:
         return ssl.create_default_context()
     with opened_regular(file) as path:
@@ -17,8 +17,8 @@ def trusting(file: Path | None) -> ssl.SSLContext:
 
 
 def verified_tls(file: Path | None, setting: str) -> ssl.SSLContext:
-    """A context that trusts the CAs of *file*, or the system's without one. *setting* names the file for people. Raises
-    ConfigError. Make it once for all connections: it reads the whole file."""
+    """The context of :func:`trusting`, for a *file* that a setting names. *setting*: its path in the configuration.
+    Raises ConfigError. Make it once for all connections: it reads the whole file."""
     try:
         return trusting(file)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Conclusions from several looks at one service: is only one family of addresses broken, do they differ? Pure."""
+"""Conclusions from looks at a service by IPv4 and by IPv6: is only one of them broken, do they differ? Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,8 @@ _FAMILIES = ("IPv4", "IPv6")
 
 
 def conclusions(all_shown: Sequence[Shown], now: float) -> list[str]:
-    """A sentence for each service of which the families differ, and for each whose addresses do."""
+    """Sentences on services that were looked at by both families: one could not be asked, one alone is broken, or the
+    two show different certificates. *now*: epoch seconds."""
     services: dict[tuple[str, str], list[Shown]] = {}
     for one in all_shown:
         services.setdefault((one.place.target.text, one.place.name), []).append(one)

@@ -24,8 +24,8 @@ _OLD_RENEGOTIATION = 0x4  # SSL_OP_LEGACY_SERVER_CONNECT, for services from befo
 
 
 class _Failed(Exception):
-    """The connection was made, and then there was no certificate. The text says why; *tls_alert*: OpenSSL's word for
-    the alert that the service sent."""
+    """The service took the connection and showed no certificate. The text says why; *tls_alert*: OpenSSL's reason, such
+    as an alert of the service, "" where none was given."""
 
     def __init__(self, why: str, tls_alert: str = ""):
         super().__init__(why)
@@ -33,16 +33,18 @@ class _Failed(Exception):
 
 
 def why(error: OSError | UnicodeError) -> str:
-    """The operating system's or the resolver's reason."""
+    """The reason as the operating system or the resolver gives it; NO_ANSWER for a timeout."""
     return NO_ANSWER if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
 
 
 def look(target: ProbeTarget, address: Address, server_name: str, seconds: float, key_type: KeyType = "") -> View:
-    """One look, which ends after *seconds* at the latest. Never raises an OSError.
+    """One look, which ends after *seconds* at the latest. Never raises an OSError. *server_name* is asked for by SNI
+    (RFC 6066 §3); "" asks for none.
 
-    A service may have a certificate for each type of key, and clients get the one that it prefers. Where that is not
-    of *key_type*, the other is asked for by a choice of ciphers. TLS 1.3 has no such ciphers, so up to TLS 1.2; where
-    that is not spoken, by a handshake of our own, which is left when the certificate is seen.
+    A service may have a certificate for each type of key, and clients get the one that it prefers. If that one has
+    another *key_type*, a second handshake offers only ciphers of the wanted type. TLS 1.3 has no such ciphers, so this
+    handshake offers TLS 1.2 at most. A service that speaks TLS 1.3 alone is asked by a handshake of our own, which
+    stops when it has seen the certificate.
     """
     deadline = Deadline(seconds)
     view = _viewed(target, address, server_name, deadline)
@@ -59,7 +61,7 @@ def look(target: ProbeTarget, address: Address, server_name: str, seconds: float
 
 
 def _in_tls_1_3(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline, key_type: KeyType) -> View:
-    """UNKNOWN where the service does not show a certificate with that type of key."""
+    """The view of a service that speaks TLS 1.3 alone; UNKNOWN where it shows no certificate with that type of key."""
     from common.probe.staple import NotSeen, stapled  # noqa: PLC0415 - 0.1 s, for few
 
     try:
@@ -81,14 +83,14 @@ def _viewed(target: ProbeTarget, address: Address, server_name: str, deadline: D
         return View(Seen.NO_TLS, str(failed))
     except (ConnectionError, TimeoutError) as error:
         return View(Seen.DOWN, why(error))
-    except Silent as error:  # on this host nobody's port would refuse (ICMP); elsewhere a firewall may swallow it
+    except Silent as error:  # here a closed port would refuse (by ICMP); elsewhere a firewall may swallow the refusal
         return View(Seen.UNKNOWN, why(error), listens=is_of_this_host(address))
     except OSError as error:  # no route, no such family on this host: nobody was asked
         return View(Seen.UNKNOWN, why(error))
 
 
 def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: Deadline, key_type: KeyType = "") -> View:
-    """Raises OSError if there is no connection, else _Failed."""
+    """The view over a new connection. Raises OSError if none can be made, _Failed if it shows no certificate."""
     family, where = address
     with socket.socket(family, socket.SOCK_DGRAM if target.login else socket.SOCK_STREAM) as plain:
         plain.settimeout(deadline.left())
@@ -101,7 +103,7 @@ def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: De
                 eap.begin()
                 return _handshake(eap, "", key_type)  # supplicants ask for no name
             return _handshake(wire_for_tls(target, plain, deadline, server_name), server_name, key_type)
-        except (Unasked, ConnectionRefusedError):  # by UDP, where to connect asks nobody
+        except (Unasked, ConnectionRefusedError):  # of UDP, whose connect() asks nobody: the refusal comes only now
             raise
         except Refused as refused:
             raise _Failed(str(refused)) from refused
@@ -113,8 +115,8 @@ def _shown(target: ProbeTarget, address: Address, server_name: str, deadline: De
 
 
 def _handshake(wire: "Wire | EapWire", server_name: str, key_type: KeyType) -> View:
-    """The bytes pass through our hands: over a socket, OpenSSL would read tiny records for ever within one call, and
-    the time limit would never count."""
+    """Shake hands, and carry the bytes ourselves. With a socket, OpenSSL could read tiny records for ever within one
+    call, and the time limit would never count."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = _lenient_context(key_type).wrap_bio(incoming, outgoing, server_hostname=server_name or None)
     received, began = b"", time.monotonic()
@@ -126,7 +128,7 @@ def _handshake(wire: "Wire | EapWire", server_name: str, key_type: KeyType) -> V
             incoming.write(data) if data else incoming.write_eof()
         wire.send(outgoing.read())
     except (ssl.SSLError, ConnectionError) as error:
-        # It has shown its certificate, and proven its key, before it looked at ours
+        # the service has shown its certificate, and proven its key, before it looked at ours
         if not (_is_peers(error) and wants_client_certificate(received)):
             raise
     shown = _certificates(tls)
@@ -161,8 +163,8 @@ def _certificates(tls: ssl.SSLObject) -> tuple[bytes, ...]:
 
 @cache
 def _lenient_context(key_type: KeyType) -> ssl.SSLContext:
-    """Looks at whatever is served, also by a service with old protocols and weak keys; but for ciphers without any
-    certificate, which some services prefer."""
+    """A context that takes whatever is served, with old protocols and weak keys too. It offers no cipher that works
+    without a certificate: some services would prefer that."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""Looks at many services side by side: each address, each name, each type of key, the staple; then at who says revoked.
+"""Looks at many services side by side: each address, name and type of key, and the staple; then asks about revocation.
 
 A look never raises: what goes wrong is what was seen.
 """
@@ -32,14 +32,14 @@ _TYPES: tuple[KeyType, ...] = ("rsa", "ecdsa")
 _FAMILIES: dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 _PAUSE = 1.0  # seconds until a server that had no staple is asked again
 _Spot = tuple[ProbeTarget, Address | None, str]
-"""A target, one of its addresses, and why there is none."""
+"""A target and one of its addresses; or None, and why the target has none."""
 Wanted = tuple[ProbeTarget, Sequence[str]]
 """A target, and the names that each of its addresses is asked for."""
 
 
 def survey(targets: Sequence[ProbeTarget], names: Sequence[str], lookup: Lookup, now: float) -> list[Shown]:
-    """Look at all *targets*, in their order. *names*: those to ask for instead of each target's own. *lookup*: what
-    the database has. *now*: epoch seconds."""
+    """Look at all *targets*, in their order; one Shown for each certificate at each address and name. *names*: those to
+    ask for instead of each target's own, if any. *lookup*: what the database has. *now*: epoch seconds."""
     found = looks([(target, names or [target.server_name]) for target in targets], now)
     leaves = {fingerprint(one.leaf): one for one in found if one.leaf is not None}
     ask_one = partial(_revocation, now=now, kept=Kept())
@@ -57,7 +57,7 @@ def looks(wanted: Sequence[Wanted], now: float) -> list[Shown]:
 
 
 def _each(work: Callable[[Item], T], items: Sequence[Item], what: str) -> Iterator[T]:
-    """The results in the order of *items*; a terminal shows how many are there."""
+    """The results in the order of *items*; a terminal shows how many are done."""
     PROGRESS.tell(f"0 of {len(items)} {what}")
     for number, one in enumerate(each_on_thread(work, items, _AT_ONCE), 1):
         result = one.result()
@@ -73,7 +73,7 @@ def _spots(target: ProbeTarget) -> list[_Spot]:
 
 
 def _at(spot: _Spot, name: str, now: float) -> Iterator[Shown]:
-    """One for each certificate that is shown there."""
+    """A Shown for each certificate at this spot; one that tells the problem where there is none."""
     target, address, problem = spot
     if address is None:
         place = Place(target, name, target.connect_host)
@@ -86,7 +86,8 @@ def _at(spot: _Spot, name: str, now: float) -> Iterator[Shown]:
 
 
 def _may_staple(target: ProbeTarget) -> bool:
-    """EAP has no staples here. MySQL has none at all, and blocks a host that leaves too many handshakes."""
+    """May the service be asked for a staple? Not by EAP, where we cannot. MySQL has none at all, and blocks a host that
+    leaves too many handshakes."""
     return target.login is None and target.scheme != "mysql"
 
 
@@ -109,7 +110,7 @@ def _staple(one: Shown, address: Address, now: float) -> Staple:
     try:
         answered = stapled(target, address, name, SECONDS, key_type_of(one.view.shown[0]))
         if not answered.staple and ocsp.responders(one.leaf):
-            time.sleep(_PAUSE)  # nginx fetches its first one when somebody has asked for it
+            time.sleep(_PAUSE)  # nginx fetches its first staple when a client has asked for it
             answered = stapled(target, address, name, SECONDS, key_type_of(one.view.shown[0]))
     except (NotSeen, *PARSE_ERRORS) as error:
         return Staple(None, problem=str(error))
@@ -123,7 +124,8 @@ def _staple(one: Shown, address: Address, now: float) -> Staple:
 
 
 def _revocation(one: Shown, now: float, kept: Kept) -> Revocation:
-    """Ask the issuer about revocation, by the certificate that is shown for the issuer; without one nobody is asked."""
+    """Ask the issuer whether it has revoked the certificate. Nobody is asked where the service does not show the
+    issuer's own certificate."""
     if one.leaf is None or one.issuer is None:
         return Revocation(problems=(_NO_ISSUER,))
     return ask(one.leaf, one.issuer, Limits(SECONDS), now, kept)
@@ -133,7 +135,7 @@ _NO_ISSUER = Finding("", "the certificate of its issuer is not shown")
 
 
 def _judged(all_shown: Sequence[Shown], lookup: Lookup) -> Iterator[Shown]:
-    """Each with the verdict of the database, which is asked once for all."""
+    """Each look with its verdict; the database is asked once for all."""
     hosts: dict[str, set[str]] = {}
     for one in all_shown:
         if one.leaf is not None:

@@ -4,10 +4,10 @@
     radius://host[:port]?secret_file=/PATH[&identity=NAME][&method=peap|ttls|tls][&connect=ADDRESS[:port]]
 
 The scheme says whether the service speaks TLS from the first byte (``https://``) or after a request for it in its own
-protocol (``smtp://``); each has its usual port but ``tls://``, which needs one. ``connect`` looks elsewhere than at the
-host's own address while still asking for the host's name. ``proxy`` begins with a header of the PROXY protocol, for a
-service that accepts connections from a load balancer alone. A ``radius`` server shows its certificate to a client of
-its own, which shares a secret with it, when somebody logs in by EAP.
+protocol (``smtp://``). Each scheme has its usual port, except ``tls://``, which needs one. ``connect`` looks elsewhere
+than at the host's own address while still asking for the host's name. ``proxy`` begins with a header of the PROXY
+protocol, for a service that accepts connections from a load balancer alone. A ``radius`` server shows its certificate
+during a login by EAP, and only to a client with which it shares a secret.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ STARTTLS_PORTS = {
     "xmpp": 5222,
     "nntp": 119,
 }
-EAP_TYPES = {"peap": 25, "ttls": 21, "tls": 13}  # the methods with TLS, by IANA's numbers; the first is asked for first
+EAP_TYPES = {"peap": 25, "ttls": 21, "tls": 13}  # the methods with TLS, with IANA's numbers; the first is tried first
 _RADIUS = "radius"
 _PORTS = {**DIRECT_PORTS, **STARTTLS_PORTS, _RADIUS: 1812}
 _KNOWN = ", ".join(f"{scheme}://" for scheme in (*_PORTS, "tls"))
@@ -68,8 +68,8 @@ class EapLogin:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
-    """One socket to look at. *server_name* is empty where the host is an address: the caller knows what to ask for.
-    *proxy*: the version of the PROXY protocol's header, "" for none; *login*: of radius:// alone."""
+    """One socket to look at. *server_name*: the name to ask for; empty for localhost and for an address, where the
+    caller knows it. *proxy*: the version of the PROXY protocol's header, "" for none; *login*: of radius:// alone."""
 
     text: str
     scheme: str
@@ -83,7 +83,7 @@ class ProbeTarget:
 
 
 def parse_target(text: str) -> ProbeTarget:
-    """The target in *text*; ValueError with a sentence."""
+    """The target in *text*. Raises ValueError with a sentence."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
@@ -101,13 +101,13 @@ def parse_target(text: str) -> ProbeTarget:
     proxy, login = options.get("proxy", ""), _login(text, options) if parts.scheme == _RADIUS else None
     if proxy not in _PROXY_HEADERS and "proxy" in options:
         raise ValueError(f"{text!r}: proxy= must be v1 or v2, the version of the PROXY protocol's header")
-    # hosts that no certificate of a public CA names, so that their name is not the one to ask for
+    # SNI carries no address (RFC 6066 §3), and no certificate of a public CA names localhost
     server_name = "" if host == "localhost" or is_address(host) else host
     return ProbeTarget(text, parts.scheme, host, port, server_name, connect_host, connect_port, proxy, login)
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    """The options of a target, by name."""
+    """The options of a target, by name. Raises ValueError with a sentence."""
     pairs = parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True)  # a user's name may have a + in it
     options = dict(pairs)
     if parts.scheme == _RADIUS and "secret" in options:  # never with the text, which holds it

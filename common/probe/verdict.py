@@ -1,4 +1,4 @@
-"""Is what a socket shows what the database says that the name should serve? Pure."""
+"""Does a socket show the certificate that the database has for its name? Pure."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """*why*: a sentence, "" for a match; *name*: of the certificate that it is about, "" for none."""
+    """*why*: a sentence, "" for a match; *name*: of the stored certificate that the verdict is about, "" for none."""
 
     match: Match
     why: str = ""
@@ -44,11 +44,11 @@ class Stored:
 
 Lookup = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Sequence[Stored]]]
 """Takes hosts, each with the SHA-256 of the certificates that it shows; returns the certificates that the database has
-for each, by one question for all. Raises CertfleetError where that cannot be asked."""
+for each, by one question for all. Raises CertfleetError where the database cannot be asked."""
 
 
 def stored_of(name: str, leaf_pem: bytes) -> Iterator[Stored]:
-    """The certificate in a PEM text, if any; nothing for a damaged one, which others tell."""
+    """The certificate in a PEM text; none for a text without one or a damaged one, which others report."""
     with contextlib.suppress(ValueError):
         yield Stored(name, parse_bundle(leaf_pem).leaf)
 
@@ -56,8 +56,8 @@ def stored_of(name: str, leaf_pem: bytes) -> Iterator[Stored]:
 def stored_for(
     hosts: Mapping[str, frozenset[str]], likely: Iterable[Stored], everything: Callable[[], Iterable[Stored]]
 ) -> dict[str, list[Stored]]:
-    """The certificates for each of *hosts*, which are as a Lookup takes them. *likely*: found by name. *everything* is
-    looked through only if some host shows another one: there may be a hundred thousand."""
+    """The certificates for each of *hosts*, which have the form of a Lookup. *likely*: those found by their names.
+    *everything* is looked through only if some host shows another certificate: there may be a hundred thousand."""
     first = list(likely)
     found = {host: {one.name: one for one in first if one.is_for(host)} for host in hosts}
     rest = [host for host, shown in hosts.items() if shown - {fingerprint(one.leaf) for one in found[host].values()}]
@@ -69,13 +69,13 @@ def stored_for(
 
 
 def unverifiable(why: str) -> Verdict:
-    """The verdict on a certificate with which nothing of the database can be compared."""
+    """The verdict on a certificate that cannot be compared with the database; *why*: a sentence."""
     return Verdict(Match.NOT_VERIFIABLE, why)
 
 
 def verdict(shown: x509.Certificate, stored: Sequence[Stored]) -> Verdict:
-    """The verdict on *shown*, beside all that is *stored* for the name that was asked for. A name may have two
-    certificates, one for each type of key."""
+    """The verdict on *shown*. *stored*: all certificates for the name that was asked for; it may have two, one for each
+    type of key."""
     if not stored:
         return unverifiable("the database has no certificate for this name")
     digest, key = fingerprint(shown), spki_sha256(shown.public_key())

@@ -27,7 +27,8 @@ _STAPLED = {True: "", False: "none", None: "?"}
 
 
 def lines(all_shown: Sequence[Shown], now: float) -> list[str]:
-    """All of it: the table where there is more than one look, what is wrong, and each certificate once in full."""
+    """The whole output: a table for more than one look, what is wrong, and each certificate once in full. *now*: epoch
+    seconds."""
     if len(all_shown) == 1:
         one = all_shown[0]
         return [_headline(one, now), *_certificate(one, now), *_look(one), *_doubts(one, now)]
@@ -95,7 +96,7 @@ def _certificate(one: Shown, now: float) -> Iterator[str]:
 
 
 def _look(one: Shown) -> Iterator[str]:
-    """The lines that another address may show otherwise."""
+    """The lines that may differ at another address."""
     if one.leaf is None:
         return
     there = _STAPLED[one.staple.is_there]
