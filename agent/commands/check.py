@@ -1,5 +1,5 @@
-"""check: everything that the next install depends on, looked at without touching anything: whose word counts, source,
-keys, files, folders, the unit, commands, sockets, clock."""
+"""check: looks at everything that the next install depends on, and changes nothing: trust, source, keys, files,
+folders, the unit, commands, sockets, stapling, clock."""
 
 import argparse
 import time
@@ -54,7 +54,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _findings(arguments: argparse.Namespace) -> list[Line]:
     settings, certificates = load_settings(arguments.config, presence)
-    # it asks services and sources, by the words and with the secrets of agent.toml
+    # check too runs commands of agent.toml, and uses its secrets
     refuse_directors(arguments, settings.state_dir)
     here = [certificate for certificate in certificates if certificate.host is None]
     lines = [Line(OK, "configuration", f"{arguments.config} is well formed"), _trust(settings)]
@@ -84,7 +84,7 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
 
 
 def _told(each: Sequence[T], what: str) -> Iterator[T]:
-    """The same, one for *each* certificate; a terminal shows how many there have been."""
+    """The items of *each*, one for each certificate; a terminal shows how many have been yielded."""
     for number, one in enumerate(each, 1):
         PROGRESS.tell(f"{what} certificate {number} of {len(each)}")
         yield one
@@ -104,7 +104,7 @@ _STATES = {OK: State.OK, WARN: State.WARNING, BAD: State.CRITICAL}
 
 
 def _plugin(lines: Sequence[Line]) -> tuple[State, str]:
-    """The worst finding, how many others there are, and the numbers."""
+    """The worst finding, how many others are as bad, and the numbers."""
     state = worst(_STATES[one.level] for one in lines)
     found = [one for one in lines if _STATES[one.level] is state]
     told = f"{found[0].subject}: {found[0].sentence}" if state else f"{len(lines)} things are well"
@@ -159,7 +159,7 @@ def _stapled(turn: Turn) -> list[Line]:
     certificate = turn.certificate
     try:
         leaf = certificate_in_place(turn)
-    except CertfleetError:  # of key and files `examine` tells
+    except CertfleetError:  # `examine` says what is wrong with key and files
         return []
     if leaf is None or not must_staple(leaf):
         return []
@@ -188,7 +188,7 @@ def _folders(settings: AgentSettings, certificates: Sequence[Certificate]) -> It
 
 
 def _programs(certificates: Sequence[Certificate]) -> Iterator[Line]:
-    """The programs of all commands are there, but for those of the services' checks, which are run later."""
+    """Are the programs of all commands there? The services' own checks are left out: they are run later."""
     services = dict.fromkeys(service for certificate in certificates for service in certificate.services)
     commands = [
         (service, command) for service in services for command in (*service.activate, *service.verify, *service.start)
@@ -202,7 +202,8 @@ def _programs(certificates: Sequence[Certificate]) -> Iterator[Line]:
 
 
 def _clock(tools: LocalTools) -> Iterator[Line]:
-    """Does the clock, by which dates of certificates are judged, go with that of the source? Raises SourceError."""
+    """Does this host's clock agree with that of the source? Dates of certificates are judged by it. Raises
+    SourceError."""
     there = tools.source.moment()
     if there is None:
         return
@@ -218,13 +219,13 @@ def _clock(tools: LocalTools) -> Iterator[Line]:
 
 
 def _closed(folder: Path) -> Line:
-    """The finding on a folder that is closed to the unit alone: in a shell nothing is wrong there."""
+    """The finding on a folder that the timer's unit may not write. A run in a shell may."""
     hint = f"`certfleet-agent init --system` gives the unit its line, {writable(folder)}"
     return Line(BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
 
 
 def _offered(certificate: Certificate, tools: LocalTools, away: SourceError | None = None) -> Iterator[Line]:
-    """The finding on the source's offer for *certificate*; where that is *away*, on what is staged. Raises
+    """The finding on the source's offer for *certificate*; on what is staged, where the source is *away*. Raises
     SourceError."""
     try:
         before = tools.state.record(certificate.name)
@@ -241,8 +242,8 @@ def _offered(certificate: Certificate, tools: LocalTools, away: SourceError | No
 
 
 def _judged(turn: Turn, offer: Offer) -> Iterator[Line]:
-    """Tell whether the next run takes the certificate of *offer*. Nothing where a key or a host keeps that open:
-    another line tells of it."""
+    """Tell whether the next run takes the certificate of *offer*. Yields nothing where a bad key or a lost host keeps
+    that open: another line tells of it."""
     certificate = turn.certificate
     try:
         refused, failed = objection(turn, offer), kept_from(turn, offer)

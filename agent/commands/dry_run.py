@@ -15,8 +15,8 @@ from common.command_line import complain, report, say
 
 
 def dry_run(arguments: argparse.Namespace) -> int:
-    """The exit code is that of a run in which the services take all that is due; 1 also where an interrupted install
-    would be settled first, because nobody knows how."""
+    """Show what a run would do. The exit code is that of a run in which the services take all that is due; 1 also where
+    a run would settle an interrupted install first: nobody knows how that ends."""
     settings, certificates, selected = asked_for(arguments)
     tools = LocalTools(settings, certificates, arguments.config, retry=arguments.retry, read_only=True)
     refuse_beside_a_run(tools.folder)

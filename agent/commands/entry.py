@@ -20,13 +20,13 @@ _FULLCHAIN = "/etc/ssl/certs/{name}.fullchain.crt"
 
 
 def entries(names: Iterable[str], services: Mapping[str, Preset | None], others: Sequence[str]) -> str:
-    """The entry of each of the *names* for these *services*, of which one that was not found here is None; with the
-    *others* that were in a comment."""
+    """The TOML text of an entry for each of the *names*. *services*: presets by name, None for one that was not found
+    here. *others*: services that were found here too, which a comment names."""
     return "".join(_entry(name, services, others) for name in names)
 
 
 def quoted(value: str) -> str:
-    """A text of TOML."""
+    """*value* as a text of TOML, in quotes."""
     return json.dumps(value, ensure_ascii=False)  # JSON's spelling of a text is TOML's too
 
 

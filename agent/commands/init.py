@@ -1,5 +1,5 @@
-"""init: makes a first agent.toml for this host, commented, with a block for each name given and each service found
-here; later it makes the block of each further name."""
+"""init: makes a first, commented agent.toml for this host, with an entry for each name given; without names, with a
+sample entry for each service found here. Later it makes the entry of each further name."""
 
 import argparse
 import os
@@ -67,7 +67,7 @@ def init(arguments: argparse.Namespace) -> int:
 
 
 def _place(config: Path) -> Path:
-    """The agent.toml to write: in a folder of root's own, where the usual one is another user's."""
+    """The agent.toml to write. Where others can write in the usual folder, it goes into one of root's own."""
     if config != Path(DEFAULT_FILE) or os.path.lexists(config) or not (director := who_directs_root(config)):
         return config
     say(f"{director} could make root run any command by {config}: it goes to {ROOTS_FILE}")
@@ -80,7 +80,7 @@ def _started() -> Path:
 
 
 def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
-    """A new agent.toml and the state folder."""
+    """Write a new agent.toml and make the state folder. Raises UsageError, ConfigError, RefusedError, FileError."""
     state_dir = _option("--state-dir", path, arguments.state_dir or _STATE_DIR)
     source = SourceSettings(
         _option("--source", nonempty, _SOURCE if arguments.source is None else arguments.source),
@@ -144,8 +144,8 @@ def _refuse_others(arguments: argparse.Namespace, settings: AgentSettings) -> No
 
 
 def _append(config: Path, entries: bytes) -> None:
-    """Append *entries* to *config*, whose owner, mode and attributes stay. Raises FileError, and ConfigError, with
-    nothing written, where the whole would not be well formed."""
+    """Append *entries* to *config*, whose owner, mode and attributes stay. Raises FileError; ConfigError where the
+    result would not be well formed: then nothing is written."""
     files = LocalFiles()
     real = files.locate(config)
     live = files.read(real)
@@ -164,7 +164,7 @@ def _require_roots_own(config: Path) -> None:
 
 
 def _require_roots_state(state_dir: Path) -> None:
-    """Raises RefusedError where it is, or would be, somebody else's: each run would refuse it."""
+    """Raises RefusedError where somebody besides root controls *state_dir*, or would: each run would refuse it."""
     if director := who_directs_root(state_dir):
         raise RefusedError(f"{director} could make root write any file by {state_dir}", hint=ROOTS_OWN)
 
@@ -203,8 +203,8 @@ def _tell_what_the_source_lacks(config: Path) -> None:
 
 
 def _tell_what_to_name(arguments: argparse.Namespace, names: Sequence[str]) -> None:
-    """The files that the services' configuration must name for *names*, which other services run here, and what comes
-    next: Postfix and Dovecot often share a certificate."""
+    """Say which files the services' configuration must name for *names*, which other services run here (Postfix and
+    Dovecot often share a certificate), and what comes next."""
     config: Path = arguments.config
     certificates = [one for one in load_settings(config)[1] if one.name in names]
     services = dict.fromkeys(service.name for one in certificates for service in one.services if service.name)
@@ -233,7 +233,7 @@ def _tell_what_to_name(arguments: argparse.Namespace, names: Sequence[str]) -> N
 
 
 def _option(option: str, parser: Callable[[str], T], value: str) -> T:
-    """The *value* of an option, read as the same value in agent.toml is; UsageError if it cannot be."""
+    """The *value* of an option, parsed as agent.toml's is. Raises UsageError."""
     try:
         return parser(value)
     except ValueError as error:
@@ -246,8 +246,8 @@ def _file_option(option: str, value: str | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class _Services:
-    """The presets that were *found* here, those whose service *runs* first; those that are *taken* into an entry, with
-    None for one that was not found."""
+    """*found*: the presets whose program is here, running services first. *runs*: the names of those that run. *taken*:
+    those that an entry names, None for one that was not found."""
 
     found: Mapping[str, Preset]
     runs: Sequence[str]
@@ -259,7 +259,8 @@ class _Services:
 
 
 def _services(arguments: argparse.Namespace) -> _Services:
-    """The services of this host; the operator's choice is taken, else the first. UsageError for an unknown one."""
+    """The services of this host. The operator's choice is taken, else the first. Raises UsageError for an unknown
+    one."""
     presets = Presets(arguments.config)
     every = {name: preset for name in presets.names if (preset := presets.load(name))}
     now = running()

@@ -15,12 +15,12 @@ from common.probe.verdict import Stored, stored_for, stored_of
 
 
 def probe(arguments: argparse.Namespace) -> int:
-    """Look at every TARGET."""
+    """Look at every TARGET. Exit code and errors are those of :func:`common.probe.show.show`."""
     return show(arguments, partial(_stored, arguments.config))
 
 
 def _stored(config: Path, hosts: Mapping[str, frozenset[str]]) -> dict[str, list[Stored]]:
-    """The certificates of the source for each of *hosts*, of those that agent.toml names. Raises CertfleetError."""
+    """The source's certificates for each of *hosts*, among those that agent.toml names. Raises CertfleetError."""
     settings, certificates = load_settings(config)
     names = [one.name for one in certificates]
     likely = [name for name in names if any(covers(name, host) for host in hosts)]

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         PROGRESS.tell(f"0 of {len(selected)} certificates")
         with suppress(Stopped):
             for result in run_over(selected, tools):
-                found[result.name] = result  # the last word, where there are two
+                found[result.name] = result  # a certificate may have two: the later one counts
                 tell(result, tools.now, reasons, silent=silent)
                 PROGRESS.tell(f"{len(found)} of {len(selected)} certificates")
                 if tools.waits.stop_asked:
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def asked_for(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Certificate], list[Certificate]]:
-    """The settings, all certificates of this host, and those that NAMEs mean."""
+    """The settings, all certificates of this host, and those that NAMEs mean. Raises ConfigError, UsageError."""
     settings, certificates = load_settings(arguments.config, presence)
     refuse_directors(arguments, settings.state_dir)
     _allow_many_files()
@@ -64,8 +64,8 @@ def asked_for(arguments: argparse.Namespace) -> tuple[AgentSettings, Sequence[Ce
 
 
 def refuse_directors(arguments: argparse.Namespace, state_dir: Path | None) -> None:
-    """UsageError if another user than root can make root run any command by agent.toml, or write any file by the
-    journals in *state_dir*, and --obey-owner is missing."""
+    """Raises UsageError if another user than root can make root run any command by agent.toml, or write any file by the
+    journals in *state_dir*; not with --obey-owner."""
     if director := who_directs_root(arguments.config):
         what, cure = f"{director} can make root run any command by {arguments.config}", roots_own()
     elif state_dir is not None and (director := who_directs_root(state_dir)):
@@ -77,7 +77,7 @@ def refuse_directors(arguments: argparse.Namespace, state_dir: Path | None) -> N
 
 
 def roots_own() -> str:
-    """The cure for an agent.toml that is not root's alone."""
+    """The hint for an agent.toml that is not root's alone."""
     elsewhere = f", or use {ROOTS_FILE}, which is found without --config"
     safe = "" if who_directs_root(Path(ROOTS_FILE)) else elsewhere
     return f"{ROOTS_OWN}{safe}"

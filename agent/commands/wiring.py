@@ -115,7 +115,7 @@ class LocalTools:
 
     @cached_property
     def revocations(self) -> Revocations:
-        from agent.host.revocations import Revocations as Local  # noqa: PLC0415 - X.509, for one that comes back only
+        from agent.host.revocations import Revocations as Local  # noqa: PLC0415 - X.509, for a certificate of before
 
         return Local(self.waits)
 
@@ -183,7 +183,7 @@ class RemoteTools:
 
     @property
     def protected(self) -> Sequence[Path]:
-        """The keys on that host."""
+        """Real paths of the keys on that host. Raises HostLost."""
         own = (one for one in self._local.certificates if one.host == self._host)
         return [real_key(key, self.files) for one in own for key in one.keys]
 
@@ -218,7 +218,7 @@ class RemoteTools:
         return self._local.sockets
 
     def type_of(self, key: Path) -> "KeyType":
-        """The type of a key on that host, asked for once; "" where the key cannot be read, which others tell."""
+        """The type of a key on that host, asked for once. "" where it cannot be read: its other users report that."""
         try:
             known = self.keys.types.get(key) or self.keys.load(key).key_type
         except CertfleetError:
@@ -227,7 +227,8 @@ class RemoteTools:
 
 
 def real_key(key: Path, files: Files) -> Path:
-    """*key* with all links followed; *key* itself where it is not there, or where others can exchange it."""
+    """*key* with all links followed; *key* itself where it is not there, or where others can exchange it. Raises
+    HostLost."""
     try:
         return files.locate(key)
     except HostLost:
@@ -240,8 +241,8 @@ def real_key(key: Path, files: Files) -> Path:
 def tools_at_work(
     settings: AgentSettings, certificates: Sequence[Certificate], config: Path, *, doing: str, retry: bool = False
 ) -> Iterator[LocalTools]:
-    """The tools of a command that changes this host, and the lock of its state folder, which says what it is *doing*.
-    Raises LockedError while another one has the lock."""
+    """Yield the tools of a command that changes this host, under the lock of the state folder. *doing*: the word for it
+    in the lock file. Raises LockedError while another command has the lock, ConfigError, FileError."""
     with closing(LocalTools(settings, certificates, config, retry=retry)) as tools:
         tools.folder.create()
         with locked(tools.folder.lock_file, doing=doing, on_full_disk=True):
@@ -256,7 +257,7 @@ def refuse_beside_a_run(state: StateFolder) -> None:
 
 @contextmanager
 def keys_on(host: RemoteHost | None) -> Iterator[Keys]:
-    """The keys of *host*, None for this machine."""
+    """Yield the keys of *host*, None for this machine, until the block ends."""
     if host is None:
         from agent.host import keys  # noqa: PLC0415 - as above
 
@@ -270,7 +271,7 @@ def keys_on(host: RemoteHost | None) -> Iterator[Keys]:
 
 
 def name_in(text: str) -> str:
-    """The DNS name or IP address in *text*; UsageError if it is none."""
+    """The DNS name or IP address in *text*. Raises UsageError if it is none."""
     try:
         return parse_name(text)
     except ValueError as error:
