@@ -1,4 +1,5 @@
-"""People of this host are told what a run did: of what is new, and of what is not well, once and then daily."""
+"""Tells people of this host what a run did: of each new certificate, and of each that is not well, at once and then
+daily."""
 
 from collections.abc import Sequence
 
@@ -12,12 +13,12 @@ from common.late_log import LateLog
 
 _log = LateLog()
 _REMIND_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
-_TAKEN = {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.UNREACHABLE}  # the last one: from what was staged
+_TAKEN = {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.UNREACHABLE}  # the last one: what was staged is installed
 
 
 def announce(results: Sequence[Result], configured: Sequence[Certificate], tools: Tools) -> None:
-    """Tell what is to be told of each certificate, by the means that agent.toml names. It is on record first, so that
-    nobody is told twice."""
+    """Tell what is to be told of each certificate, by the means that agent.toml names. An alarm is put on record before
+    people are told, so that nobody is told twice. *configured*: all certificates of agent.toml."""
     by_name = {certificate.name: certificate for certificate in configured}
     notices = []
     for result in results:
@@ -37,7 +38,8 @@ def announce(results: Sequence[Result], configured: Sequence[Certificate], tools
 
 
 def _means(certificate: Certificate, outcome: Outcome) -> tuple[Means, ...]:
-    """By which people hear of one that is not well. One that waits for them is new as well."""
+    """The means by which people hear of a certificate that is not well. One that waits for people is new as well, and
+    is told by both."""
     new = certificate.on_install if outcome is Outcome.PENDING else ()
     return tuple(dict.fromkeys((*new, *certificate.on_failure)))
 

@@ -1,5 +1,5 @@
-"""The answers about one certificate that need no look at its live files: the source's offer, the result without an
-offer or after a refusal, and the circumstances under which an answer is remembered."""
+"""Answers about one certificate that need no look at its live files: the source's offer, the result without an offer or
+after a refusal, and the circumstances under which an answer is remembered."""
 
 from shlex import quote
 
@@ -10,7 +10,7 @@ from common.dataclasses import replace
 
 
 def offered(turn: Turn) -> Offer | None:
-    """The source's offer, or the staged one where it is away; None for an unknown name. Raises SourceError."""
+    """The source's offer, or the staged one where the source is away; None for an unknown name. Raises SourceError."""
     if turn.away is None:
         return turn.tools.source.fetch(turn.certificate.name)
     staged = turn.before.staged
@@ -38,12 +38,12 @@ def waiting(turn: Turn) -> Result:
 
 
 def still_refused(turn: Turn, refusal: Refusal) -> Result:
-    """It stays refused, for the same reason and with the same hint."""
+    """The result of one that stays refused, for the same reason and with the same hint."""
     return replace(turn.result(refusal.outcome, refusal.reason, refusal.hint), refusal=refusal)
 
 
 def circumstances_of(turn: Turn) -> str:
-    """A digest of its settings, keys and inputs: ``Certificate.circumstances``."""
+    """A digest of the certificate's settings, keys and inputs: ``Certificate.circumstances``."""
     certificate, tools = turn.certificate, turn.tools
     keys = map(tools.files.stamp, certificate.keys)
     return certificate.circumstances([*keys, *map(tools.on(None).files.stamp, certificate.inputs)])

@@ -13,11 +13,11 @@ from common.certificate import parse_bundle
 from common.dataclasses import replace
 from common.errors import RefusedError
 
-_LASTS = 365  # days: nobody is to rely on it, and no service is to stop for it
+_LASTS = 365  # days: too few to rely on it, and enough that no service stops for it
 
 
 def interim(turn: Turn) -> list[Path]:
-    """Write a self-signed one for its key to each live file that is not there. Returns those.
+    """Write a self-signed certificate of the live key to each live file that is not there. Returns those files.
 
     Raises RefusedError where a certificate of a CA is in place, ConfigError for a key that is not there, InstallError,
     FileError.
@@ -32,7 +32,7 @@ def interim(turn: Turn) -> list[Path]:
     planned = plan(Due(turn, bundle, key, Mark(0, 0), "", "", by_issuer=False))
     missing = {file: one.new for file, one in planned.items() if one.live is None}
     for file, new in missing.items():
-        if not new.content:  # of the chain alone: Apache does not start with an empty file
+        if not new.content:  # a file of the chain alone: Apache does not start with an empty one
             missing[file] = replace(new, content=bundle.leaf_pem)
     tools.files.replace(missing)
     return list(missing)

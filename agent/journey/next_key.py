@@ -1,5 +1,5 @@
-"""The key that is to take the place of the live one. `request --next` makes it beside that; the certificate for it
-brings it in, by the same install: both files change together, and both go back together.
+"""The key that is to take the place of the live one. `request --next` makes it beside the live one. The install of the
+certificate for it brings it in: both files change together, and both go back together.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ _log = LateLog()
 
 
 def key_for(bundle: Bundle, live: HostKey, turn: Turn) -> HostKey:
-    """The next key if *bundle* is for that, else the *live* one. Raises ConfigError, RefusedError for a next key that
+    """The next key if *bundle* is for it, else the *live* one. Raises ConfigError or RefusedError for a next key that
     is not as it must be; FileError."""
     wanted, place = spki_sha256(bundle.leaf.public_key()), turn.certificate.next_key
     if wanted == live.spki_sha256 or not turn.tools.keys.is_there(place) or is_open(turn):
@@ -35,7 +35,7 @@ def is_open(turn: Turn) -> bool:
 
 
 def with_key(turn: Turn, key: HostKey) -> dict[Path, Planned]:
-    """The file of the live key, by its real path, as it is to be with *key*: its rights stay, and what else it holds.
+    """The plan for the live key's file, by its real path: *key* takes the old key's place in it, all else stays.
 
     Raises FileError, ConfigError, RefusedError.
     """
@@ -50,10 +50,10 @@ def with_key(turn: Turn, key: HostKey) -> dict[Path, Planned]:
 
 
 def drop_spent(turn: Turn, live: HostKey) -> bool:
-    """Remove the file of the next key if it holds the *live* one: it has become that; and what was kept for a way back
-    to the key before. Was there such a file?
+    """Remove the file of the next key if it holds the *live* key, which it has become; and the copy of the key before,
+    which was kept for the way back. Returns whether there was such a file.
 
-    One that cannot be removed does no harm, and is tried again.
+    A file that cannot be removed does no harm: the next run tries again.
     """
     files, place = turn.tools.files, turn.certificate.next_key
     try:

@@ -1,4 +1,4 @@
-"""The outcome of a certificate is put on record, and reported to the issuer's side."""
+"""Puts the outcomes of certificates on record, and reports them to the issuer's side."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,15 @@ _log = LateLog()
 
 
 def recorded(turn: Turn, result: Result, *, tell: bool = True) -> Result:
-    """Put the result on record and tell the issuer's side; neither can undo an install."""
+    """Put the result on record and, if *tell*, report it; a failure of either does not undo an install. Returns it as
+    it is kept."""
     kept = on_record([(turn, result)], turn.tools)
     return (reported(kept, turn.tools) if tell else kept)[0]
 
 
 def on_record(results: Sequence[tuple[Turn, Result]], tools: Tools) -> list[Result]:
-    """The results as they are kept. One that cannot be saved leaves its journal open: it has not *ended*."""
+    """Save the results; return them as they are kept. One that cannot be saved leaves its journal open: it has not
+    *ended*."""
     kept = [_as_kept(turn.before, result, int(tools.now)) for turn, result in results]
     news = [one for one, (turn, result) in zip(kept, results, strict=True) if result != turn.before]
     unsaved = _saved(news, tools)
@@ -33,7 +35,8 @@ def _as_kept(before: Result, result: Result, now: int) -> Result:
 
 
 def reported(results: Sequence[Result], tools: Tools) -> list[Result]:
-    """Report those that the issuer's side does not know yet. The next run reports again what is not taken now."""
+    """Report those that the issuer's side does not know yet; return all, as they are kept then. The next run reports
+    again what is not taken now."""
     unsent = [result for result in results if result.unsent]
     if not unsent:
         return list(results)
@@ -54,7 +57,7 @@ def reported(results: Sequence[Result], tools: Tools) -> list[Result]:
 
 
 def _saved(results: Sequence[Result], tools: Tools) -> set[str]:
-    """Save them; the names of those that cannot be."""
+    """Save the *results*; return the names of those that cannot be saved."""
     failures = faulty(tools.state.save_records, results)
     for result, error in failures:
         _log.warning("record.not-written", certificate=result.name, error=str(error), hint=error.hint)

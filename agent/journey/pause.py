@@ -1,7 +1,7 @@
 """Nothing new is installed for a while because a person said so: by a pause, or by the window of agent.toml.
 
-The certificate in place is looked at as usual. One that waits for its window is staged: while the source is away it
-stands in for it. It is believed no more than a fresh one: all that speaks against it is looked for again.
+The certificate in place is looked at as usual. One that waits for its window is staged, and stands in for the source
+while that is away. It is believed no more than a fresh one: it is verified again, in full.
 """
 
 from typing import TYPE_CHECKING
@@ -38,7 +38,8 @@ def as_it_stands(turn: Turn) -> Result:
 
 
 def in_its_window(found: "Due | Result") -> "Due | Result":
-    """*found* itself, if it may be installed now; else the standing of its predecessor meanwhile. Raises FileError."""
+    """*found* itself, if it may be installed now. Else the standing of the certificate in place, with *found* staged.
+    Raises FileError."""
     if isinstance(found, Result) or found.turn.certificate.window is None:
         return found
     turn, window = found.turn, found.turn.certificate.window
@@ -52,7 +53,8 @@ def in_its_window(found: "Due | Result") -> "Due | Result":
 
 
 def without_source(turn: Turn, error: SourceError) -> "Due | Result":
-    """How it stands where the source cannot be asked; or that what is staged is due. Raises HostLost, FileError."""
+    """The certificate that is staged, if it is due; else the result where the source cannot be asked. *error* says why.
+    Raises HostLost, FileError."""
     staged = turn.before.staged
     if staged is None or turn.superseded:
         return unreachable(turn, error)

@@ -35,9 +35,10 @@ _CONFIRM_AFTER = 20 * 3600  # seconds: a daily run may come four hours early
 
 
 def run(selected: Sequence[Certificate], tools: Tools) -> Iterator[Result]:
-    """Settle every install that was interrupted, then bring the *selected* certificates up to date.
+    """Settle every install that was interrupted, then bring the *selected* certificates up to date. Yields the result
+    of each; a result that differs by the end of the run comes again, and the later one counts.
 
-    Raises FileError if a journal cannot be read: that needs a person.
+    Raises FileError if a journal cannot be read: that needs a person. Raises Stopped on a request to stop.
     """
     selected, broken = tools.reach(selected), settle_all(tools)
     yield from broken
@@ -87,7 +88,8 @@ def _up_to_date(
 def _each_taken_up(
     begins: Sequence[Turn | Result], answer: Mapping[str, Mark] | SourceError
 ) -> "Iterator[tuple[Turn | None, Due | Result]]":
-    """Each turn with what comes of it. A source that is away is told of the first certificate alone, in vain."""
+    """Each turn with what comes of it. While the source is away, a report of the first result is tried: where that is
+    in vain, no other is."""
     is_silent = False
     for begin in with_first_looks(begins):
         if isinstance(begin, Result):
@@ -100,7 +102,8 @@ def _each_taken_up(
 
 
 def _started_again(begins: Sequence[Turn | Result]) -> "tuple[Sequence[Turn | Result], Efforts]":
-    """The turns, after services were started that an install had taken down; and what was done for these."""
+    """Start the services that an earlier install took down. Returns the turns after that, and what was done for these
+    services."""
     if not any(isinstance(one, Turn) and one.before.took_down for one in begins):
         return begins, {}
     from agent.journey.taken_down import start_again, with_efforts  # noqa: PLC0415 - as rare as a broken install
@@ -121,7 +124,7 @@ def _looked_at_again(
 
 
 def _broken(installed: Iterable[tuple[Certificate, Result]]) -> dict[Service, bool]:
-    """The services of these installs that ended broken, by their results; true for one that an install took down."""
+    """The services of these installs whose result is BROKEN; true for a service that the install took down."""
     found: dict[Service, bool] = {}
     for certificate, result in installed:
         for service in certificate.services if result.outcome is Outcome.BROKEN else ():
@@ -130,7 +133,8 @@ def _broken(installed: Iterable[tuple[Certificate, Result]]) -> dict[Service, bo
 
 
 def settle_all(tools: Tools) -> list[Result]:
-    """Settle every install that was interrupted; returns those that could not be brought back. Raises FileError."""
+    """Settle every install that was interrupted. Returns the results of those that could not be brought back. Raises
+    FileError."""
     entries = tools.state.journals()
     parts = {part.name for entry in entries for part in entry.parts}
     reached = tools.reach([certificate for certificate in tools.certificates if certificate.name in parts])
@@ -178,7 +182,7 @@ def _host_of(entry: "JournalEntry", certificates: Sequence[Certificate]) -> Remo
 
 
 def begun(certificate: Certificate, answer: Mapping[str, Mark] | SourceError, tools: Tools) -> Turn | Result:
-    """The turn of a certificate; the result where its record cannot be read."""
+    """The turn of a certificate; its result where its record cannot be read. *answer*: as from `asked`."""
     name = certificate.name
     try:
         before, pause = tools.state.record(name), tools.state.pause(name)
@@ -193,7 +197,7 @@ def begun(certificate: Certificate, answer: Mapping[str, Mark] | SourceError, to
 
 
 def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool) -> "Due | Result":
-    """The due certificate; else its standing, which is put on record, and told if *tell*."""
+    """The certificate that is due; else its standing, which is put on record, and reported if *tell*."""
     mark = answer.get(turn.certificate.name) if not isinstance(answer, SourceError) else None
 
     def found() -> "Due | Result":
@@ -247,8 +251,8 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[tuple[Turn, Resul
 
 
 def _confirm(results: Sequence[Result], tools: Tools) -> None:
-    """Confirm the reports once a day. All are sent again where the table has fewer of them, as after a restore: some
-    are gone, belong to another account, or tell something else."""
+    """Confirm the reports once a day. Where the table has fewer of them, as after a restore, all are sent again: some
+    may be gone, belong to another account, or tell something else."""
     told = [result for result in results if not result.unsent]
     if not told or 0 <= tools.now - tools.state.confirmed_at() < _CONFIRM_AFTER:
         return

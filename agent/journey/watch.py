@@ -14,8 +14,8 @@ from common.probe.view import Seen
 T = TypeVar("T")
 Judge = Callable[[tuple[Sight, ...]], Evidence]
 
-_IN_VAIN = 9  # looks, six seconds together, of those that were turned away
-_EARLY = 4  # looks, a second together, before anybody is asked whether a service has ended
+_IN_VAIN = 9  # looks in a row, over six seconds, that are turned away: then no more are made
+_EARLY = 4  # looks, over a second: only then is anybody asked whether a service has ended
 _FINAL = frozenset({Proof.PROVEN, Proof.NOTHING_TO_ASK, Proof.UNKNOWN, Proof.PENDING})
 
 
@@ -26,7 +26,7 @@ def look(turn: Turn) -> tuple[Sight, ...]:
 
 
 def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
-    """The same for several certificates, of whatever machines; what several want is looked at once."""
+    """The same for several certificates, of any machines. A look that several of them want is made once."""
     wanted = [
         [
             LookAt(one.probes, one.server_name, one.key, one.host)
@@ -41,16 +41,16 @@ def look_at_all(turns: Sequence[Turn], tools: Tools) -> list[tuple[Sight, ...]]:
 
 
 class Together:
-    """Looks at the sockets of several certificates. All are made at once, when the first is wanted: one after another,
-    services that hang, or one with hundreds of certificates, would hold up the run for an hour."""
+    """Looks at the sockets of several certificates, all made together when the first is wanted. If they were made one
+    after another, services that hang, or one with hundreds of certificates, would hold up the run for an hour."""
 
     def __init__(self, turns: Sequence[Turn]):
         self._turns = turns
         self._found: dict[str, tuple[Sight, ...]] | None = None
 
     def of(self, turn: Turn) -> tuple[Sight, ...]:
-        """The sights of *turn* from that moment. A fault of ours in the common look fails one certificate; the others
-        look for themselves, as do those of a host that is away: most of their turns end before that."""
+        """The sights of *turn* from that moment. If a fault of ours breaks the common look, one certificate fails and
+        each other looks for itself. So do those of a host that is away: most of their turns end before they look."""
         if self._found is None:
             self._found = {}
             turns = [one for one in self._turns if one.tools.is_reached]
@@ -62,8 +62,8 @@ class Together:
 def _with_those_turned_away(
     turns: Sequence[Turn], found: list[tuple[Sight, ...]], tools: Tools
 ) -> list[tuple[Sight, ...]]:
-    """The sights of *turns*, of which one look at all has *found* these. An address that showed a certificate to some
-    and none to others may not take so many connections of one client: the others ask again, one after another."""
+    """The sights of *turns*. *found*: those of the common look. An address that showed a certificate to some and none
+    to others may not take so many connections of one client: the others ask again, one after another."""
     shows = {sight.address for sights in found for sight in sights if sight.seen is Seen.SERVED}
 
     def is_turned_away(number: int) -> bool:
@@ -81,7 +81,7 @@ def _with_those_turned_away(
 
 
 def with_first_looks(begins: "Sequence[Turn | T]") -> "list[Turn | T]":
-    """The turns among *begins* look `Together`."""
+    """*begins*, the turns among which share one `Together` for their first look."""
     together = Together([one for one in begins if isinstance(one, Turn)])
     return [replace(one, first_look=together.of) if isinstance(one, Turn) else one for one in begins]
 
@@ -106,9 +106,9 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
     certificate by its name.
 
     One look is not enough, also where it cannot say which certificate is served: nginx lets old and new workers accept
-    connections side by side for a tenth of a second, and an Apache that is about to die still answers. Not *patient*:
-    take the first evidence, also if it is bad. Nor is a service waited for that has ended for good: then its clients
-    get the old one the sooner.
+    connections side by side for a tenth of a second, and an Apache that is about to die still answers. Without
+    *patient*, bad evidence is taken at the first look. A service that has ended for good is not waited for: so its
+    clients get the old certificate back the sooner.
 
     A service may turn away a client that comes too often. While it is waited for, one certificate of each address is
     asked for, and the others when that is shown.
@@ -120,7 +120,7 @@ def watch_all(watched: Sequence[tuple[Turn, Judge]], tools: Tools, *, patient: b
             return seen.evidence
         if not tools.sockets.wait(deadline, count):
             break
-        turn = count % len(seen.open_ones)  # each first in turn: one may be shown to nobody, and the others are then
+        turn = count % len(seen.open_ones)  # begin with another one each time: the first may never be shown
         asked = seen.one_of_each_address(seen.open_ones[turn:] + seen.open_ones[:turn])
         seen.look_again(asked)
         if count >= _EARLY and seen.are_in_vain(asked):
@@ -153,7 +153,7 @@ class _Watched:
         return [one for one, evidence in self.evidence.items() if evidence.proof not in _FINAL]
 
     def one_of_each_address(self, names: Iterable[str]) -> list[str]:
-        """So many of them that each address of all is one of theirs."""
+        """Some of *names*, which together have every address of all."""
         found, addresses = list[str](), set[str]()
         for one in names:
             its = {sight.address for sight in self._sights[one]}
@@ -163,8 +163,8 @@ class _Watched:
         return found
 
     def is_steady(self) -> bool:
-        """Do all go on showing it? One of each address is looked at several times in a row, and where it does not, all.
-        Of a certificate that cannot be asked for the looks prove that its service still listens."""
+        """Do all go on showing theirs? One certificate of each address is looked at several times in a row; where one
+        fails, all are. For a certificate that cannot be asked for, the looks prove that its service still listens."""
         end, some = self._tools.sockets.steady_until(), self.one_of_each_address(self._watched)
         count = itertools.count()
         while some and self._tools.sockets.wait(end, next(count)):
@@ -175,7 +175,7 @@ class _Watched:
         return True
 
     def are_in_vain(self, names: Sequence[str]) -> bool:
-        """Is all that is waited for on sockets of services that have ended?"""
+        """Are all of *names* waited for at sockets of services that have ended?"""
         return bool(names) and all(self._is_in_vain(*self._watched[one], self._sights[one]) for one in names)
 
     def _is_in_vain(self, turn: Turn, judge: Judge, sights: Sequence[Sight]) -> bool:
