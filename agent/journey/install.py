@@ -45,15 +45,15 @@ from common.late_log import LateLog
 
 _log = LateLog()
 
-_MOST_NAMED = 3  # times that a service is told without those that it names: it may be down all the while
+_MOST_NAMED = 3  # rounds in which only those go back that a service names: it may be down all the while
 _ANSWER = frozenset({Proof.PROVEN, Proof.INCOMPLETE, Proof.PENDING, Proof.WRONG})  # of a service that runs
 
 
 @dataclass(slots=True)
 class Install:
-    """An install under way: its journal *entry*, its *results* by name, and the services that were *told* of new files,
-    with what failed the last time; the *evidence* on each member when they had been told first; those that *returned*
-    to what they were."""
+    """An install under way: its journal *entry*; its *results* by name; the services that were *told* of new files,
+    with what failed the last time; the *evidence* on each member after the first telling; those that *returned* to what
+    they were."""
 
     tools: Tools
     entry: JournalEntry
@@ -64,11 +64,11 @@ class Install:
 
 
 def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Member | None]]:
-    """Bring each certificate of a group to its live files and services, or leave its files as they were. Also the
-    member, for one whose new files stay.
+    """Bring each certificate of a group to its live files and services, or leave its files as they were. Returns each
+    with its result, and with its member where its new files stay.
 
-    Never raises a CertfleetError. The journal, which has the name of the first one, is still open at the end: the
-    caller closes it when all results are on record, if all say that the install has *ended*.
+    Never raises a CertfleetError; Stopped on a request to stop. The journal, which has the name of the first one, is
+    still open at the end: the caller closes it when all results are on record, if all have *ended*.
     """
     results: dict[str, Result] = {}
     members = prepare(group, results, tools)
@@ -89,8 +89,8 @@ def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Membe
 
 
 def _swapped(members: list[Member], under_way: Install) -> list[Member]:
-    """From the swap to the check, or back: those with new files that no service's check refuses. No service has been
-    told. Raises Stopped on a request to stop, with all files as they were."""
+    """From the swap to the check, or back. Returns the members whose new files no service's check refuses; no service
+    has been told. Raises Stopped on a request to stop, with all files as they were."""
     tools = under_way.tools
     try:
         members, _ = take_back(members, swap(members, tools), under_way)
@@ -108,7 +108,7 @@ def _swapped(members: list[Member], under_way: Install) -> list[Member]:
 
 
 def _proven(members: list[Member], under_way: Install) -> list[Member]:
-    """From the reload to the commit, or back: those that are served, or that nothing speaks against."""
+    """From the reload to the commit, or back. Returns the members that are served, or that nothing speaks against."""
     group = members
     try:
         said = _tell(members, under_way)
@@ -150,7 +150,7 @@ def _without_faulty(members: list[Member], said: Said, under_way: Install) -> tu
             failures = named
         members, found = take_back(members, failures, under_way)
         evidence = evidence | found
-    if len(accused) > 1:  # some of them perhaps by words of others, as of a client whose request is in the log
+    if len(accused) > 1:  # a log may hold the words of others too, as of a client: some may be accused in error
         under_way.results |= {name: replace(under_way.results[name], alone=True) for name in accused}
     return members, evidence
 
@@ -163,7 +163,8 @@ def _installed(member: Member, evidence: Evidence, told: Mapping[Service, object
 
 
 def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> list[Member]:
-    """Make each ready to go, with a way back. One with which that fails is left as it is, and the others go on."""
+    """Make each ready for the swap, with a way back. Where that fails, one is left as it is, with its result in
+    *results*; the others go on and are returned."""
     members = []
     for number, due in enumerate(group):
         try:
@@ -182,7 +183,8 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
 
 
 def stage(due: Due) -> Member:
-    """Plan what its live files become. Raises InstallError if its key is not the one that was verified any more."""
+    """Plan what its live files become. Raises InstallError if its key is no longer the one that was verified; also
+    ConfigError, RefusedError, FileError."""
     if due.turn.tools.keys.load(due.key_file).spki_sha256 != due.key.spki_sha256:
         raise InstallError("stage", f"the key {due.key_file} is another one than a moment ago")
     planned = plan(due)
@@ -195,7 +197,8 @@ def _untouched(turn: Turn, failure: CertfleetError) -> Result:
 
 
 def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[SavedFile, ...]:
-    """Copy every live file, as it was read for the plan, to the work *folder*; and say which copy is of which file."""
+    """Copy every live file, as it was read for the plan, to the work *folder*. Returns which copy is of which file.
+    *number*: of the member. Raises FileError."""
     saved = []
     for count, (file, one) in enumerate(member.planned.items()):
         live, new = one.live, one.new
@@ -209,7 +212,7 @@ def back_up(member: Member, folder: str, number: int, tools: Tools) -> tuple[Sav
 
 
 def open_journal(name: str, members: Sequence[Member], tools: Tools) -> JournalEntry:
-    """Save the way back, before anything changes."""
+    """Save the way back, before anything changes. Raises FileError."""
     parts, host = tuple(member.part for member in members), members[0].certificate.host
     entry = JournalEntry(name, InstallState.BACKED_UP, parts, host)
     tools.state.sync_work(name)
@@ -227,8 +230,8 @@ def swap(members: Sequence[Member], tools: Tools) -> Failures:
 
 
 def check_after(members: Sequence[Member], tools: Tools) -> Failures:
-    """Each service's own test, now on the new files, after those that it may not read; no service has been told yet.
-    Returns those at fault."""
+    """Find the members with a new file that their services may not read; then let each service's own check judge the
+    new files of the others. No service has been told yet. Returns those at fault. Raises FileError."""
     failures = kept_from_all(members, tools)
     for service, users in services_of(members).items():
         failures |= leave_out(service, [user for user in users if user.name not in failures], tools)
@@ -237,8 +240,8 @@ def check_after(members: Sequence[Member], tools: Tools) -> Failures:
 
 def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[CertfleetError]]:
     """Tell each service once. One that nothing proves to run is left alone, unless it is to be started; one that a
-    person restarts always. One that systemd starts no more, because people or we have done so too often of late, is
-    restarted in spite of that. Returns those that were told, with what failed."""
+    person restarts is always left alone. systemd refuses a unit that was started too often of late: such a service gets
+    its commands for `restart` instead. Returns the services that were told, with what failed."""
     told = {}
     await_jobs(services_of(members), tools)
     for service, users in services_of(members).items():
@@ -257,9 +260,8 @@ def activate(members: Sequence[Member], tools: Tools) -> dict[Service, list[Cert
 def take_back(
     members: list[Member], failures: Failures, under_way: Install
 ) -> tuple[list[Member], dict[str, Evidence]]:
-    """Roll back those with *failures*; services that were told are told once more. Those that went back before, to a
-    service that stayed down, are looked at again. Returns those that stay, and the evidence on them if a service was
-    told."""
+    """Roll back those with *failures*; services that were told are told once more. Members that went back earlier and
+    are BROKEN since are rolled back again. Returns those that stay, and the evidence on them if a service was told."""
     if not failures:
         return members, {}
     tools, told = under_way.tools, under_way.told
@@ -284,8 +286,8 @@ def take_back(
 
 
 def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way: Install) -> None:
-    """Mark the certificates of services that were told and took none of them. Of several each goes alone next, because
-    one may have taken the service down."""
+    """Mark the certificates of services that were told and took none of them. Where they are several, each goes alone
+    next time, because one may have taken the service down."""
     stays, results = {member.name for member in staying}, under_way.results
     refused = {
         service: users
@@ -300,7 +302,7 @@ def _mark_refused(group: Sequence[Member], staying: Sequence[Member], under_way:
 
 
 def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
-    """Do the sockets of *users* of one service show that it runs, and none of them less than before?"""
+    """Do the sockets of *users* of one service show that it runs, and does none show less than before?"""
     found = [evidence[user.name] for user in users if user.name in evidence]
     return any(one.proof in _ANSWER for one in found) and not any(one.lost for one in found)
 

@@ -32,17 +32,18 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """The place that certificates come from. Every method raises SourceError when it cannot be asked or refuses."""
+    """The place that certificates come from. Every method but `close` raises SourceError when the source cannot be
+    asked or refuses."""
 
     def marks(self, names: Sequence[str]) -> Mapping[str, Mark]:
-        """The cheap question, asked once for all: the mark of each name that is enrolled."""
+        """The cheap question, asked once for all *names*: the mark of each that is enrolled; others are left out."""
 
     def fetch(self, name: str) -> Offer | None:
-        """Leaf and chain, and what is said of them; None if the name is not enrolled."""
+        """Leaf and chain, and what the database says of them; None if the name is not enrolled."""
 
     def report(self, results: Sequence[Result], host: str, moment: int) -> Mapping[str, SourceError]:
-        """Write the rows of *host* in the table ``installations``, each replacing the one before. Returns those that
-        were refused, by name. After an error some may be written."""
+        """Write the rows of *host* in the table ``installations``, each replacing the one before. *moment*: now.
+        Returns the errors of those that were refused, by name. After an error some may be written."""
 
     def confirm(self, results: Sequence[Result], host: str, moment: int) -> int:
         """Say at once that the reports of *host* with these *results* are still true. Returns how many of them the
@@ -75,17 +76,17 @@ class StateStore(Protocol):
         """Keep that *present* has taken the place of *pinned*; both as agent.toml has them."""
 
     def confirmed_at(self) -> float:
-        """When all reports were last confirmed, in epoch seconds; 0 for never. Never raises."""
+        """The moment when all reports were last confirmed; 0 for never. Never raises."""
 
     def save_confirmed(self, moment: float) -> None:
-        """All reports were confirmed at *moment*."""
+        """Keep that all reports were confirmed at *moment*."""
 
     def kept_serials(self, name: str) -> list[str]:
         """The serial numbers (hex) of the certificates of *name* that are kept, the one put in place last first."""
 
     def save_kept(self, certificates: Sequence[tuple[str, str, bytes]]) -> None:
-        """Keep each: its name, its serial number, and the full chain in PEM. It is the one of that name put in place
-        last. After an error some may be kept."""
+        """Keep each: its name, its serial number (hex), and the full chain in PEM. It counts as the one of that name
+        put in place last. After an error some may be kept."""
 
     def read_kept(self, name: str, serial: str) -> bytes:
         """The full chain, in PEM, of the certificate of *name* that is kept with that serial number."""
@@ -94,7 +95,7 @@ class StateStore(Protocol):
         """Forget the certificate of *name* that is kept with that serial number."""
 
     def pause(self, name: str) -> Pause | None:
-        """The word of a person that nothing new is taken for *name*, which may be over."""
+        """The pause that a person has made for *name*, even if it is over; None if there is none."""
 
     def save_pause(self, name: str, pause: Pause | None) -> None:
         """Keep *pause* in the place of the one before; None ends that."""
@@ -106,7 +107,7 @@ class StateStore(Protocol):
         """Note how far an install has come, before the step that this names."""
 
     def new_work(self, name: str) -> None:
-        """An empty private folder for the backups of *name*."""
+        """Make an empty private folder for the backups of *name*."""
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
         """Put *content* into that folder as the file *label*, readable for this user alone. It survives a power cut
@@ -116,7 +117,7 @@ class StateStore(Protocol):
         """Make all that is in that folder survive a power cut."""
 
     def read_work(self, file: Path) -> bytes | None:
-        """The content of a file in that folder; None if it is not there."""
+        """The content of a *file* that `save_work` returned; None if it is not there."""
 
     def finish(self, name: str) -> None:
         """The install of *name* has ended: remove its journal, then its work folder."""
@@ -176,22 +177,22 @@ class Keys(Protocol):
 
     def csr_of(self, file: Path, names: tuple[str, ...]) -> bytes:
         """A request in PEM (RFC 2986) for *names*, signed by the key in *file*; the first is the common name too where
-        it fits."""
+        it fits. Raises as `load`, and FileError."""
 
     def self_signed(self, file: Path, names: tuple[str, ...], days: int) -> bytes:
-        """A certificate in PEM that nobody vouches for: a server's with *names*, of the key in *file*, valid for *days*
-        from now on."""
+        """A self-signed certificate in PEM, for a server with *names*, of the key in *file*, valid for *days* from now
+        on. Raises as `csr_of`."""
 
     def csr_facts(self, pem: bytes) -> tuple[str, tuple[str, ...]]:
         """SHA-256 (hex) of the SubjectPublicKeyInfo of a CSR in PEM, and its names, sorted. Raises ValueError if it is
         no CSR."""
 
     def keystore(self, store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
-        """Leaf, chain (PEM) and key in PKCS#12; *live* itself if it holds just these already. Raises
-        ConfigError for a password file that is not as it must be."""
+        """Leaf and chain of *fullchain* (PEM) and *key* in PKCS#12 (RFC 7292); *live*, the present file, if it holds
+        just these. Raises ConfigError for a bad password file, RefusedError where the key is on another host."""
 
     def stored(self, store: Keystore, content: bytes) -> bytes:
-        """The certificates of a keystore in PEM, b"" if it cannot be opened. Raises ConfigError as `keystore`."""
+        """The certificates of a keystore in PEM, b"" if it cannot be opened. Raises ConfigError as `keystore` does."""
 
 
 class Trust(Protocol):
@@ -207,8 +208,9 @@ class Revocations(Protocol):
     """The word of CAs."""
 
     def of(self, bundle: Bundle, now: float) -> Revocation:
-        """Ask the CA of the leaf, by the lists and responders that it names, whether it is revoked at *now*. Seconds
-        may pass, some ten for all questions of a run that nobody answers."""
+        """Ask the CA of the leaf whether it is revoked at *now*, by the lists (RFC 5280 §5) and responders (RFC 6960)
+        that the leaf names. All questions of a run that nobody answers take some ten seconds together. Unknown is an
+        answer too: only Stopped is raised."""
 
 
 class Programs(Protocol):
@@ -218,11 +220,11 @@ class Programs(Protocol):
         """Run each to its end, one after another. Raises InstallError, with *step* in it, at the first that fails."""
 
     def lines(self, command: Command) -> list[str]:
-        """The last lines that it prints; none if it fails."""
+        """The last lines that it prints; none if it fails or takes long."""
 
     def ends_of(self, log: str) -> list[str]:
-        """The last lines of the files that fit *log*, in which a star stands for any text; none of what is no regular
-        file, or of one to which a link of others than root leads."""
+        """The last lines of the files that fit *log*, in which a star stands for any text. A file that is not regular,
+        or to which a link of others than root leads, gives none."""
 
 
 class Messages(Protocol):
@@ -246,7 +248,7 @@ class Sockets(Protocol):
         """The moment until which the service must go on showing it."""
 
     def wait(self, deadline: float, count: int) -> bool:
-        """Pause before another look, for longer after *count* of them; False once *deadline* has passed."""
+        """Pause before another look, the longer the more (*count*) were made; False once *deadline* has passed."""
 
 
 class Tools(Protocol):
@@ -260,18 +262,18 @@ class Tools(Protocol):
     keep: int  # how many certificates stay for a roll back by hand
 
     def on(self, host: RemoteHost | None) -> Tools:
-        """The tools that act on *host*, None for this machine; the others are the same."""
+        """The tools for *host*, None for this machine: those that act on a machine act there, the others are shared."""
 
     def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
-        """Connect to the hosts of all of them side by side: one that is down does not hold up the others. They have the
-        commands that fit their hosts then, here and in `certificates`."""
+        """Connect to the hosts of all of them side by side: one that is down does not hold up the others. Returns the
+        certificates with the commands that fit their hosts, which `certificates` has too then. Raises ConfigError."""
 
     def unbroken(self) -> AbstractContextManager[None]:
         """While the block runs, a request to stop waits; elsewhere it ends each wait with Stopped."""
 
     @property
     def is_reached(self) -> bool:
-        """Is the machine not known to be away?"""
+        """Is this the agent's own machine, or one with a connection that was made?"""
 
     @property
     def certificates(self) -> Sequence[Certificate]:
@@ -312,7 +314,7 @@ class Turn:
     first_look: Callable[[Turn], tuple[Sight, ...]] | None = None  # shows it as it was before the run changed anything
 
     def result(self, outcome: Outcome, detail: str = "", hint: str = "") -> Result:
-        """How it stands now; what is installed and what is refused are as before."""
+        """The result of this turn; what is installed and what is refused are as before."""
         said = replace(self.before, pause=self.pause, disabled=self.disabled, postponed=None, outdated=False)
         staged = None if self.superseded else said.staged
         return replace(said, outcome=outcome, detail=detail, hint=hint, staged=staged)

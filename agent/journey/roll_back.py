@@ -37,8 +37,8 @@ Failed = dict[Service, list[CertfleetError]]  # what failed when a service was t
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """A certificate that goes back to what it was, and the *failure* for which it does. *beside*: what was at the
-    sockets of its neighbours before; *stays*: the new leaves of the install that stay."""
+    """A certificate that goes back to what it was, because of the *failure*. *beside*: what was at the sockets of its
+    neighbours before; *stays*: SHA-256 of the new leaves of the install that stay."""
 
     turn: Turn
     part: Part
@@ -48,7 +48,7 @@ class Returning:
 
 
 def enter(state: InstallState, entry: JournalEntry, tools: Tools) -> JournalEntry:
-    """Write the journal first, so that the caller may do the deed. Raises FileError."""
+    """Note in the journal the *state* that the caller goes into next. Returns the new entry. Raises FileError."""
     entry = entry.at(state)
     tools.state.save_journal(entry)
     return entry
@@ -58,9 +58,9 @@ def roll_back(
     returning: Sequence[Returning], told: Collection[Service], tools: Tools, staying: Sequence[tuple[Turn, Judge]] = ()
 ) -> tuple[dict[str, Result], dict[str, Evidence], Failed]:
     """Put the old files of the *returning* back, tell those of their services again that were *told* of the new ones,
-    and look whether they serve again what they served before. Also the evidence by name, on the *staying* too, whose
-    services are told with them; and those services, with what failed. A first one without whose file a service does not
-    start gets a self-signed one in its place. Never raises a CertfleetError.
+    and look whether they serve again what they served before. Where a service does not start without a file that was
+    not there before, a self-signed certificate takes its place. Never raises a CertfleetError. Returns the results by
+    name; the evidence by name, also on the *staying*, who share these services; and the services, with what failed.
     """
     results: dict[str, Result] = {}
     restored = [one for one in returning if _is_restored(one, results)]
@@ -88,8 +88,8 @@ def _with_stand_ins(
     services: Collection[Service],
     tools: Tools,
 ) -> tuple[set[str], dict[str, Evidence]]:
-    """Where some of the *services* still do not answer, and first files were removed, try it once with self-signed
-    certificates in these. The names of those that have one now, and the evidence then."""
+    """Where some of the *services* still do not answer, and files that were new are gone, try once with self-signed
+    certificates in their places. Returns the names of those that have one now, and the evidence then."""
     dead = {service for service in _silent(restored, evidence, tools) if service in services}
     concerned = [one for one in restored if not dead.isdisjoint(one.turn.certificate.services)]
     stood = [one for one in concerned if stand_in(one.turn, one.part)]
@@ -140,7 +140,7 @@ def _result(one: Returning, problems: list[str], evidence: Evidence, *, stood: b
 
 
 def _with_taken_down(turn: Turn, result: Result, sights: Sequence[Sight], told: Collection[Service]) -> Result:
-    """*result*, with those of its services that ran when they were *told*, and do not any more: a run starts them."""
+    """*result*, with those of its services that were *told* and do not run any more: the next run starts them."""
     certificate, tools = turn.certificate, turn.tools
     try:
         down = [
@@ -184,8 +184,8 @@ def settle(entry: JournalEntry, turns: Mapping[str, Turn], tools: Tools) -> dict
 
 
 def _is_left(part: Part, tools: Tools) -> bool:
-    """Are the live files no longer those of the install, as where the state folder comes from a backup? What it would
-    put back may be years old."""
+    """Have the live files been replaced since the install? So it is where the state folder comes from a backup: what it
+    would put back may be years old."""
     try:
         return are_replaced(part.files, tools)
     except FileError:
@@ -198,7 +198,7 @@ def _left(turn: Turn, interrupted: FileError) -> Result:
 
 
 def note_roll_back(entry: JournalEntry, tools: Tools) -> None:
-    """A journal that cannot be written any more does no harm: the one on disk leads to a roll back as well."""
+    """Note the roll back. A failure to write that does no harm: the journal on disk leads to a roll back as well."""
     enter_if_written(InstallState.ROLLING_BACK, entry, tools)
 
 
@@ -223,8 +223,8 @@ def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[Certfleet
 
 def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tools: Tools) -> Failed:
     """Tell each service that its files are the old ones; start it if it cannot be told, restart it if it cannot be
-    started. One that was told although nobody could say whether it ran is never started; nor is one that goes on
-    answering: its unit may stand for others, which a person has stopped. Returns the failures."""
+    started. One of which nobody could say whether it ran is never started. Nor is one that goes on answering: its unit
+    may stand for others, which a person has stopped. Returns the failures."""
     failed = {}
     await_jobs(services, tools)
     for service in services:
@@ -238,7 +238,7 @@ def _tell_again(services: Iterable[Service], restored: Sequence[Returning], tool
 
 
 def _goes_on(service: Service, restored: Sequence[Returning], tools: Tools) -> bool:
-    """Does the service answer at a socket of each certificate at which it answered before?"""
+    """Does the service answer for each certificate for which it answered before?"""
     before = [one.turn for one in restored if runs(_sights(service, one))]
     now = zip(before, look_at_all(before, tools), strict=True)
     return bool(before) and not any(is_silent(of_service(service, turn, sights)) for turn, sights in now)
@@ -267,13 +267,13 @@ def _silent(restored: Sequence[Returning], evidence: Mapping[str, Evidence], too
 
 
 def _is_silent(turn: Turn, sights: Sequence[Sight]) -> bool:
-    """Does nothing answer at its own sockets, or at none of its neighbours'?"""
+    """Do all of its own sockets keep silent, or all of its neighbours'?"""
     own = {probe.text for probe in turn.certificate.probes}
     return any(is_silent([one for one in sights if (one.target in own) is its]) for its in (True, False))
 
 
 def _is_proven(turn: Turn, part: Part) -> bool:
-    """Are its files in place, and do its sockets show it? Without a socket nothing does."""
+    """Are its files in place, and do its sockets show it? Without a socket it is not proven."""
     try:
         if not all(turn.tools.files.digest(file.path) == file.new_digest for file in part.files):
             return False
@@ -286,9 +286,9 @@ def _is_proven(turn: Turn, part: Part) -> bool:
 def _look_until_as_before(
     restored: Sequence[Returning], staying: Sequence[tuple[Turn, Judge]], tools: Tools, stood: Collection[str] = ()
 ) -> dict[str, Evidence]:
-    """For each that was restored PROVEN or UNKNOWN when every address is as before, WRONG when one is not; else
-    NOTHING_TO_ASK: nothing was there, or agent.toml names no socket of it any more. For those that have *stood* in, by
-    their names, PROVEN when anything answers. And the evidence on the staying."""
+    """The evidence by name, also on the *staying*. On one that was restored: PROVEN or UNKNOWN if every address is as
+    before, WRONG if one is not, NOTHING_TO_ASK if nothing was there or agent.toml names no socket of it any more. On
+    one in whose place a self-signed certificate *stood*: PROVEN if anything answers."""
     stays = {*_in_place(tools), *(leaf for one in restored for leaf in one.stays)}
     back: list[tuple[Turn, Judge]] = [
         (one.turn, _answers)
@@ -304,7 +304,7 @@ def _answers(sights: Sequence[Sight]) -> Evidence:
 
 
 def _in_place(tools: Tools) -> Iterator[str]:
-    """The leaves of all certificates by their records."""
+    """SHA-256 of the leaf that each certificate has in place, by its record."""
     for certificate in tools.certificates:
         with suppress(FileError):
             installed = tools.state.record(certificate.name).installed

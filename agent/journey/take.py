@@ -1,6 +1,6 @@
 """Fetch what the source offers and judge it: is it due, in place already, or refused?
 
-The only part of a run that parses certificates and keys, and so loads the library for it.
+It parses certificates and keys. The library for that is slow to load, so a run imports this only when there is news.
 """
 
 from agent.journey.answers import not_enrolled, offered, waiting
@@ -42,7 +42,7 @@ class _Judged:
 
 
 def take(turn: Turn, mark: Mark, circumstances: str) -> Due | Result:
-    """Fetch and judge it. *mark* and *circumstances* are remembered with what comes of it.
+    """Fetch and judge the offer. *mark* and *circumstances* are remembered with what comes of it.
 
     Raises SourceError, HostLost; FileError if live files cannot be read.
     """
@@ -119,7 +119,8 @@ def _word(turn: Turn, offer: Offer, bundle: Bundle) -> Word | None:
 
 
 def _believing(turn: Turn, word: Word | None) -> Turn:
-    """The turn, in which a word that was taken is remembered, and a new key of the issuer too. Raises FileError."""
+    """The turn, which now remembers the statement that was taken. A new key of the issuer is saved at once. Raises
+    FileError."""
     if word is None or word.statement is None:
         return turn
     pinned, key = turn.certificate.issuer_key, issuer_key_text(word.key)
@@ -130,7 +131,7 @@ def _believing(turn: Turn, word: Word | None) -> Turn:
 
 
 def _verify(turn: Turn, judged: _Judged) -> Voucher:
-    """The voucher of the certificate; VerificationError with every finding that speaks against it."""
+    """The voucher of the certificate. Raises VerificationError with every finding that speaks against it."""
     bundle, key, in_place, word = judged.bundle, judged.key, judged.in_place, judged.word
     installed = installed_facts(in_place) if in_place is not None else None
     expected = Expectation(key.spki_sha256, turn.certificate.names, installed)
@@ -151,7 +152,8 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
 
 
 def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> bool:
-    """Does it count that the certificate is older? Not if that is meant, nor beside one that no client takes."""
+    """Is it a fault that the certificate is older? Not if the issuer means it, nor if no client takes the one in
+    place."""
     before, sha256 = turn.before, fingerprint(judged.bundle.leaf)
     stated, known = before.stated_by(turn.certificate.issuer_key), known_leaves(before.installed, before.past)
     if not dates_count(judged.word, stated, judged.offer, sha256, known):
@@ -160,8 +162,8 @@ def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> 
 
 
 def _may_be_revoked(turn: Turn, judged: _Judged) -> bool:
-    """Is its CA asked? Of one that was staged, for days perhaps, and is due now; of one that was refused before, which
-    may have been for this; and of one that was installed here before the one that was installed last."""
+    """Is the CA asked about it? Yes if it was staged and is due now: days may have passed. Yes if it was refused
+    before: perhaps because it was revoked. Yes if it was in place here before the one that was installed last."""
     sha256, installed, refusal = fingerprint(judged.bundle.leaf), turn.before.installed, turn.before.refusal
     refused_before = refusal.sha256 if refusal is not None and refusal.outcome is Outcome.REFUSED else ""
     if turn.away is not None or _has_waited(turn, judged) or refused_before == digest(judged.offer.content):
@@ -178,7 +180,8 @@ def _has_waited(turn: Turn, judged: _Judged) -> bool:
 
 
 def _is_at_fault(error: CertfleetError) -> bool:
-    """Is the certificate left alone for a while? Not for want of a statement, which may come for the same one."""
+    """Is the certificate left alone for a while? Not for want of a good statement: one may come for the same
+    certificate."""
     return not (
         isinstance(error, VerificationError) and any(one.path in (STATEMENT, OTHER_KEY) for one in error.findings)
     )
