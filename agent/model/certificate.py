@@ -86,13 +86,13 @@ class Service:
     activate: tuple[Command, ...] = ()  # make it read its files anew
     verify: tuple[Command, ...] = ()  # prove afterwards what no socket shows
     start: tuple[Command, ...] = ()  # bring it up again if it died
-    restart: tuple[Command, ...] = ()  # the same where whoever starts it takes it for up
+    restart: tuple[Command, ...] = ()  # the same where a start does nothing: the host takes it for up, or for failed
     starts_stopped: bool = False  # it is also started if it was down before
     asks: bool = False  # an operator restarts it, and nobody else
     is_up: tuple[Command, ...] = ()  # fail where it does not run
-    jobs: tuple[Command, ...] = ()  # wait for what whoever starts it does with it already
+    jobs: tuple[Command, ...] = ()  # wait until systemd has done what it does with it just now
     was_stopped: tuple[Command, ...] = ()  # fail unless somebody has stopped it
-    has_ended: tuple[Command, ...] = ()  # fail unless nobody will start it again by himself
+    has_ended: tuple[Command, ...] = ()  # fail unless it has ended for good: nothing starts it again unasked
     journal: tuple[Command, ...] = ()  # print the last lines of its unit
     logs: tuple[str, ...] = ()  # files that it writes; a star stands for any text
     settle: int = 0  # seconds that it may take to show a new certificate, if more than others
@@ -175,19 +175,19 @@ class Certificate:
 
     @property
     def keys(self) -> tuple[Path, Path]:
-        """The files of its key and its next key: they count for what is installed."""
+        """The files of its key and its next key. They count for its `circumstances`."""
         return self.key, self.next_key
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The files of this machine that count for it too: its roots, the passwords of its keystores."""
+        """The files of this machine that count for them too: its roots, the passwords of its keystores."""
         passwords = tuple(file.keystore.password_file for file in self.files if file.keystore is not None)
         return (*((self.roots,) if isinstance(self.roots, Path) else ()), *passwords)
 
     def circumstances(self, stamps: Sequence[str]) -> str:
-        """A digest that changes with every setting of this certificate and with its keys and inputs, of which *stamps*
-        say when they last changed: then a refused certificate has a new chance, and one that is installed is looked at
-        anew."""
+        """A digest (SHA-256, hex) that changes with every setting that decides what is installed (its window and the
+        people who are told do not), and with the *stamps* of its keys and inputs. After a change a refused certificate
+        has a new chance, and an installed one is looked at anew."""
         facts: tuple[object, ...] = (sorted(self.names), self.key, self.files, self.uses)
         facts += (self.roots, *filter(None, (self.issuer_key, self.host)))
         settings = hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -195,7 +195,7 @@ class Certificate:
 
 
 def why_in_logs(services: Sequence[Service]) -> str:
-    """A hint that names the logs of *services*, for people and also days later; "" where none is known."""
+    """A hint for people that names the logs of *services*; it serves days later too. "" where no log is known."""
     commands = [command for service in services for command in service.journal]
     units = [word for command in commands for word in command if word.startswith("--unit=")]
     journal = [shlex.join(["journalctl", "--pager-end", *units])] if units else []

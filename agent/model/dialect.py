@@ -29,9 +29,9 @@ class Dialect:
     """``[stapling]`` of a preset: the words of a service's configuration.
 
     *syntax*: "sections" (``<Name …>`` around lines), "braces" (``name … { }``, ends with ``;``) or "lines". *show*: the
-    command by which the service shows its configuration, {program} as in other commands; *named_by*: the option before
-    which files are named in `check`, for a service that shows none. *site*, *name*: the block of a virtual server and
-    the directive with its name. *engine*: the directive that turns TLS on, "" where a certificate does.
+    command by which the service shows its configuration, {program} as in other commands; *named_by*: the option of
+    `check` behind which each file is named, for a service that shows none. *site*, *name*: the block of a virtual
+    server and the directive with its name. *engine*: the directive that turns TLS on, "" where a certificate does.
 
     *certificate*, *chain*, *switch*, *responder*, *timeout*, *staple*, *cache*, *log*: the directives for these; "" for
     one that the service does not have. *beside*: the end of the name of a staple's file that lies beside the

@@ -1,5 +1,5 @@
-"""How things stand with one certificate: one value from the journey to the state folder, the screen, ``--json`` and the
-table ``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
+"""The standing of one certificate: one value for the journey, the state folder, the screen, ``--json`` and the table
+``installations``. Moments are epoch seconds, digests SHA-256 in hex."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -9,7 +9,7 @@ from agent.model.waiting import GoneBack, Pause, Postponed
 from common.dataclasses import dataclass, field, replace
 
 LONGEST_BACK_OFF = 86400  # seconds that a refused certificate waits at most
-_LONGEST_DETAIL = 2000  # characters that are reported of a sentence
+_LONGEST_DETAIL = 2000  # characters of a detail that are reported
 _DISABLED = "disabled at the issuer (enable = 'N'): it is not renewed there"
 _LONGEST_UNSENT = 86400  # seconds for which a report may wait
 
@@ -27,7 +27,7 @@ class Outcome(Enum):
     PENDING = "pending"  # in place; an operator restarts the service by hand, and has not yet
     WAITING = "waiting"  # enrolled; the issuer has not obtained the first certificate yet
     NOT_ENROLLED = "not-enrolled"  # the source does not know the name
-    UNREACHABLE = "unreachable"  # the source could not be asked, or the host that it is for
+    UNREACHABLE = "unreachable"  # the source, or the host that it is for, could not be asked
     REFUSED = "refused"  # the certificate offered must not be installed; no live file was touched
     FAILED = "failed"  # the install failed; everything is as it was before
     BROKEN = "broken"  # the install failed and the old state could not be brought back
@@ -86,8 +86,8 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Stated:
     """The newest statement of the issuer that was taken here: its *sequence*, and the *sha256* of the leaf it named.
-    *issuer_key* stood in agent.toml then: another one that a person has written there begins anew, because sequences
-    after the loss of a key need not be higher."""
+    *issuer_key* stood in agent.toml then. Where a person writes another one there, sequences begin anew: after the loss
+    of a key they need not be higher."""
 
     sequence: int
     sha256: str
@@ -96,7 +96,7 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """People were told at *at* of the *outcome*, and of no other one since."""
+    """People were told of the *outcome* at the moment *at*, and of no other one since."""
 
     outcome: str
     at: int
@@ -127,7 +127,7 @@ class Result:
     outdated: bool = False  # a later result could not be put on record
     changed: bool = field(default=False, compare=False)  # new live files were put in place
     at_fault: bool = field(default=False, compare=False)  # the certificate offered is not tried again for a while
-    alone: bool = field(default=False, compare=False)  # it then goes without others
+    alone: bool = field(default=False, compare=False)  # when it is tried again, it goes without others
     ran_on: bool = field(default=False, compare=False)  # its services took none of the new files, and kept serving
     ended: bool = field(default=False, compare=False)  # the journal of its install may go
     notes: tuple[str, ...] = field(default=(), compare=False)  # to be told even where all is well
@@ -153,12 +153,12 @@ class Result:
         return self.stated if self.stated is not None and self.stated.issuer_key == issuer_key else None
 
     def is_untold(self, now: float) -> bool:
-        """Has the issuer's side not been told for a day, or nobody knows how long, because the clock was ahead? Then
-        what it says about this host is not true."""
+        """Has the issuer's side not been told for a day? True too if the clock was ahead, so that nobody knows. Then
+        what it says about this host may be untrue."""
         return self.unsent > 0 and not 0 <= now - self.unsent < _LONGEST_UNSENT
 
     def columns(self) -> tuple[str, int, str, str]:
-        """The columns sha256, not_after, state and detail of the table ``installations``."""
+        """The columns sha256, not_after, state and detail (cut to its bound) of the table ``installations``."""
         installed = self.installed
         sha256, not_after = (installed.sha256, installed.not_after) if installed else ("", 0)
         return sha256, not_after, self.outcome.value, self.explanation[:_LONGEST_DETAIL]

@@ -1,4 +1,4 @@
-"""The files of another host, as far as the way to it goes: the few operations that installs are made of."""
+"""Access to the files of another host, by SFTP or a shell: the few operations that an install is made of."""
 
 import errno
 import os
@@ -20,14 +20,14 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """The last line that it complained with."""
+        """The last line of its error output; "" if there is none."""
         lines = self.err.decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """*mode* with the kind of the file; *changed* in epoch seconds."""
+    """The status of a file. *mode*: rights and kind, as in stat(2); *size*: bytes; *changed*: epoch seconds."""
 
     mode: int
     uid: int
@@ -41,11 +41,12 @@ class Status:
 
 
 class Access(Protocol):
-    """Paths are absolute. Every method raises OSError: FileNotFoundError where the path leads to nothing."""
+    """Operations on files. Paths are absolute. Every method raises OSError: FileNotFoundError where the path leads to
+    nothing."""
 
     @property
     def is_open(self) -> bool:
-        """Is there still somebody who answers?"""
+        """Does the other side still answer on this way?"""
 
     def statuses(self, paths: Sequence[str]) -> list[Status | None]:
         """The status of each path, without following a link; None where there is nothing."""
@@ -57,23 +58,23 @@ class Access(Protocol):
         """Where a symbolic link leads to."""
 
     def look(self, path: str, most: int) -> tuple[Status, bytes]:
-        """The status of a file, and its first *most* bytes: of one that holds a private key the public half, as
-        `key_in` has it. No bytes where it is no regular file."""
+        """The status of a file, and its first *most* bytes. For a file that holds a private key: the public half in
+        place of its bytes, as from `key_in`. No bytes where it is no regular file."""
 
     def create(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
-        """A new file in the place of a leftover, closed to others until its rights are set, and on disk. *owner*: user
-        and group, -1 sets none."""
+        """Write a new file, also in the place of a leftover. It is closed to others until its rights are set, and on
+        disk at the end. *owner*: user and group, -1 sets none."""
 
     def key_in(self, path: str) -> bytes:
         """The public half (PEM) of the private key that the file holds; b"" where it holds none. OSError where it holds
         something else as well."""
 
     def copy(self, source: str, path: str, mode: int, owner: tuple[int, int]) -> None:
-        """A new file as `create` makes it, with the content of *source*, which stays there."""
+        """Make a new file as `create` does, with the content of *source*, which never leaves that host."""
 
     def rename(self, moves: Mapping[str, str]) -> None:
-        """Each new name by its old one, in one step each; what had the new name is gone. A connection that is cut
-        leaves all of them renamed or none."""
+        """Rename files, new names by old ones, in one step each; what had the new name is gone. A connection that is
+        cut leaves all of them renamed or none."""
 
     def remove(self, path: str) -> None:
         """Delete a file; a symbolic link itself, not what it leads to."""
@@ -91,5 +92,5 @@ def status(access: Access, path: str) -> Status:
 
 
 def steps(path: str) -> Iterator[str]:
-    """The names on the way from the root."""
+    """The names on the way to *path* from the root."""
     return (name for name in path.split("/") if name not in {"", "."})

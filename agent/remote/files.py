@@ -127,7 +127,7 @@ class RemoteFiles:
 
     @contextmanager
     def _errors(self, what: str, *files: Path, hint: str = _HINT) -> Iterator[None]:
-        """A FileError that names the file and its host, in place of an OSError."""
+        """Turn an OSError of the block into a FileError that names the files and their host."""
         try:
             yield
         except OSError as error:
@@ -146,7 +146,7 @@ class ReadOnlyRemoteFiles(RemoteFiles):
 
 
 def _id_in(table: bytes, name: str, default: int) -> int:
-    """The third field of the line of *name* in passwd(5) or group(5)."""
+    """The third field of the line of *name* in passwd(5) or group(5); *default* where there is no such line."""
     for line in table.decode("utf-8", "replace").split("\n"):
         fields = line.split(":")
         if fields[0] == name and len(fields) > 2 and fields[2].isdecimal():
@@ -155,8 +155,8 @@ def _id_in(table: bytes, name: str, default: int) -> int:
 
 
 def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int], known: dict[str, Status | None]) -> str:
-    """The path behind all links; behind those of folders alone unless *follow*. *known*: what other walks have seen,
-    and then this one too. Raises OSError, FileError."""
+    """The path behind all links; without *follow*, a link at its end is left. *known*: what earlier walks have seen; it
+    takes what this one sees. Raises OSError, FileError."""
     todo, at, links = list(steps(path)), "/", 0
     _look_along(access, path, known)
     while todo:
@@ -184,14 +184,14 @@ def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int], know
 
 
 def _look_along(access: Access, path: str, known: dict[str, Status | None]) -> None:
-    """The status of *path* and of everything above it that is not *known*, by one question: a host may be far."""
+    """Look at *path* and everything above it that is not *known*, by one question: a host may be far."""
     paths = [one for one in (path, *map(str, Path(path).parents)) if one not in known]
     if paths:
         known |= zip(paths, access.statuses(paths), strict=True)
 
 
 def _refuse_open(folder: Status, path: str, may_own: frozenset[int]) -> None:
-    """Raise FileError for a folder in which others can exchange files. In a sticky one they can change only theirs."""
+    """Raises FileError for a folder in which others can exchange files. In a sticky one they can change only theirs."""
     others = folder.mode & (stat.S_IWGRP | stat.S_IWOTH) and not folder.mode & stat.S_ISVTX
     if folder.uid not in may_own or others:
         hint = "give it to root, mode 0755, or log in as its owner; nothing is written where others could redirect it"
@@ -224,7 +224,7 @@ def _temporaries(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _replace(access: Access, contents: Mapping[str, LiveFile], beside: Mapping[str, str]) -> None:
-    """Every temporary, which *beside* names for each path, is there before the first rename."""
+    """Put *contents* in place. Every temporary is there before the first rename; *beside* names it for each path."""
     temporaries: dict[str, str] = {}
     try:
         for path, new in contents.items():
@@ -244,7 +244,7 @@ def _replace(access: Access, contents: Mapping[str, LiveFile], beside: Mapping[s
 
 
 def _copy_key(access: Access, path: str, temporary: str, new: LiveFile) -> None:
-    """The key that *new* means is in *temporary*; what is at *path* is kept, where a next key takes its place."""
+    """Copy the key that *new* means to *temporary*. Where a next key comes in, keep the key at *path* beside it."""
     kept, was = _kept(path), access.key_in(path)
     if new.taken_from is not None and was != new.content:  # else a connection was lost when all was done
         access.copy(path, kept, stat.S_IRUSR | stat.S_IWUSR, (-1, -1))
@@ -254,7 +254,7 @@ def _copy_key(access: Access, path: str, temporary: str, new: LiveFile) -> None:
 
 
 def _kept(path: str) -> str:
-    """The file that keeps the key before, until the install has ended."""
+    """The file that keeps the previous key until the install has ended."""
     folder, name = posixpath.split(path)
     return posixpath.join(folder, f".{name}.before")
 
@@ -265,7 +265,8 @@ def _refuse_other_key(access: Access, path: str, public: bytes) -> None:
 
 
 def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
-    """Temporaries go first: a rename that a lost connection has left under way then finds nothing."""
+    """Put the *old* files back. Temporaries go first: a rename that a lost connection has left under way then finds
+    nothing."""
     for path in old:
         folder, name = posixpath.split(path)
         for leftover in filter(partial(is_temporary_of, name), access.names(folder)):

@@ -1,4 +1,4 @@
-"""The Keys of ``agent.journey.ports`` on another host. They never leave it: its own openssl says what is public."""
+"""The Keys of ``agent.journey.ports`` on another host. Keys never leave it: its own openssl shows the public half."""
 
 import shlex
 import stat
@@ -17,7 +17,7 @@ from common.errors import ConfigError, FileError, Finding, RefusedError
 from common.names import common_name, is_address
 
 _NO_PROGRAM = 127  # the exit code of a shell that does not find a program
-_ABSENT = 44  # our own
+_ABSENT = 44  # the exit code of our script where there is no key
 _PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && " + PUBLIC
 _KINDS = {"ecdsa-p256": "EC -pkeyopt ec_paramgen_curve:P-256", "ecdsa-p384": "EC -pkeyopt ec_paramgen_curve:P-384"}
 # the key gets its name when it is whole, and takes that of no other file
@@ -47,7 +47,7 @@ subjectAltName = {critical}{names}
 
 
 class RemoteKeys:
-    """*session*: the host that the keys are on. *types*: of those that were loaded."""
+    """*session*: the host that the keys are on. *types*: those of the keys that were loaded, by file."""
 
     def __init__(self, session: Session):
         self._session = session
@@ -119,14 +119,14 @@ class RemoteKeys:
         return csr_facts(pem)
 
     def keystore(self, store: Keystore, fullchain: bytes, key: HostKey, live: bytes) -> bytes:
-        """agent.toml has none for another host: it would hold the key."""
+        """Raises RefusedError. agent.toml can name no keystore on another host: it would hold the key."""
         raise RefusedError(f"no keystore can be made for the key {key.spki_sha256}", why="the key stays on its host")
 
     def stored(self, store: Keystore, content: bytes) -> bytes:
-        """As above."""
+        """There is none, as above."""
         return b""
 
 
 def _alternatives(names: tuple[str, ...]) -> str:
-    """As a configuration of openssl has them."""
+    """The *names* as a configuration of openssl has them (x509v3_config(5))."""
     return ", ".join(f"{'IP' if is_address(name) else 'DNS'}:{name}" for name in names)

@@ -41,7 +41,7 @@ _LOOK_UP = 0.05  # seconds between two looks at a command that says nothing
 
 
 class _NoShellError(Exception):
-    """The login shell has not begun what it was told to run; the last that it said."""
+    """The login shell has not begun what it was told to run; the text is the last line that it printed."""
 
 
 @dataclass
@@ -58,7 +58,8 @@ class Connected:
 
 
 class Session:
-    """Used by one thread. Every method raises HostLost, and ConfigError for our key or the pinned keys."""
+    """A session with *host*, used by one thread. Methods that act there raise HostLost, and ConfigError for our key or
+    the pinned keys."""
 
     def __init__(self, host: RemoteHost, waits: Waits):
         self._host = host
@@ -104,8 +105,8 @@ class Session:
             raise self._runs_nothing(error) from error
 
     def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
-        """Run *script* in a shell there, once. It gets *seconds*, and the end of what it says is kept; or as long as
-        any action, and its answer has to be short."""
+        """Run *script* in a shell there, once. With *seconds* it may take so long, and the end of its output is kept.
+        Without, it may take as long as any action, and a long answer is an error."""
         there = self._connected()
         limit, longest = (seconds + _GRACE, _TAIL) if seconds else (self._limits.action, 0)
         return self._within(limit, partial(_executed, there.transport, self._limits, script, stdin, longest), there)
@@ -187,8 +188,8 @@ class Session:
         return HostLost(f"{self.name} runs no command for {self.user}", why=str(error), hint=_SHELL_HINT)
 
     def _gone(self, error: Exception, there: Connected) -> HostLost:
-        """A host that let two actions wait to their time limit, as with a disk that hangs, would do so for each
-        certificate: it is left for the rest of the run."""
+        """The error for a connection that broke. A host that let two actions wait to their time limit, as with a disk
+        that hangs, would do so for each certificate: it is left alone for the rest of the run."""
         self.close()
         found = there.connection.lost("broke the connection", error)
         hint = _SESSIONS_HINT if isinstance(error, paramiko.ChannelException) else found.hint
@@ -200,7 +201,7 @@ class Session:
 
 
 def reach(sessions: Sequence[Session], waits: Waits) -> None:
-    """Connect all of them, many at a time."""
+    """Connect all *sessions*, many at a time. Each keeps its connection or its trouble."""
     for some in chunks(sessions, _AT_ONCE):
         for session, found in zip(some, waits.each_within(PATIENCE, Session.connect, some), strict=True):
             session.keep(found)
@@ -284,8 +285,8 @@ def _executed(
 
 
 def _output(channel: paramiko.Channel, tail: int) -> tuple[bytearray, bytearray]:
-    """Output and complaints of a command to its end. A daemon that it starts may keep them open, and is not waited
-    for."""
+    """Output and error output of a command to its end. A daemon that it starts may keep them open, and is not waited
+    for. Raises EOFError for more than is kept."""
     channel.settimeout(_LOOK_UP)
     out, err = bytearray(), bytearray()
     at_end = False

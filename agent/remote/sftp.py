@@ -13,7 +13,8 @@ from agent.remote.shell import Execute, ShellAccess
 
 
 class SftpAccess(ShellAccess):
-    """A shell does what an SFTP server lacks, and takes names that are not in UTF-8, which paramiko does not take."""
+    """The Access of ``agent.remote.access`` over SFTP. A shell does what an SFTP server lacks, and lists names that are
+    not in UTF-8, which paramiko cannot read."""
 
     def __init__(self, client: paramiko.SFTPClient, execute: Execute):
         super().__init__(execute)
