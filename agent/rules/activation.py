@@ -10,7 +10,7 @@ _TELLING = frozenset({"reload", "restart", "try-restart", "reload-or-restart", "
 _LISTEN_AGAIN = 'if systemctl is-failed --quiet "$0"; then systemctl reset-failed "$0" && systemctl start "$0"; fi'
 
 # Where a unit without a process of its own stands for others of its name, as postfix.service does for
-# postfix@-.service, those are asked instead; without --all the stopped ones among them are not told
+# postfix@-.service, those are asked instead; without --all systemctl leaves out the stopped ones among them
 _STATES = """states=$(systemctl is-active --all "$0@*")
 [ "$states" ] && ! systemctl show --property=SubState "$0" | grep -qx SubState=running ||
     states=$(systemctl is-active "$0")"""
@@ -19,8 +19,8 @@ _UNIT_IS_OVER = f"""{_STATES}
 echo "$states" | grep -qvx -e inactive -e failed || exit 0
 shown=$(systemctl show --property=SubState,SourcePath "$0")
 echo "$shown" | grep -qx SubState=exited && echo "$shown" | grep -q '^SourcePath=/etc/init.d/'"""
-# With the credentials of the process that runs: its unit may have given it groups of its own. One with CAP_DAC_OVERRIDE
-# or CAP_DAC_READ_SEARCH (the last digit of CapEff) reads all. Where nobody can find out, the exit code is 0
+# Tests with the credentials of the process that runs: its unit may have given it groups of its own. A process with
+# CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH (the last digit of CapEff) reads all. Where nobody can find out, exit code 0
 _MAY_READ = r"""pid=$(pgrep -o -u "$0" ${1:+-x "$1"}) || exit 0
 while read -r name first second more; do
     case $name in
@@ -33,14 +33,14 @@ as="setpriv --regid=$gid --groups=${groups:-$gid} --reuid=$0"
 $as true || exit 0
 $as test -r "$2"
 """
-# Of it, or of units for which it stands. One that waits for its turn, perhaps for us, has read no file yet
+# Jobs of the unit, or of units for which it stands. A job that waits for its turn, perhaps for us, has read no file yet
 _NO_JOBS = (
     """while systemctl list-jobs --no-legend "$0" "$0.service" "$0@*" | grep -q ' running *$'; do sleep 0.2; done"""
 )
 # Without --since a journal of gigabytes is searched to its beginning for the lines of one unit. With it, and without
 # --reverse, journalctl of systemd 252 prints the first lines since then, not the last
 _LAST_LINES = '"$0" --since=-1h --reverse --lines=1000 "$@" | tac'
-# One that dies of itself has no job for that, and the "Stopped" of a restart is of a job of that type
+# A unit that dies by itself has no job of type stop, and the "Stopped" of a restart belongs to a job of type restart
 _LAST_JOB_STOPPED = f"""{_STATES}
 echo "$states" | grep -qx -e active -e reloading && exit 1
 journalctl --sync
@@ -50,7 +50,7 @@ for unit in "$0.service" $(systemctl list-units --all --plain --no-legend "$0@*"
     echo "$last" | grep -qx JOB_TYPE=stop && exit 0
 done
 exit 1"""
-_NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # 2 where one ended while it was asked
+_NO_PROCESS = 'grep -sqxE "$0" /proc/[0-9]*/comm; [ $? -eq 1 ]'  # grep says 2 where a process ended meanwhile
 
 
 def activating(
@@ -98,11 +98,11 @@ def starting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...
 
 
 def restarting(presence: Presence, own: tuple[Command, ...]) -> tuple[Command, ...]:
-    """The commands that bring the service up when nothing of it answers. To start it may do nothing: to systemd a unit
-    that stands for others, or for an init script, is up while its processes are gone. And systemd refuses to start one
-    that has failed too often of late (systemd.unit(5), StartLimitBurst=) until it is told to forget that; nor does a
-    socket unit listen any more whose service failed too often (systemd.socket(5), TriggerLimitBurst=). One that nobody
-    uses has not failed, and stays as it is."""
+    """The commands that bring the service up when nothing of it answers. `start` may do nothing: to systemd a unit that
+    stands for others, or for an init script, is up while its processes are gone. And systemd refuses to start a unit
+    that has failed too often of late (systemd.unit(5), StartLimitBurst=) until it is told to forget that. A socket unit
+    whose service failed too often listens no more (systemd.socket(5), TriggerLimitBurst=) until it is started again;
+    one that nobody uses has not failed, and stays as it is."""
     forget = (("systemctl", "reset-failed", presence.unit),) if presence.unit else ()
     listen = (("sh", "-c", _LISTEN_AGAIN, f"{presence.unit}.socket"),) if presence.has_socket else ()
     return (*forget, *listen, *activating("restart", presence, (), own))
@@ -117,8 +117,8 @@ def asking(presence: Presence) -> tuple[Command, ...]:
 
 
 def awaiting(presence: Presence) -> tuple[Command, ...]:
-    """A command that ends when systemd does nothing with the unit: it takes a reload of one that is just starting for
-    done by that start, although the service may have read its files before."""
+    """A command that ends when systemd has no job under way for the unit. Where a unit is just starting, systemd takes
+    a reload for done by that start, although the service may have read its files before."""
     return (("sh", "-c", _NO_JOBS, presence.unit),) if presence.unit else ()
 
 
@@ -138,8 +138,8 @@ def asking_for_its_end(
     action: Action | tuple[Command, ...], presence: Presence, processes: Sequence[str]
 ) -> tuple[Command, ...]:
     """A command that fails unless the service has ended for good. systemd knows that of its units: one that waits for
-    Restart= is "activating" (systemd.service(5)). Elsewhere none of its *processes* is left after a reload, which ends
-    none that goes on; of a restart nobody knows how long they may be gone."""
+    Restart= is "activating" (systemd.service(5)). Elsewhere a service has ended if none of its *processes* is left
+    after a reload. There is no command for a restart: nobody knows how long that may leave no process."""
     if presence.unit:
         return (("sh", "-c", _UNIT_IS_OVER, presence.unit),)
     return (("sh", "-c", _NO_PROCESS, "|".join(processes)),) if processes and action == "reload" else ()
@@ -147,6 +147,6 @@ def asking_for_its_end(
 
 def reading(user: str, processes: Sequence[str]) -> Command:
     """A command that fails where the service runs as *user* and may not read the file that is appended to it; () for
-    one that reads as root. Of a service whose *processes* have no name of their own, as those of Java, any of that user
-    is asked."""
+    one that reads as root. Where a service has no *processes* with a name of their own, as with Java, any process of
+    that user is looked at."""
     return () if user in {"", "root"} else ("sh", "-c", _MAY_READ, user, "|".join(processes))

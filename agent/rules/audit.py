@@ -29,8 +29,8 @@ _PLACEHOLDER = "the first `run` of the agent replaces it"
 
 
 def audit(name: str, names: Iterable[str], bundle: Bundle, now: float, *, installed: bool) -> list[Line]:
-    """The findings about *bundle* at *now* (epoch seconds), which must cover *names*; empty where all is well.
-    *installed*: the agent has put one in place, so this is no placeholder of the first day."""
+    """The findings about *bundle*, which must cover *names*, at *now* (epoch seconds); empty where all is well.
+    *installed*: the agent has put a certificate in place, so this is no placeholder of the first day."""
     found = [*_of_dates(bundle, now), *_of_leaf(bundle, names), *_of_chain(bundle, now)]
     level = BAD if installed else WARN
     hint = "" if installed else _PLACEHOLDER

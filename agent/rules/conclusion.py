@@ -1,4 +1,4 @@
-"""The state of a certificate whose files are in place, by what its sockets show, and what people do then. Pure."""
+"""The state of a certificate whose files are in place, by what its sockets show, and what people can do. Pure."""
 
 from collections.abc import Sequence
 

@@ -18,7 +18,7 @@ class LookAt:
     targets: Sequence[ProbeTarget]
     server_name: str  # for those that name none
     key: Path  # its file, for a service that has a certificate for each type of key
-    host: RemoteHost | None  # of both, None for this machine
+    host: RemoteHost | None  # the machine of service and key, None for this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Proof(Enum):
     WRONG = "wrong"  # a socket shows another certificate, or less than before: none, or nothing listens any more
     PENDING = "pending"  # a socket does not show it, and its service is restarted by hand
     INCOMPLETE = "incomplete"  # as PROVEN, but a socket leaves out certificates of its chain
-    DOWN = "down"  # a target shows a certificate on no address, and there was no more before either
+    DOWN = "down"  # no address of a target shows a certificate, and none showed more before
     UNKNOWN = "unknown"  # a target could not be asked
     NOTHING_TO_ASK = "nothing-to-ask"  # no probe is configured
 
@@ -66,9 +66,9 @@ def judge(
     chain: Collection[str] = (),
     by_hand: Collection[str] = (),
 ) -> Evidence:
-    """Do *sights* prove that the certificate with *sha256* is served, and beside it every certificate of *chain*?
-    *before*: what answered before the change; *by_hand*: targets that show it when an operator has restarted their
-    service."""
+    """Do *sights* prove that the certificate with *sha256* is served, and beside it every certificate of *chain*
+    (SHA-256 too)? *before*: what answered before the change; *by_hand*: the texts of targets that show it only after an
+    operator has restarted their service."""
     if not sights:
         return Evidence(Proof.NOTHING_TO_ASK, "no probe is configured")
     faults: list[_Fault] = []
@@ -146,8 +146,8 @@ def foreseen(
     by_hand: Collection[str] = (),
     coming: Collection[str] = (),
 ) -> Evidence:
-    """The evidence after an install that goes well, from the sights *before* it: a socket that shows a certificate then
-    shows the new one, and so does one of a target that is *coming*; others are as they are."""
+    """The evidence after an install that goes well, from the sights *before* it: a socket that shows a certificate now
+    shows the new one then, and so does one of a target that is *coming*; others stay as they are."""
 
     def then(sight: Sight) -> Sight:
         shows = sight.seen is Seen.SERVED or (sight.target in coming and sight.seen is not Seen.UNKNOWN)
@@ -169,7 +169,7 @@ class _Rank(IntEnum):
 
     NOTHING = 0  # or nobody could be asked
     NO_CERTIFICATE = 1
-    LISTENS = 2  # and its certificate cannot be asked for: in TLS 1.3 that is one beside another that it does show
+    LISTENS = 2  # but could not be asked for its certificate, as in TLS 1.3 where it shows one with another type of key
     SERVED = 3
 
 
@@ -193,8 +193,8 @@ def _ours(looks: Sequence[Sight], wanted: Collection[str]) -> Sequence[Sight]:
 
 
 def _lost(looks: Sequence[Sight], before: Sequence[Sight]) -> Sequence[Sight]:
-    """The *looks* at a target that show less than there was before; all of them where no address shows as much as one
-    did: the name may have no address any more."""
+    """The *looks* at a target that show less than there was before. All of them, where no address shows as much as one
+    did before: the name may have no address any more."""
     was = {sight.address: _rank(sight) for sight in before}
     most = max(was.values(), default=_Rank.NOTHING)
     less = [sight for sight in looks if _rank(sight) < most]
@@ -225,8 +225,9 @@ def is_as_before(
 ) -> Evidence:
     """After a roll back: does every address show the certificate that it showed *before*, and as much as before where
     it showed none? WRONG where one does not; UNKNOWN where there was something, but no certificate; NOTHING_TO_ASK
-    where nothing was. Of addresses that are shared, one is enough. A certificate that was not its *own* may have been
-    renewed in the same install, or wait for a reload since an earlier one: then the leaves that *stay* are as good."""
+    where nothing was. Of addresses that are shared, one is enough. *own*: the leaf that was installed. An address that
+    showed another leaf may show one that *stays* instead: that certificate was renewed in the same install, or has
+    waited for a reload since an earlier one."""
     found = []
     for target in dict.fromkeys(sight.target for sight in before if _rank(sight)):
         was = {sight.address: sight for sight in before if sight.target == target and _rank(sight)}

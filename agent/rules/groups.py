@@ -1,4 +1,4 @@
-"""Which certificates are installed together: those that concern one service, so that it is told once. Pure."""
+"""Certificates that concern one service are installed together, so that it is told once. Pure."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Which of the certificates that this host keeps is gone back to. Pure."""
+"""The choice of a certificate to go back to, among those that this host keeps. Pure."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,8 +7,9 @@ from common.errors import RefusedError
 
 
 def choice(kept: Sequence[Bundle], present: str, left: Collection[str], key_spki_sha256: str, serial: str) -> Bundle:
-    """The one of *kept*, newest first, with that *serial*; for "" the newest for the present key that is neither
-    *present* nor among those that were *left* before (SHA-256 of leaves). RefusedError with what there is."""
+    """The one of *kept* (newest first) with that *serial* (hex). For "": the newest for the present key that is neither
+    *present* nor among those that were *left* before; both are SHA-256 of leaves. Raises RefusedError, whose hint names
+    what is kept."""
     others = [one for one in kept if fingerprint(one.leaf) != present]
     there_are = "kept are: " + ", ".join(serial_text(one.leaf) for one in others)
     if not others:

@@ -6,16 +6,16 @@ from agent.model.certificate import Certificate, Service, Use
 from common.dataclasses import replace
 from common.probe.target import ProbeTarget
 
-_MOST = 16  # sockets of others for one certificate: they tell whether a service is there at all, and one may have 1000
+_MOST = 16  # for one certificate; a service may have 1000 sockets, and few tell whether it is there at all
 
 _Where = tuple[str, int]
 _Sockets = dict[Service, dict[_Where, Certificate]]
 
 
 def neighbours(group: Sequence[Certificate], configured: Iterable[Certificate]) -> list[tuple[Certificate, ...]]:
-    """For each of a *group*, which is installed together: the other certificates, of all that are *configured*, that
-    share with it a service that is told; each cut down to one socket of that service, and no socket twice. A socket
-    that a member of the group names is a neighbour's only for members that name none of that service."""
+    """The neighbours of each member of a *group*, which is installed together: certificates, of all that are
+    *configured*, that share with it a service that is told. Each is cut down to one socket of that service, and no
+    socket comes twice. A socket that the group itself names counts only for members that name none of that service."""
     told = {one for certificate in group for one in certificate.services if one.activate and not one.asks}
     if not told:
         return [()] * len(group)

@@ -8,7 +8,8 @@ _READ_ONLY = {"strict": ("/",), "full": ("/boot", "/efi", "/etc", "/usr"), "yes"
 
 
 def closed(folders: Iterable[Path], protect_system: str, writable: Iterable[Path]) -> list[Path]:
-    """The *folders* that a unit may not write. The nearest folder above, or the folder itself, decides."""
+    """The *folders* that a unit may not write. *protect_system*: the value of its ProtectSystem=; *writable*: the
+    folders of its ReadWritePaths=. The rule for the folder itself decides, else that for the nearest one above."""
     rules: Mapping[Path, bool] = {
         **{Path(one): False for one in _READ_ONLY.get(protect_system, ())},
         **dict.fromkeys(writable, True),
@@ -38,6 +39,7 @@ def starting(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _quoted(text: str) -> str:
-    """As systemd reads a word: quoted for blanks, specifiers and escapes for themselves (systemd.syntax(7))."""
+    """The *text* as one word of a unit, quoted because it may have blanks; a specifier or an escape in it stands for
+    itself (systemd.syntax(7))."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"'

@@ -1,7 +1,7 @@
 """A configuration of keyword lines in sections that begin with a keyword at a line's start, as a tree. Pure.
 
-Each line that listens with certificates becomes a block of its own, with the options behind it as directives: so the
-rules see the same tree as of other services. A list of certificates is a file with one of them a line.
+Each line that listens with certificates becomes a block of its own, with its options as directives: so the rules see
+the same tree as that of other services. A list of certificates is a file with one certificate a line.
 """
 
 import itertools
@@ -31,13 +31,13 @@ def behind(words: Sequence[str], option: str) -> list[str]:
 
 
 def lists_in(texts: Mapping[str, str]) -> list[str]:
-    """The lists of certificates that the files name."""
+    """The paths of the lists of certificates that the files name. *texts*: the files' contents by their paths."""
     words = [line.words for file, text in texts.items() for line in _lines(file, text, {})]
     return list(dict.fromkeys(one for line in words for one in behind(line, "crt-list")))
 
 
 def read(shown: Dump) -> Parsed:
-    """The tree: the options of `global`, and a block for each line that listens with certificates, or of a list."""
+    """The tree: the options of `global`, and a block for each certificate of a line that listens or of its list."""
     lists = {name: text for name, text in shown.texts.items() if name in set(lists_in(shown.texts))}
     lines = [
         line

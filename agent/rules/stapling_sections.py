@@ -1,7 +1,7 @@
 """A configuration of lines in sections, ``<Name …>`` to ``</Name>``, as a tree. Pure.
 
-The service says which files it has included, and at which line of which file: so the lines that it reads are the lines
-that are read here. Conditions are decided by the modules and definitions that it names.
+The service says which files it has included, and at which line of which file: so the same lines are read here as by the
+service. Conditions are decided by the modules and definitions that it names.
 """
 
 import re
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$\{([^}:]+)\}")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|(\S+)')
 _INCLUDES = ("include", "includeoptional")
 _CONDITIONS = ("ifmodule", "ifdefine", "iffile", "ifversion")
-_MADE_LATER = ("macro",)  # its lines have places for words that are filled in where it is used
+_MADE_LATER = ("macro",)  # the places in its lines are filled in where the macro is used
 
 
 @dataclass(slots=True)
@@ -37,12 +37,13 @@ class _Line:
 
 
 def files_of(output: str) -> list[str]:
-    """The files that the service has read, by its own word."""
+    """The paths of the files that the service says it has read."""
     return list(dict.fromkeys(match[3] for line in output.splitlines() if (match := _INCLUDED.match(line))))
 
 
 def read(shown: Dump) -> Parsed:
-    """The tree. Sections with conditions that hold have become their lines, the others are left out. Raises TooMuch."""
+    """The tree. A section with a condition that holds is replaced by its lines, one with another is left out. Raises
+    TooMuch."""
     modules = frozenset(_MODULE.findall(shown.output)) or None
     defined = dict(_DEFINE.findall(shown.output))
     lines = [line for top in _tops(shown.output) for line in _lines(top, shown.texts, {**shown.environment, **defined})]
@@ -85,7 +86,7 @@ def _lines(file: _File, texts: Mapping[str, str], words: Mapping[str, str]) -> I
         if not found or found[0].startswith("#"):
             continue
         if found[0].lower() in _INCLUDES:
-            # the service counts the last line of one that goes over several
+            # where a directive goes over several lines, the service names the last of them
             for line, other in file.included:
                 if started <= line <= number:
                     yield from _lines(other, texts, words)
@@ -103,8 +104,8 @@ def _words(line: str) -> tuple[str, ...]:
 
 
 def _blocks(lines: Sequence[_Line], start: int, inside: Sequence[str]) -> tuple[tuple[Directive, ...], int]:
-    """The directives from line *start* on to the end of the last of the sections *inside* each other, and the number of
-    the line after it. Raises TooMuch."""
+    """The directives from line *start* to the end of the innermost section, and the number of the line after that.
+    *inside*: the names of the sections that are open, the innermost last. Raises TooMuch."""
     if len(inside) > DEEPEST:
         raise TooMuch(f"more than {DEEPEST} sections stand within each other at {lines[start - 1].place}")
     found: list[Directive] = []

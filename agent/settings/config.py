@@ -34,7 +34,7 @@ class SourceSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrustSettings:
-    """``[trust]``: whose word counts, and what a certificate must lead to before a live file is touched."""
+    """``[trust]``: whose signature counts, and which roots a chain must lead to before a live file is touched."""
 
     issuer_key: str = setting(values.issuer_key, "")
     roots: Roots = setting(values.roots, "system")
@@ -60,14 +60,14 @@ class AgentSettings:
 
 
 def load_settings(file: Path, find: Finder = nowhere) -> tuple[AgentSettings, tuple[Certificate, ...]]:
-    """The settings in *file* and the certificates they ask for; ConfigError with every finding. *find* tells how
-    services are present on this host, for callers that use the commands which reach them."""
+    """The settings in *file* and the certificates they ask for. Raises ConfigError with every finding. *find* tells how
+    services are present on this host; only callers that run the commands of services need it."""
     settings = load(AgentSettings, file)
     return settings, resolve(settings, file, find)
 
 
 def settings_in(content: bytes, file: Path) -> tuple[AgentSettings, tuple[Certificate, ...]]:
-    """The same of *content*, which *file* is to hold."""
+    """The same of *content*, which is to be written to *file*."""
     settings = parse(AgentSettings, document_in(content, file), str(file))
     return settings, resolve(settings, file)
 
@@ -75,8 +75,8 @@ def settings_in(content: bytes, file: Path) -> tuple[AgentSettings, tuple[Certif
 def resolve(
     settings: AgentSettings, source: Path, find: Finder = nowhere, there: Mapping[SshAddress, Finder] | None = None
 ) -> tuple[Certificate, ...]:
-    """The certificates of *settings* with the presets filled in; ConfigError with every finding. *there*: how services
-    are present on other hosts, as far as those were reached."""
+    """The certificates of *settings* with the presets filled in. Raises ConfigError with every finding. *source*: the
+    path of agent.toml; *there*: how services are present on other hosts, as far as those were reached."""
     findings: list[Finding] = []
     presets = Presets(source)
     certificates = tuple(

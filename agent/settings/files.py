@@ -28,8 +28,8 @@ class RightsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesSettings(RightsSettings):
-    """``[files]``: the plain files: the leaf alone, the rest of the chain, both with the leaf first. Owner, group and
-    mode are for all of them."""
+    """``[files]``: the plain files: the leaf alone, the rest of the chain, or both with the leaf first. Owner, group
+    and mode are for all of them."""
 
     certificate: Path | None = setting(optional_path, None)
     chain: Path | None = setting(optional_path, None)
@@ -95,9 +95,9 @@ class ShapesSettings(RightsSettings):
 def target_files(
     own: ShapesSettings, presets: Sequence[ShapesSettings], stem: str, name: str
 ) -> tuple[TargetFile, ...]:
-    """The operator's *own* files. The plain ones of the presets where none of those is named, their other ones where no
-    file at all is named: nobody gets a copy of a key that he did not ask for. One that he names, and
-    whose rights he leaves open, gets those that the presets give theirs, if they agree: their user must read it."""
+    """The operator's *own* files. Where he names no plain file, those of the presets too; where he names no file at
+    all, their other ones too: nobody gets a copy of a key that he did not ask for. A file of his with a key, whose
+    rights he leaves open, gets those of the presets' such files if they agree: the service's user must read it."""
     first = _rights_of_keys(presets, stem, name)
     plain, compound = list(own.plain(stem)), [_with(first, file) for file in own.compound(stem, name)]
     names_none = not plain and not compound

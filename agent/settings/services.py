@@ -26,7 +26,7 @@ from agent.settings.preset import Preset
 from common.dataclasses import replace
 from common.probe.target import ProbeTarget, parse_target
 
-_OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # parts of a preset, by agent.toml
+_OVERRULED = ("check", "activate", "verify", "starts_stopped", "settle", "logs")  # what agent.toml may say otherwise
 # Parts of a service
 _PARTS = ("check", "activate", "verify", "start", "restart", "is_up", "jobs", "was_stopped", "journal", "logs")
 _NO_PRESET = Preset(note="agent.toml has the commands")
@@ -36,8 +36,8 @@ _PLACE = re.compile(r"\{(name|key|certificate|chain|fullchain|program)\}")
 def uses(
     own: CertificateSettings, presets: Mapping[str, Preset], files: Sequence[TargetFile], find: Finder
 ) -> tuple[Use, ...]:
-    """One use for each preset; one alone where agent.toml has commands for several, or for none. Where it tells one
-    unit by systemctl, that is the service: the unit of the preset may be of another one, which somebody has stopped."""
+    """A use for each preset; a single one where agent.toml names none, or has commands for several. Where its commands
+    tell one unit by systemctl, that unit is the service: the preset's may be another, which somebody has stopped."""
     own_unit = unit_told(own.activate)
     told = find((own_unit,), ()) if own_unit else Presence()
 
@@ -62,8 +62,8 @@ def uses(
 def service_of(
     name: str, preset: Preset, presence: Presence, words: Mapping[str, str], own: CertificateSettings | None = None
 ) -> Service:
-    """The service of a *preset* on a host where it is present so, overruled by agent.toml where that says anything.
-    *words*: for the places in commands."""
+    """The service of a *preset*, by its *presence* on the host. What agent.toml says goes before the preset. *words*:
+    those for the places in commands; *own*: the entry of agent.toml."""
     filled = partial(_filled, words={**words, "program": presence.program or next(iter(preset.programs), "")})
     given = {part: value for part in _OVERRULED if (value := getattr(own, part, None)) is not None}
     is_elsewhere = isinstance(given.get("activate"), tuple)  # as in a container: the process here may be of another one
@@ -118,8 +118,9 @@ def _of_all(services: Iterable[Service], part: str) -> Any:
 
 
 def shared(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """The *certificates* with one service where several speak of the same: entries may differ in how long it may take,
-    in what proves it and in its logs, and it is told once for all. It gets the longest time, and all of the others."""
+    """The *certificates*, with one and the same service where their entries mean one, so that it is told once for all.
+    Entries may differ in its time to settle, its proofs and its logs: it gets the longest time, all proofs and all
+    logs."""
     found: dict[Service, Service] = {}
     for service in chain.from_iterable(one.services for one in certificates):
         known = found.setdefault(_itself(service), service)
@@ -165,14 +166,16 @@ def unfilled(own: CertificateSettings, presets: Iterable[Preset], words: Mapping
 
 
 def preset_probes(name: str, preset: Preset, here: str) -> tuple[ProbeTarget, ...]:
-    """The sockets of the service, for the certificate *name*; a wildcard name has none."""
+    """The usual sockets of the service, for the certificate *name*; a wildcard name has none. *here*: the service's own
+    machine."""
     return () if name.startswith("*.") else tuple(map(parse_target, preset.probe_texts(name, here)))
 
 
 def _own_probes(
     own: tuple[ProbeTarget, ...] | None, default: Mapping[str, tuple[ProbeTarget, ...]], name: str
 ) -> tuple[ProbeTarget, ...]:
-    """The sockets of the service *name*: of the operator's *own* ones those on its ports, and those on nobody's."""
+    """The sockets of the service *name*: of the operator's *own* ones those on its usual ports, and those on no
+    service's; the usual ones where he names none."""
     if own is None:
         return default[name]
     ports = {service: {probe.port for probe in probes} for service, probes in default.items()}
