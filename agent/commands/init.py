@@ -67,7 +67,7 @@ def init(arguments: argparse.Namespace) -> int:
 
 
 def _place(config: Path) -> Path:
-    """The agent.toml to write. Where others can write in the usual folder, it goes into one of root's own."""
+    """The agent.toml to write. Where another user controls the usual folder, it is in one of root's own."""
     if config != Path(DEFAULT_FILE) or os.path.lexists(config) or not (director := who_directs_root(config)):
         return config
     say(f"{director} could make root run any command by {config}: it goes to {ROOTS_FILE}")

@@ -115,7 +115,7 @@ class LocalTools:
 
     @cached_property
     def revocations(self) -> Revocations:
-        from agent.host.revocations import Revocations as Local  # noqa: PLC0415 - X.509, for a certificate of before
+        from agent.host.revocations import Revocations as Local  # noqa: PLC0415 - X.509, for an earlier certificate only
 
         return Local(self.waits)
 
