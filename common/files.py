@@ -128,8 +128,8 @@ def make_private_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o755) -> None:
-    """Create *folder*, and its parents with 0755; leave an existing one as it is. No mode lets others write into one of
-    them: a writer of a parent could exchange the folder. Raises FileError."""
+    """Create *folder*, and its parents with 0755; leave an existing one as it is. *mode* must let nobody else write
+    into it: a writer of a parent can exchange the folder. Raises FileError."""
     with file_errors(folder, "create the folder"):
         _make(folder, mode)
 
@@ -166,7 +166,7 @@ def read_with_status(file: Path, limit: int = LARGEST_READ) -> tuple[bytes, os.s
 @contextlib.contextmanager
 def opened_regular(file: Path) -> Iterator[str]:
     """Yield a path that leads to the regular file *file*, as it is now, until the block ends: for a library that reads
-    files by their paths. Raises OSError for what is no regular file."""
+    files by their paths. Raises OSError for what is no readable regular file."""
     descriptor = _open(file)
     try:
         status_of_regular(descriptor, file)

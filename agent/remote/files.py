@@ -1,8 +1,8 @@
 """The live files of another host: read, looked at, put in place and put back.
 
 SFTP has no open folders, so somebody who may exchange what lies in a folder could do it between two steps. A path is
-therefore walked first, once in each turn: every folder on it belongs to root or to the user who is logged in, and only
-its owner can change it.
+therefore walked first, once in each turn: every folder on it must belong to root or to the user who is logged in, and
+let nobody else exchange what lies in it.
 """
 
 import errno
