@@ -21,11 +21,10 @@ from issuer.rules.change import newest
 from issuer.rules.statements import Read, fault_by_hand
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.store.orders import Orders
 from issuer.store.revision import open_database
 from issuer.store.rows import any_row
 from issuer.store.seals import SealStore
-from issuer.trust.seals import Seals, create_key, key_file
+from issuer.trust.seals import create_key, key_file
 from issuer.trust.statements import Statements
 
 _PORTION = 1000  # rows whose seals are in memory at once
@@ -103,13 +102,6 @@ def seal_anew(settings: Settings, database: Database) -> None:
         count += len(portion)
     if count:
         say(f"{count} sealed as listed: a row that changes past certfleet is not ordered from now on (docs/trust.md)")
-
-
-def seal_orders(settings: Settings, database: Database) -> None:
-    """After a migration from tables without seals of orders: seal those under way, and list them. Raises
-    CertfleetError."""
-    for order in Orders(database, "", Seals(settings.state_dir)).seal_all():
-        say(f"{order.name}: sealed its order under way, {order.state.value}: {order.url or order.directory}")
 
 
 def seal_all(rows: Sequence[Enrolment], sealer: Sealer, store: SealStore, now: int) -> None:

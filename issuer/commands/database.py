@@ -6,7 +6,7 @@ from pathlib import Path
 from common.command_line import report, say
 from common.config_file import load
 from common.files import make_private_folder
-from issuer.commands.adopt import seal_anew, seal_orders
+from issuer.commands.adopt import seal_anew
 from issuer.commands.keys import sign_first
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
@@ -14,11 +14,10 @@ from issuer.store import migrate
 from issuer.store.database import Database
 from issuer.store.revision import NEEDED, present
 
-_ORDERS_SEALED = "0019"  # the revision from which on every order under way has a seal
-
 
 def upgrade(arguments: argparse.Namespace) -> None:
-    """Create or migrate the tables; seal and sign what they held before there were seals and statements."""
+    """Create or migrate the tables; seal and sign what they held before there were seals and statements. Orders under
+    way get no seal: who writes the database could plant one, and name an early revision."""
     settings = load(Settings, arguments.config)
     database = Database(settings.database)
     if database.embedded:
@@ -28,8 +27,6 @@ def upgrade(arguments: argparse.Namespace) -> None:
     make_private_folder(settings.state_dir)
     seal_anew(settings, database)
     sign_first(settings, database, before)
-    if before < _ORDERS_SEALED:
-        seal_orders(settings, database)
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -92,13 +92,14 @@ def sign_seen(rows: Sequence[Enrolment], statements: Statements, database: Datab
 
 def sign_first(settings: Settings, database: Database, before: str) -> None:
     """After an upgrade of the tables from the revision *before*: make the key if there is none, and sign what is there,
-    once. A key that was lost later is not made anew. Raises CertfleetError."""
+    once. The issuer's own memory counts too: who writes the database may have taken statements and revision back. A key
+    that was lost later is not made anew. Raises CertfleetError."""
     make_private_folder(settings.state_dir)
     statements = Statements(settings.state_dir)
     if statements.changing:
         if statements.key().endorsements:
             return  # `key rollover` goes on with that
-    elif before >= _FIRST_REVISION or any_row(database, "statement"):
+    elif before >= _FIRST_REVISION or any_row(database, "statement") or statements.memory.has_stated():
         if statements.absent:
             complain(f"{statements.file} is missing, and new certificates go out without a statement: {LOST}")
         return

@@ -161,19 +161,6 @@ class Orders:
         self._change(failed, {"active_name": None, "lease_owner": None, **values})
         return failed
 
-    def seal_all(self) -> list[OrderRecord]:
-        """Seal every order under way as it is, whoever wrote it, and return them."""
-
-        def work(connection: sa.Connection) -> list[OrderRecord]:
-            rows = connection.execute(sa.select(orders).where(orders.c.active_name > "")).mappings().all()
-            found = [record for record in map(self._record, rows) if record is not None]
-            for record in found:
-                values = {"seal": self._seal(record)}
-                connection.execute(orders.update().where(orders.c.id == record.id).values(**values))
-            return found
-
-        return self._database.write(work)
-
     def drop(self, record: OrderRecord) -> None:
         gone = orders.delete().where(orders.c.id == record.id, orders.c.lease_owner == self._owner)
         self._database.write(lambda connection: connection.execute(gone))

@@ -82,6 +82,13 @@ class Memory:
             found = connection.execute(query, (name,)).fetchone()
             return Stated(*found) if found else None
 
+    def has_stated(self) -> bool:
+        """Was any statement ever signed or seen here?"""
+        with self._database.reading() as connection:
+            return (
+                connection.execute("SELECT 1 FROM stated UNION ALL SELECT 1 FROM signed LIMIT 1").fetchone() is not None
+            )
+
     def remember_stated(self, name: str, key: str, sequence: int, sha256: str, starts: int) -> None:
         """Keep the statement where its *sequence* is not lower than the one before, or another *key* signs now; and its
         certificate, as :meth:`remember_stored` does."""

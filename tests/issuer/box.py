@@ -234,9 +234,12 @@ class Box:
     def change_orders(self, change: str) -> None:
         """A statement of SQL, after which each order under way is as if issuers had written it so."""
         self.database.execute(change)
+        seals, now = Seals(self.state_dir), int(time.time())
         store = open_database(load(Settings, self.config).database)
         with contextlib.closing(store):
-            Orders(store, "", Seals(self.state_dir)).seal_all()
+            own = Orders(store, "", seals)
+            for record in [*own.under_way(now), *own.withheld(now)]:
+                self.database.execute(f"UPDATE orders SET seal = '{seals.of_order(record)}' WHERE id = {record.id}")  # noqa: S608
 
     def contents(self) -> dict[str, list[Row]]:
         """Every row of every table, to see that nothing has changed."""

@@ -137,6 +137,12 @@ def test_what_a_thief_writes_into_orders(loot: Loot, his_server: HisServer) -> N
     loot.plant(his_server.url)
     got = loot.brings(fingerprint(loot.issued.certificate), PLANTED)
     thief.tries("a certificate of a CA of his for the host's key, by an order that leads to his server", got=got)
+    loot.plant(his_server.url)
+    siege.sql("UPDATE alembic_version SET version_num = '0017'")
+    assert "db upgrade" in box.run("run").err
+    box.ok("db", "upgrade")
+    got = loot.brings(fingerprint(loot.issued.certificate), PLANTED)
+    thief.tries("the same, by an earlier revision of the tables, for which people run `db upgrade`", got=got)
     for number in range(30):
         loot.plant(his_server.url, f"{number}.example.test")
     run = box.run("run")
@@ -184,7 +190,21 @@ def test_what_a_thief_writes_into_orders(loot: Loot, his_server: HisServer) -> N
     box.ok("reissue", NAME)
     got = loot.statement.sequence <= before
     thief.tries("a statement whose sequence is no higher, by taking the last one away", got=got)
+    got = is_signed_at_first(loot)
+    thief.tries("a statement for a first certificate of his, by such a revision and no statements", got=got)
     thief.is_told()
+
+
+def is_signed_at_first(loot: Loot) -> bool:
+    """Does `db upgrade` sign his certificate for a name that has none yet, as it signs those of a legacy table?"""
+    siege, box, name = loot.siege, loot.siege.box, "new.example.test"
+    box.populate(name)
+    his = loot.authority.sign(bytes(box.row(name, "csr")[0]), days=3600)
+    siege.row(name, crt=octets(his.cert_pem), ca=octets(his.chain_pem), ts_last_update="5")
+    siege.sql("UPDATE certs SET statement = NULL")
+    siege.sql("UPDATE alembic_version SET version_num = '0014'")
+    box.ok("db", "upgrade")
+    return box.row(name, "statement") != (None,)
 
 
 def statement_of_a_fast_clock(loot: Loot) -> int:
