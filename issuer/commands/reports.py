@@ -10,6 +10,7 @@ from issuer.rules.hosts import is_doubtful, is_forgotten, recalled
 from issuer.store.database import Database
 from issuer.store.hosts import MOST_READ, Hosts
 from issuer.trust.hosts import HOSTS, HostMemory
+from issuer.trust.memory import MEMORY, Memory
 
 _AT_ONCE = 500  # certificates whose reports are in memory
 
@@ -22,6 +23,7 @@ class Reports:
         self._hosts = settings.hosts
         self.store = Hosts(database)
         self._memory = HostMemory(settings.state_dir / HOSTS)
+        self._signed = Memory(settings.state_dir / MEMORY)
         self._doubted = set[str]()  # certificates
 
     def reports(self, names: Collection[str], now: int) -> dict[str, list[Report]]:
@@ -31,6 +33,7 @@ class Reports:
     def _recalled(self, names: Collection[str], now: int) -> dict[str, tuple[list[Report], bool]]:
         """For each name the reports as they are believed, and whether a look has to take in something new."""
         stored, heard = self.store.reports(names), self._memory.heard(names)
+        signed = self._signed.last_stated(names)
         is_all = sum(map(len, stored.values())) < MOST_READ  # else some may only be unread
         found, news, over = dict[str, tuple[list[Report], bool]](), dict[ReportKey, Heard](), list[ReportKey]()
         for name in stored.keys() | heard.keys():
@@ -38,7 +41,7 @@ class Reports:
             believed, new = recalled(there, before, now, is_all=is_all)
             old = [one.key for one in believed if one.gone and is_forgotten(one, now, self._hosts)]
             believed = [one for one in believed if one.key not in old]
-            found[name] = (believed, is_doubtful(there, believed, before))
+            found[name] = (believed, is_doubtful(there, believed, before, signed.get(name, "")))
             news |= new
             over += old
         if news or over:

@@ -46,11 +46,13 @@ def recalled(
     return believed, news
 
 
-def is_doubtful(stored: Sequence[Report], believed: Sequence[Report], heard: Mapping[ReportKey, Heard]) -> bool:
+def is_doubtful(
+    stored: Sequence[Report], believed: Sequence[Report], heard: Mapping[ReportKey, Heard], signed: str
+) -> bool:
     """Has the table other reports about one certificate than are *believed*, or names one of them another certificate
-    than when it was last settled?"""
+    than when it was last settled, or than the one that was *signed* last (SHA-256, "" for none)?"""
     settled = {key: one.settled for key, one in heard.items()}
-    return stored != believed or any(settled.get(one.key) != one.sha256 for one in stored)
+    return stored != believed or any({settled.get(one.key), signed or one.sha256} != {one.sha256} for one in stored)
 
 
 def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.chunks import chunks
 from issuer.model.enrolment import change_scope
 from issuer.rules.acceptance import Past
 from issuer.trust.state_database import StateDatabase
@@ -38,6 +39,7 @@ _STATE = f"INSERT INTO stated VALUES (?, ?, ?, ?) {_NEWER}"  # noqa: S608 - our 
 _STATE_SIGNED = f"INSERT INTO stated SELECT * FROM signed WHERE name = ? AND sha256 = ? {_NEWER}"  # noqa: S608
 _SIGN = "INSERT OR REPLACE INTO signed VALUES (?, ?, ?, ?)"
 _GIVEN = "SELECT key, sequence FROM signed WHERE name = ? UNION SELECT key, sequence FROM stated WHERE name = ?"
+_AT_ONCE = 500  # names in one question
 _ORDERS_KEPT = 86400  # seconds: longer than any limit on the orders of one name
 _STORE = "INSERT OR IGNORE INTO stored VALUES (?, ?, ?)"
 
@@ -81,6 +83,16 @@ class Memory:
         with self._database.reading() as connection:
             found = connection.execute(query, (name,)).fetchone()
             return Stated(*found) if found else None
+
+    def last_stated(self, names: Collection[str]) -> dict[str, str]:
+        """The SHA-256 of the certificate in the last statement of each of *names* that has one."""
+        found: dict[str, str] = {}
+        with self._database.reading() as connection:
+            for some in chunks(sorted(names), _AT_ONCE):
+                places = ", ".join("?" * len(some))
+                query = f"SELECT name, sha256 FROM stated WHERE name IN ({places})"  # noqa: S608 - question marks
+                found |= connection.execute(query, list(some)).fetchall()
+        return found
 
     def has_stated(self) -> bool:
         """Was any statement ever signed or seen here?"""

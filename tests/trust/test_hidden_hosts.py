@@ -70,6 +70,13 @@ def test_what_a_thief_in_the_database_hides_of_hosts(told: Box, smtp: Smtp) -> N
     thief.tries("that a host passes for well, by a report that he writes", got=box.run("status").code == 0)
 
     box.ok("run")
+    take_in(box, NAME, left=90)
+    sql("UPDATE certs SET hosts_look_at = NULL")
+    letters = len(smtp.letters)
+    box.run("run")
+    unheard = len(smtp.letters) == letters
+    thief.tries("that nobody hears that a host is behind, by the moment of the next look", got=unheard)
+
     sql("ALTER TABLE installations RENAME TO spoiled")
     unheard = box.run("run").code == 0
     thief.tries("that nobody hears that hosts are not looked at, by reports that nobody can read", got=unheard)

@@ -91,6 +91,12 @@ class Loot:
         if leased:
             self.siege.sql(f"UPDATE orders SET {LEASED} WHERE active_name = '{name}'")  # noqa: S608
 
+    def has_upgraded(self, revision: str) -> None:
+        """He names an earlier revision of the tables, and an operator does what every command then says."""
+        self.siege.sql(f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
+        assert "db upgrade" in self.siege.box.run("run").err
+        self.siege.box.ok("db", "upgrade")
+
     def brings(self, unwanted: str, *says: str) -> bool:
         """Does the next run store the certificate with that fingerprint? If not it says *says*, in one mail too, and
         the row goes on with an order of its own, at once or when it is asked for."""
@@ -138,9 +144,7 @@ def test_what_a_thief_writes_into_orders(loot: Loot, his_server: HisServer) -> N
     got = loot.brings(fingerprint(loot.issued.certificate), PLANTED)
     thief.tries("a certificate of a CA of his for the host's key, by an order that leads to his server", got=got)
     loot.plant(his_server.url)
-    siege.sql("UPDATE alembic_version SET version_num = '0017'")
-    assert "db upgrade" in box.run("run").err
-    box.ok("db", "upgrade")
+    loot.has_upgraded("0017")
     got = loot.brings(fingerprint(loot.issued.certificate), PLANTED)
     thief.tries("the same, by an earlier revision of the tables, for which people run `db upgrade`", got=got)
     for number in range(30):
@@ -202,8 +206,7 @@ def is_signed_at_first(loot: Loot) -> bool:
     his = loot.authority.sign(bytes(box.row(name, "csr")[0]), days=3600)
     siege.row(name, crt=octets(his.cert_pem), ca=octets(his.chain_pem), ts_last_update="5")
     siege.sql("UPDATE certs SET statement = NULL")
-    siege.sql("UPDATE alembic_version SET version_num = '0014'")
-    box.ok("db", "upgrade")
+    loot.has_upgraded("0014")
     return box.row(name, "statement") != (None,)
 
 

@@ -31,6 +31,12 @@ def test_an_audit_is_due_at_its_moment(stores: Stores) -> None:
     stores.audits.put_off([], NOW)
 
 
+def test_the_certificate_itself_says_that_it_is_there(stores: Stores) -> None:
+    """Not the column of its end, which anybody may have emptied: a revocation would never be told."""
+    stores.change(NAME, crt=CRT, ts_expire=None)
+    assert due(stores) == [NAME]
+
+
 def test_what_was_found_stays_with_the_row(stores: Stores) -> None:
     """The kinds, those that were served, and the moment; what is not wanted again is not due."""
     issued(stores, NAME, OTHER)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from issuer.model.audit import Audited
-from issuer.model.enrolment import NEVER_ISSUED, Enrolment
+from issuer.model.enrolment import Enrolment
 from issuer.model.moments import believable
 from issuer.rules.audit import AUDIT_EVERY
 from tests.issuer.fakes.tables import Tables
@@ -17,7 +17,7 @@ class MemoryAudits:
         self._tables = tables
 
     def due(self, now: int) -> Iterator[list[Enrolment]]:
-        rows = [row for row in self._tables.certs.values() if row.enabled and (row.ts_expire or 0) > NEVER_ISSUED]
+        rows = [row for row in self._tables.certs.values() if row.enabled and row.crt]
         if come := [row for row in rows if not believable(row.watch.audit_at, now, AUDIT_EVERY)]:
             yield come
 

@@ -22,7 +22,7 @@ class MemoryHosts:
         names = {name for name, _, _ in (*self.table, *self._heard)}
         believed = self.reports(names, now)
         heard = {name: {key: one for key, one in self._heard.items() if key[0] == name} for name in names}
-        self._doubted = {name for name in names if is_doubtful(self._stored(name), believed[name], heard[name])}
+        self._doubted = {name for name in names if is_doubtful(self._stored(name), believed[name], heard[name], "")}
 
     def suspects(self, now: int, settings: HostSettings) -> list[str]:
         lately = [one for one in self.table.values() if not is_forgotten(one, now, settings)]
