@@ -51,14 +51,14 @@ def _mysql(rest: str) -> MysqlAddress:
     place, _, query = rest.partition("?")
     authority, _, database = place.partition("/")
     user, _, hosts = authority.rpartition("@")
+    if ":" in user or (":" in authority and "@" in query):
+        raise ValueError("must not hold a password; write it to a file (mode 0600) and name that in password_file")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if any(option.startswith("ssl") for option in options):
         raise ValueError("must not carry ssl options: TLS is always verified; name the CA file in tls_ca")
     unknown = sorted(options.keys() - {"unix_socket", "charset"})
     if unknown:
         raise ValueError(f"carries the unknown option {unknown[0]!r}; only unix_socket is of use")
-    if ":" in user:
-        raise ValueError("must not hold a password; write it to a file (mode 0600) and name that in password_file")
     socket = options.get("unix_socket", "")
     if not user or not database or "/" in unquote(database) or not (hosts or socket):
         raise ValueError("must name user, host and database, like mysql://user@db.example.com/certfleet")

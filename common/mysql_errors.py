@@ -55,7 +55,9 @@ def code_of(error: BaseException) -> int:
 
 
 def text_of(error: BaseException) -> str:
-    """The words of *error*, without its number."""
+    """The words of *error*, without its number. An error that a library made of our own words may quote a secret."""
+    if isinstance(error, UnicodeError):
+        return "a text cannot be sent to the server, or read from it"
     return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 

@@ -248,7 +248,7 @@ class MysqlSource:
             login_seconds=self._patience / 4,  # so that a login without an answer is tried again
             **where,
             user=address.user,
-            password=self._password,
+            password=self._password.encode(),  # PyMySQL would make text Latin-1
             database=address.database,
             **mysql_session.OPTIONS,
             autocommit=True,

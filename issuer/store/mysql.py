@@ -82,7 +82,7 @@ class MysqlServers:
         self._first = 0  # index of the one that is tried first
         self._options: dict[str, Any] = {
             "user": address.user,
-            "password": password,
+            "password": password.encode(),  # PyMySQL would make text Latin-1
             "database": address.database,
             **mysql_session.OPTIONS,
             "allowance": Allowance(SLOW_SECONDS),

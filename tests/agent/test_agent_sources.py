@@ -284,7 +284,7 @@ def test_a_wrong_password(agents: Agents, tmp_path: Path) -> None:
     settings = agents.settings()
     wrong = tmp_path / "wrong.password"
     wrong.touch(mode=0o600)
-    wrong.write_text("secret-word")
+    wrong.write_text("secret-word ü€", encoding="utf-8")
     source = open_source(SourceSettings(settings.url, wrong, settings.tls_ca), Path("x"))
     with pytest.raises(SourceError, match="Access denied") as caught:
         source.marks(["a.b"])
@@ -302,6 +302,7 @@ def test_a_wrong_password(agents: Agents, tmp_path: Path) -> None:
         ("mysql://user@host/db?ssl_verify_cert=false", "must not carry ssl options"),
         ("mysql://user@host/db?foo=1", "unknown option 'foo'"),
         ("mysql://user:secret-word@host/db", "must not hold a password"),
+        ("mysql://user:wo?secret-word@host/db", "must not hold a password"),
         ("mysql://host/db", "must name user"),
         ("mysql://user@host", "must name user"),
         ("mysql://user@host:99999/db", "malformed port"),

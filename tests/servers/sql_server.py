@@ -107,7 +107,7 @@ class SqlDatabase:
             host=self.server.host,
             port=self.server.port,
             user=self.user,
-            password=self.password_file.read_text(encoding="utf-8").strip(),
+            password=self.password_file.read_text(encoding="utf-8").strip().encode(),
             database=self.name,
             ssl=context,
             ssl_disabled=context is None,
@@ -156,7 +156,7 @@ class SqlServer(Server):
     def create_database(self, name: str | None = None) -> SqlDatabase:
         """An empty database, and a new user with a new password who has all rights on it and on nothing else."""
         name = name or f"certfleet_{secrets.token_hex(4)}"
-        user, password = f"issuer_{secrets.token_hex(4)}", secrets.token_urlsafe(16)
+        user, password = f"issuer_{secrets.token_hex(4)}", secrets.token_urlsafe(16) + "ü€"
         quoted = f"`{name.replace('`', '``')}`"
         self.sql(f"CREATE DATABASE {quoted}")
         self.sql(f"CREATE USER `{user}`@`%` IDENTIFIED BY '{password}' REQUIRE SSL")
