@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from gzip import compress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -42,6 +43,22 @@ def test_a_list_of_a_web_server(published: Published) -> None:
     old = datetime.now(UTC) - timedelta(days=8)
     published.put("1.crl", revocation_list(published.authority, critical=[scope(url)], since=old))
     assert published.asked(leaf).status is Status.UNKNOWN
+
+
+def test_an_address_that_swallows_packets(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one of that name is asked in time: many hosts have IPv6 that leads nowhere."""
+    url, real = published.url("2.crl").replace(LOOPBACK, "localhost"), socket.getaddrinfo
+    leaf = published.issue(listed_at(url))
+    published.put("2.crl", revocation_list(published.authority, leaf, critical=[scope(url)]))
+    with contextlib.ExitStack() as stack:
+        hole = stack.enter_context(socket.create_server(("127.0.0.9", urlsplit(url).port), backlog=0))
+        for _ in range(3):  # nobody accepts them, so the kernel drops what comes after
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(hole.getsockname())
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.9", LOOPBACK)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *its: found if its[0] == "localhost" else real(*its))
+        assert published.asked(leaf, Limits(seconds=3)).status is Status.REVOKED
 
 
 def test_a_list_that_is_no_answer(published: Published) -> None:
