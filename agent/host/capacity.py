@@ -18,7 +18,7 @@ def shortage(folder: Path) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         return "may not be written by this user"
     free = room.f_bavail if os.geteuid() else room.f_bfree
-    if free * room.f_frsize < _NEEDED:
+    if room.f_blocks and free * room.f_frsize < _NEEDED:  # one in memory may have no size
         return f"has {free * room.f_frsize} bytes left on its disk"
     if room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree):
         return "has no inode left on its file system"

@@ -80,7 +80,7 @@ def environment_of(processes: Sequence[str]) -> dict[str, str]:
     Others may give theirs any name and any environment."""
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda one: int(one.name)):
         with contextlib.suppress(OSError):
-            is_named = (folder / "comm").read_text(encoding="utf-8").strip() in processes
+            is_named = (folder / "comm").read_text(encoding="utf-8", errors="replace").strip() in processes
             if is_named and folder.stat().st_uid in (0, os.geteuid()):
                 pairs = (folder / "environ").read_bytes().decode("utf-8", "replace").split("\0")
                 return dict(pair.split("=", 1) for pair in pairs if "=" in pair)

@@ -75,7 +75,7 @@ class LocalPrograms:
                     env={**os.environ, **facts, "PATH": search_path()},
                     start_new_session=True,  # its own process group, to be ended as a whole
                 )
-            except OSError as error:
+            except (OSError, ValueError) as error:  # the latter for a NUL
                 hint = "name a program that is installed here, as a list of words"
                 raise InstallError(step, f"cannot run {shown(step, command)}", why=str(error), hint=hint) from error
             try:

@@ -4,6 +4,9 @@ from agent.model.certificate import Means
 from agent.model.result import Result
 from common.clock import utc_text
 from common.dataclasses import dataclass
+from common.text import storable
+
+_LONGEST = 20_000  # characters of a sentence in the environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,15 @@ class Notice:
         return f"{result.name}: {result.outcome.value}: {result.explanation}"
 
     def facts(self, host: str) -> dict[str, str]:
-        """For the environment of a command; nothing secret."""
+        """For the environment of a command, which takes no NUL and 128 KB a variable (execve(2)); nothing secret."""
         result, new = self.result, self.result.installed
         return {
             "CERTFLEET_EVENT": "installed" if self.installed else "failure",
             "CERTFLEET_HOST": host,
             "CERTFLEET_NAME": result.name,
             "CERTFLEET_STATE": result.outcome.value,
-            "CERTFLEET_DETAIL": result.explanation,
-            "CERTFLEET_HINT": result.hint,
+            "CERTFLEET_DETAIL": storable(result.explanation, _LONGEST),
+            "CERTFLEET_HINT": storable(result.hint, _LONGEST),
             "CERTFLEET_SERIAL": new.serial if new is not None else "",
             "CERTFLEET_SHA256": new.sha256 if new is not None else "",
             "CERTFLEET_NOT_AFTER": utc_text(new.not_after) if new is not None else "",

@@ -93,6 +93,16 @@ def test_a_failure_is_told_once_and_then_daily(told: Told, host: Host) -> None:
     assert len(told.facts()) == 1
 
 
+def test_a_detail_that_no_environment_takes(told: Told, host: Host) -> None:
+    """A NUL in what a command of the service has said ends no run, and people are told all the same."""
+    told.configure(f"on_failure = [{json.dumps(told.command)}]", activate=["sh", "-c", r"printf 'a\0b'; exit 1"])
+    host.offer(*_sound(host))
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (1, "failed")
+    (facts,) = told.facts()
+    assert r"a\x00b" in facts["CERTFLEET_DETAIL"]
+
+
 def _sound(host: Host) -> tuple[bytes, bytes]:
     issued = host.sign()
     return issued.cert_pem, issued.chain_pem

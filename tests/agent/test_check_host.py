@@ -1,5 +1,7 @@
 """`check` finds what would keep the next install from its end, and touches nothing."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from agent.host.capacity import shortage
 from tests.agent.accounts import Agents, source_lines
-from tests.agent.host import NAME, Host, agent_ahead
+from tests.agent.host import NAME, ROOT, Host, agent_ahead
 from tests.agent.test_run_dry import traces
 from tests.servers.nginx import Nginx
 
@@ -184,9 +186,17 @@ def test_the_line_of_a_plugin(host: Host, nginx: Nginx) -> None:
     assert unread.out.startswith("CHECK UNKNOWN - ")
 
 
-def test_no_room() -> None:
-    """A file system without a free byte."""
-    assert "bytes left on its disk" in shortage(Path("/proc"))
+@pytest.mark.parametrize(
+    ("mount", "says"),
+    [("-t tmpfs -o size=64k", "has 65536 bytes left on its disk"), ("-t ramfs", ""), ("-t tmpfs -o size=0", "")],
+)
+def test_no_room(tmp_path: Path, mount: str, says: str) -> None:
+    """A file system that is full; one in memory without a size is not."""
+    asked = "import sys; from pathlib import Path; from agent.host.capacity import shortage as it; print(it(Path(sys.argv[1])))"
+    script = f'mount {mount} none "$0"; exec "$1" -c "$2" "$0"'
+    command = ["unshare", "--mount", "sh", "-ec", script, str(tmp_path), sys.executable, asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == says
     assert shortage(Path("/tmp")) == ""
 
 

@@ -32,6 +32,12 @@ SHIPPED = """
 """
 
 
+def test_names_of_processes_are_those_that_the_kernel_knows() -> None:
+    """It keeps 15 octets of each (proc(5), comm)."""
+    presets = Presets(CONFIG)
+    assert not [word for name in NAMES for word in getattr(presets.load(name), "processes", ()) if len(word) > 15]
+
+
 # As the packages of Debian 12 have them: the program, and the name of the unit or init script.
 DEBIAN = {
     "apache": ("apache2", "/usr/sbin/apachectl", "apache2"),

@@ -289,16 +289,20 @@ def test_a_responder_that_is_no_host(host: str) -> None:
 
 
 def test_whose_environment_counts(open_folder: Path) -> None:
-    """That of a program which root or we have started: a local user may call one of his own as he likes."""
-    program = shutil.copy(shutil.which("sleep") or "", open_folder / "stapling-test")
-    for user in (None, 65534) if os.geteuid() == 0 else (None,):
-        process = subprocess.Popen([program, "60"], env={"WHERE": "/x"}, user=user)
-        try:
-            wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "stapling-test\n", "it runs")  # noqa: B023
-            assert environment_of(["stapling-test"]) == ({} if user else {"WHERE": "/x"})
-        finally:
-            process.kill()
-            process.wait()
+    """That of a program which root or we have started: a local user may call one of his own as he likes, also so that
+    the kernel cuts its name within a letter."""
+    sleep = shutil.which("sleep") or ""
+    program, odd = (shutil.copy(sleep, open_folder / name) for name in ("stapling-test", "вебсервер"))
+    with subprocess.Popen([odd, "60"]) as other:
+        for user in (None, 65534) if os.geteuid() == 0 else (None,):
+            process = subprocess.Popen([program, "60"], env={"WHERE": "/x"}, user=user)
+            try:
+                wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "stapling-test\n", "it runs")  # noqa: B023
+                assert environment_of(["stapling-test"]) == ({} if user else {"WHERE": "/x"})
+            finally:
+                process.kill()
+                process.wait()
+        other.kill()
 
 
 def test_nginx_that_does_not_show_its_configuration(tmp_path: Path) -> None:
