@@ -118,9 +118,11 @@ def _certificate(turn: Turn) -> Iterator[Line]:
         bundle = _in_place(turn, key)
         if bundle is None:
             return
-        found = audit(name, turn.certificate.names, bundle, turn.tools.now, installed=installed is not None)
+        is_whole = bool(bundle.chain) or any("chain" in file.parts for file in turn.certificate.files)
+        is_new = installed is None
+        found = audit(name, turn.certificate.names, bundle, turn.tools.now, installed=not is_new, whole=is_whole)
         yield from found
-        if found:  # for one of these reasons clients may refuse it too
+        if found or not is_whole:  # for one of these reasons clients may refuse it too; the service has its chain
             return
         _, refused = vouch(turn, bundle, key, None)
     except CertfleetError:

@@ -17,7 +17,7 @@ from agent.model.result import Outcome, Result, Stated
 from agent.rules.remedy import remedy
 from agent.rules.standing import ROOTS_HINT
 from agent.rules.statement import OTHER_KEY, STATEMENT, Word, dates_count, hear, known_leaves
-from agent.rules.verify import Expectation, installed_facts, verify
+from agent.rules.verify import Expectation, installed_facts, issuers_in, verify
 from agent.rules.window import waits_for
 from common.certificate import Bundle, fingerprint, not_after, parse_bundle
 from common.dataclasses import dataclass, replace
@@ -153,12 +153,13 @@ def _verify(turn: Turn, judged: _Judged) -> Voucher:
 
 def _counts(turn: Turn, judged: _Judged, in_place: Bundle, voucher: Voucher) -> bool:
     """Is it a fault that the certificate is older? Not if the issuer means it, nor if no client takes the one in
-    place."""
+    place. That one is judged with the CAs of the offer too: its own may be in no live file."""
     before, sha256 = turn.before, fingerprint(judged.bundle.leaf)
     stated, known = before.stated_by(turn.certificate.issuer_key), known_leaves(before.installed, before.past)
     if not dates_count(judged.word, stated, judged.offer, sha256, known):
         return False
-    return is_trusted(turn, in_place, judged.live, voucher)
+    above = issuers_in((*in_place.chain, *judged.bundle.chain), in_place.leaf)
+    return is_trusted(turn, Bundle(in_place.leaf, above), judged.live, voucher)
 
 
 def _may_be_revoked(turn: Turn, judged: _Judged) -> bool:

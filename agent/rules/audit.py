@@ -28,10 +28,11 @@ _ANOTHER_KEY = "make another: `certfleet-agent request --next`, then `certfleet-
 _PLACEHOLDER = "the first `run` of the agent replaces it"
 
 
-def audit(name: str, names: Iterable[str], bundle: Bundle, now: float, *, installed: bool) -> list[Line]:
+def audit(name: str, names: Iterable[str], bundle: Bundle, now: float, *, installed: bool, whole: bool) -> list[Line]:
     """The findings about *bundle*, which must cover *names*, at *now* (epoch seconds); empty where all is well.
-    *installed*: the agent has put a certificate in place, so this is no placeholder of the first day."""
-    found = [*_of_dates(bundle, now), *_of_leaf(bundle, names), *_of_chain(bundle, now)]
+    *installed*: the agent has put a certificate in place, so this is no placeholder of the first day. *whole*: the
+    files are to hold its chain too."""
+    found = [*_of_dates(bundle, now), *_of_leaf(bundle, names), *_of_chain(bundle, now, whole=whole)]
     level = BAD if installed else WARN
     hint = "" if installed else _PLACEHOLDER
     return [Line(level, name, sentence, hint or remedy, kind) for kind, sentence, remedy in found]
@@ -74,7 +75,7 @@ def _of_leaf(bundle: Bundle, names: Iterable[str]) -> Iterator[_Found]:
         yield "weak-key", f"its key is weak: {weak}", _ANOTHER_KEY
 
 
-def _of_chain(bundle: Bundle, now: float) -> Iterator[_Found]:
+def _of_chain(bundle: Bundle, now: float, *, whole: bool) -> Iterator[_Found]:
     for number, one in enumerate((bundle.leaf, *bundle.chain)):
         what = f"{subject_text(one)!r} in its chain" if number else "its certificate"
         if weak := weak_hash(one):
@@ -83,7 +84,7 @@ def _of_chain(bundle: Bundle, now: float) -> Iterator[_Found]:
             yield "weak-key", f"the key of {what} is weak: {weak}", _ANOTHER
         if number and not_after(one) <= now:
             yield "chain-ends", f"{what} expired at {utc_text(not_after(one))}", _ANOTHER
-    if any(map(weak_hash, (bundle.leaf, *bundle.chain))):
+    if not whole or any(map(weak_hash, (bundle.leaf, *bundle.chain))):
         return  # the library verifies no such signature
     for fault in chain_faults(bundle):
         yield "chain", fault, "let the service serve the full chain: the next `run` writes it again"

@@ -107,6 +107,23 @@ def test_an_older_certificate(host: Host, served: Apache) -> None:
     assert_refused(host, served, host.run(), "before the installed one")
 
 
+def test_an_older_one_where_no_file_holds_the_chain(host: Host) -> None:
+    """The service has its chain from elsewhere. What is in place is trusted by the chain of the one that is offered,
+    and `check` does not ask for a file that nobody wants."""
+    host.configure(files=f'[certificate.files]\ncertificate = "{host.fullchain}"')
+    host.offer_new()
+    assert host.run().certificate["state"] == "unprovable"
+    present = host.fullchain.read_bytes()
+    checked = host.agent("check").out
+    older = host.sign(30, not_before=EARLIER)
+    host.offer(older.cert_pem, older.chain_pem)
+    done = host.run()
+    assert "before the installed one" in done.err, done.err
+    assert host.fullchain.read_bytes() == present
+    assert "the chain is empty" not in checked
+    assert "a client that trusts" not in checked
+
+
 def test_an_older_certificate_that_the_issuer_went_back_to(host: Host, served: Apache) -> None:
     """`certfleet-issuer rollback` marks what it went back to. One that this host had installed is taken at the next
     plain run, although it was refused a moment ago."""

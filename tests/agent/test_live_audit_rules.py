@@ -80,11 +80,11 @@ def test_each_kind(fault: str) -> None:
     content = b"".join(map(pem, certificates))
     bundle = installed_in([content], spki_sha256(certificates[0].public_key()), placeholder=True)
     assert bundle is not None
-    found = audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=True)
+    found = audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=True, whole=True)
     assert {line.kind for line in found} == expected, found
     assert all(line.level == BAD and line.sentence and line.hint for line in found)
     # before the first install it is a placeholder
-    assert {line.level for line in audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=False)} <= {WARN}
+    assert {line.level for line in audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=False, whole=True)} <= {WARN}
 
 
 def test_the_certificate_of_another_key_is_none() -> None:
@@ -102,5 +102,5 @@ def test_a_weak_signature(tmp_path: Path) -> None:
     leaf = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
     bundle = installed_in([leaf, pem(CA)], spki_sha256(KEY.public_key()), placeholder=True)
     assert bundle is not None
-    (line,) = audit(NAME, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, installed=True)
+    (line,) = audit(NAME, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, installed=True, whole=True)
     assert (line.kind, line.sentence) == ("weak-signature", "its certificate is signed with SHA1")
