@@ -192,7 +192,8 @@ def test_the_line_of_a_plugin(host: Host, nginx: Nginx) -> None:
 )
 def test_no_room(tmp_path: Path, mount: str, says: str) -> None:
     """A file system that is full; one in memory without a size is not."""
-    asked = "import sys; from pathlib import Path; from agent.host.capacity import shortage as it; print(it(Path(sys.argv[1])))"
+    asked = "from agent.host.capacity import shortage; from pathlib import Path; import sys; "
+    asked += "print(shortage(Path(sys.argv[1])))"
     script = f'mount {mount} none "$0"; exec "$1" -c "$2" "$0"'
     command = ["unshare", "--mount", "sh", "-ec", script, str(tmp_path), sys.executable, asked]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)

@@ -102,5 +102,7 @@ def test_a_weak_signature(tmp_path: Path) -> None:
     leaf = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
     bundle = installed_in([leaf, pem(CA)], spki_sha256(KEY.public_key()), placeholder=True)
     assert bundle is not None
-    (line,) = audit(NAME, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, installed=True, whole=True)
+    (line,) = audit(
+        NAME, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, installed=True, whole=True
+    )
     assert (line.kind, line.sentence) == ("weak-signature", "its certificate is signed with SHA1")
