@@ -50,7 +50,7 @@ def own_addresses(others: Sequence[Address]) -> list[Address]:
 def listens(address: Address) -> bool:
     """Does something of this machine listen there? Tried by a connection."""
     family, where = address
-    with socket.socket(family, socket.SOCK_STREAM) as tried, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as tried:
         tried.settimeout(_LISTENING_SECONDS)
         tried.connect(where)
         return True
@@ -60,7 +60,7 @@ def listens(address: Address) -> bool:
 def _sources(address: Address) -> list[Address]:
     """The address from which the kernel would send to *address*; none where there is no way. Nothing is sent."""
     family, where = address
-    with socket.socket(family, socket.SOCK_DGRAM) as plain, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as plain:
         plain.connect(where)
         return [(family, plain.getsockname())]
     return []

@@ -13,11 +13,13 @@ import pytest
 from agent.host.sockets import Prober
 from agent.host.waits import Waits
 from agent.rules.evidence import LookAt
-from common.probe.addresses import Address, is_of_this_host
+from common.probe.addresses import Address, is_of_this_host, listens
 from common.probe.target import parse_target
 from common.probe.view import Seen
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
+
+_NO_FAMILY = 255  # of addresses: no kernel has it
 
 
 def address(host: str, port: int = 443) -> Address:
@@ -55,6 +57,25 @@ def test_only_this_hosts_addresses_are_judged(
         target = parse_target(f"https://w.example.test:{nginx.port}")
         ((sight,),) = Prober(0, Waits()).look_at_all([LookAt([target], "", files.key, None)])
     assert (sight.seen, sight.address, sight.shared) == (Seen.SERVED, f"127.0.0.1:{nginx.port}", False)
+
+
+def test_a_family_that_the_kernel_does_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with IPv6 off: such an address is no one's here, nobody is asked there, and the other one is looked at."""
+
+    def resolved(_host: str, port: int, **_options: object) -> list[tuple[object, ...]]:
+        return [
+            (family, socket.SOCK_STREAM, 6, "", where)
+            for family, where in ((_NO_FAMILY, ("2001:db8::1", port, 0, 0)), address("203.0.113.1", port))
+        ]
+
+    nowhere = (_NO_FAMILY, ("2001:db8::1", 443, 0, 0))
+    assert not is_of_this_host(nowhere)
+    assert not listens(nowhere)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    target = parse_target("https://w.example.test")
+    ((first, *others),) = Prober(0, Waits(), one_look=0.2).look_at_all([LookAt([target], "", tmp_path / "k.pem", None)])
+    assert (first.seen, first.address) == (Seen.UNKNOWN, "2001:db8::1:443")
+    assert others
 
 
 def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
