@@ -21,8 +21,8 @@ _ABSENT = 44  # the exit code of our script where there is no key
 _PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && " + PUBLIC
 _KINDS = {"ecdsa-p256": "EC -pkeyopt ec_paramgen_curve:P-256", "ecdsa-p384": "EC -pkeyopt ec_paramgen_curve:P-384"}
 # the key gets its name when it is whole, and takes that of no other file
-_MAKE = """umask 077; mkdir -p {folder} && trap 'rm -f {temporary}' EXIT || exit 1
-openssl genpkey -algorithm {kind} -out {temporary} && set -C && : > {key} && mv -f {temporary} {key}"""
+_MAKE = """umask 077; new={temporary}; mkdir -p {folder} && trap 'rm -f "$new"' EXIT || exit 1
+openssl genpkey -algorithm {kind} -out "$new" && set -C && : > {key} && mv -f "$new" {key}"""
 _SELF_SIGNED = "cat | openssl req -new -x509 -sha256 -days {days} -batch -key {key} -config /dev/stdin"
 _INTERIM = """[req]
 prompt = no
