@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +28,7 @@ from common.probe.view import NO_ANSWER, KeyType, Seen, View, key_type_in
 
 _Host = tuple[str, int]
 _Found = list[Address] | BaseException
+_IsUsed = Callable[[Address], bool]
 _SIDE_BY_SIDE = 64  # sockets that are looked at at once, each by a thread
 _AT_ONE_HOST = 16  # of these: a service may take no more connections of one client
 _STEADY_SECONDS = 0.5  # for which a service must keep showing what was waited for
@@ -61,9 +63,9 @@ class _Wanted:
     asked: list[_Asked]
 
     @classmethod
-    def of(cls, asked: LookAt, key_type: KeyType, found: Mapping[_Host, _Found]) -> Self:
+    def of(cls, asked: LookAt, key_type: KeyType, found: Mapping[_Host, _Found], is_used: _IsUsed) -> Self:
         """The looks at targets: at the addresses of a host that are this machine's; where none is, at all of them, and
-        at this machine too unless the service is on another host."""
+        at this machine too unless the service is on another host. *is_used*: does something listen there?"""
         wanted = cls([], [])
         for target in asked.targets:
             there = found[_host(target)]
@@ -71,7 +73,7 @@ class _Wanted:
                 wanted.sights.append(_without_address(target, there))
                 continue
             own = [address for address in there if is_of_this_host(address)]
-            each = own or [*there, *(_here(target, there) if asked.host is None else [])]
+            each = own or [*there, *(_here(target, there, is_used) if asked.host is None else [])]
             facts = (not own and len(each) > 1, target.server_name or asked.server_name, key_type)
             wanted.asked += [_Asked(target, address, *facts) for address in each]
         return wanted
@@ -95,7 +97,9 @@ class Prober:
     def look_at_all(self, asked: Sequence[LookAt]) -> list[tuple[Sight, ...]]:
         """Several sockets side by side: one that is slow does not hold up the others."""
         found = self._found_of({target for one in asked for target in one.targets})
-        views = [_Wanted.of(one, self.type_of(one.key, one.host) if one.targets else "", found) for one in asked]
+        is_used = cache(listens)  # a service that hangs lets each such question wait
+        types = [self.type_of(one.key, one.host) if one.targets else "" for one in asked]
+        views = [_Wanted.of(one, key_type, found, is_used) for one, key_type in zip(asked, types, strict=True)]
         looks = [one for view in views for one in view.asked]
         seen = self._sights(looks)
         return [(*view.sights, *map(seen.__getitem__, view.asked)) for view in views]
@@ -152,12 +156,12 @@ def _rounds(looks: Iterable[_Asked]) -> Iterator[list[_Asked]]:
         left = later
 
 
-def _here(target: ProbeTarget, there: list[Address]) -> list[Address]:
+def _here(target: ProbeTarget, there: list[Address], is_used: _IsUsed) -> list[Address]:
     """Addresses of this host where something listens at the port of *target*, which is at the addresses *there*; none
     where agent.toml says at which address to look, or for RADIUS."""
     if target.connect_host != target.host or target.login is not None:
         return []
-    return list(filter(listens, own_addresses(there)))
+    return list(filter(is_used, own_addresses(there)))
 
 
 def _without_address(target: ProbeTarget, error: BaseException) -> Sight:

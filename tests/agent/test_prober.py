@@ -93,6 +93,32 @@ def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None
     assert not one.shared
 
 
+def test_one_question_whether_this_host_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all certificates at an address: a service that hangs lets each such question wait."""
+    calls: list[None] = []
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads, request_queue_size = True, 64
+
+        def verify_request(self, _request: object, _client: object) -> bool:
+            calls.append(None)
+            return False
+
+    def resolved(_host: str, port: int, **_options: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.1", port))]
+
+    with Server(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        port = server.server_address[1]
+        targets = [parse_target(f"https://v{number}.example.test:{port}") for number in range(20)]
+        prober = Prober(0, Waits(), one_look=0.2)
+        looks = prober.look_at_all([LookAt([one], "", tmp_path / "key.pem", None) for one in targets])
+        server.shutdown()
+    assert all(sights[-1].address == f"127.0.0.1:{port}" for sights in looks)
+    assert len(calls) == 1 + len(targets)
+
+
 def test_sixteen_at_a_time(tmp_path: Path) -> None:
     """A service that takes no more connections of one client still answers for each of its forty certificates."""
     present, most, lock = 0, 0, threading.Lock()
