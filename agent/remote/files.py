@@ -98,8 +98,7 @@ class RemoteFiles:
         """The real path of *file*. Raises OSError, FileError."""
         if file not in self._real:
             if not self._owners:
-                user = self._session.user
-                self._owners = frozenset({0, self._number("user", user, "/etc/passwd") if user != "root" else 0})
+                self._owners = frozenset({0, self._own_number() if self._session.user != "root" else 0})
             found = self._session.files(lambda access: _walk(access, str(file), follow, self._owners, self._passed))
             self._real[file] = self._real[Path(found)] = found
         return self._real[file]
@@ -110,6 +109,14 @@ class RemoteFiles:
         except FileNotFoundError:
             return False
         return True
+
+    def _own_number(self) -> int:
+        """The number of the user who is logged in, whom a directory may know and not /etc/passwd."""
+        ended = self._session.execute("id -u")
+        if not ended.out.strip().isdigit():
+            what = f"{self._session.name} does not tell the number of its user {self._session.user}"
+            raise FileError(what, why=ended.said, hint="`id -u` has to tell it there")
+        return int(ended.out)
 
     def _number(self, kind: str, name: str, table: str) -> int:
         """The number of a user or a group there, who may be a number already; -1 for ""."""

@@ -1,28 +1,12 @@
 """The keys of a host without an agent: what its shell and its programs make of the scripts about them."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from agent.remote.access import Ended
 from agent.remote.keys import RemoteKeys
-from agent.remote.session import Session
 from common.errors import FileError
-from tests.servers.process import program
-
-
-class Here(Session):
-    """This machine, by a *shell* in the place of a login over SSH."""
-
-    name, user = "there.example.test", "root"
-
-    def __init__(self, shell: str):
-        self._shell = program(shell, shell)
-
-    def execute(self, script: str, seconds: float = 0.0, stdin: bytes = b"") -> Ended:
-        done = subprocess.run([self._shell, "-c", script], input=stdin, capture_output=True, timeout=60, check=False)
-        return Ended(done.returncode, done.stdout, done.stderr)
+from tests.agent.over_ssh.there import There
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
@@ -32,7 +16,7 @@ def test_a_key_with_an_odd_name(tmp_path: Path, shell: str, name: str) -> None:
     other = tmp_path / "my"
     other.touch()
     file = tmp_path / "my own" / name
-    made = RemoteKeys(Here(shell)).create(file, "ecdsa-p256")
+    made = RemoteKeys(There(shell)).create(file, "ecdsa-p256")
     assert made.key_type == "ecdsa-p256"
     assert file.stat().st_mode & 0o777 == 0o600
     assert [*file.parent.iterdir()] == [file]
@@ -45,6 +29,6 @@ def test_a_key_that_is_there_stays(tmp_path: Path, shell: str) -> None:
     file = tmp_path / "key of w.pem"
     file.write_bytes(b"precious")
     with pytest.raises(FileError, match="cannot make the key"):
-        RemoteKeys(Here(shell)).create(file, "ecdsa-p256")
+        RemoteKeys(There(shell)).create(file, "ecdsa-p256")
     assert file.read_bytes() == b"precious"
     assert [*tmp_path.iterdir()] == [file]

@@ -1,0 +1,35 @@
+"""Whose folders and links a walk to a live file on another host passes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.remote.files import RemoteFiles
+from common.errors import FileError
+from tests.agent.over_ssh.there import There
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to others")
+STRANGER = 64123  # in no /etc/passwd
+
+
+@AS_ROOT
+def test_a_user_whom_a_directory_knows(open_folder: Path) -> None:
+    """LDAP or SSSD: who logs in and is not in /etc/passwd is known by his number, and his folders are his."""
+    own, others = open_folder / "own", open_folder / "others"
+    for folder, uid in ((own, STRANGER), (others, STRANGER + 1)):
+        folder.mkdir(mode=0o755)
+        os.chown(folder, uid, uid)
+    files = RemoteFiles(There(user="ldap-user", uid=STRANGER))
+    assert files.locate(own / "full.pem") == own / "full.pem"
+    with pytest.raises(FileError, match=f"exchange the files in {others}"):
+        files.locate(others / "full.pem")
+
+
+def test_a_host_that_does_not_tell_who_is_logged_in(tmp_path: Path) -> None:
+    """The reason has the words of its `id`."""
+    broken = tmp_path / "id"
+    broken.write_text("#!/bin/sh\necho unknown uid >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(FileError, match="does not tell the number of its user certfleet: unknown uid"):
+        RemoteFiles(There(user="certfleet", programs=tmp_path)).locate(Path("/etc/ssl/full.pem"))
