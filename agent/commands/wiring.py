@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from agent.host.waits import Waits
 from agent.journey.ports import Files, Keys, Messages, Programs, Revocations, Sockets, Source, StateStore, Tools, Trust
 from agent.model.certificate import Certificate
 from agent.model.errors import HostLost
-from agent.model.presence import Finder
+from agent.model.presence import Finder, nowhere
 from agent.model.remote_host import RemoteHost, SshAddress
 from agent.settings.config import AgentSettings, questions, resolve
 from agent.source.open import open_source, own_files
@@ -56,7 +56,7 @@ class LocalTools:
         self.settings, self.read_only = settings, read_only
         self.certificates: Sequence[Certificate] = certificates
         self._config = config
-        self._there: dict[SshAddress, Finder] = {}
+        self._there: dict[RemoteHost, Finder] = {}
         self._elsewhere: dict[RemoteHost, RemoteTools] = {}
         self.waits = Waits()
         self.source: Source = open_source(settings.source, config, self.waits)
@@ -71,7 +71,7 @@ class LocalTools:
         return self if host is None else self._at(host)
 
     def reach(self, certificates: Sequence[Certificate]) -> list[Certificate]:
-        hosts = dict.fromkeys(one.host for one in certificates if one.host and one.host.address not in self._there)
+        hosts = dict.fromkeys(one.host for one in certificates if one.host and one.host not in self._there)
         if hosts:
             from agent.remote.presence import finders  # noqa: PLC0415 - paramiko costs 0.2 s, and most agents do without
             from agent.remote.session import reach  # noqa: PLC0415 - as above
@@ -80,8 +80,8 @@ class LocalTools:
             reach(sessions, self.waits)
             asked = questions(self.settings, self._config, [host.address for host in hosts])
             its = {session: asked[host.address] for session, host in zip(sessions, hosts, strict=True)}
-            self._there |= zip((host.address for host in hosts), finders(its, self.waits), strict=True)
-            self.certificates = resolve(self.settings, self._config, presence, self._there)
+            self._there |= zip(hosts, finders(its, self.waits), strict=True)
+            self.certificates = resolve(self.settings, self._config, presence, _by_address(self._there))
         by_name = {one.name: one for one in self.certificates}
         return [by_name[one.name] for one in certificates]
 
@@ -139,6 +139,12 @@ class LocalTools:
             return own_key_type(key) if host is None else self._at(host).type_of(key)
 
         return Prober(self.settings.probe_timeout, self.waits, type_of=type_of)
+
+
+def _by_address(there: Mapping[RemoteHost, Finder]) -> dict[SshAddress, Finder]:
+    """The Finder of each address. Of several logins with a host one may have failed: what another one saw counts."""
+    each = [(host.address, find) for host, find in there.items()]
+    return dict(each) | {address: find for address, find in each if find is not nowhere}
 
 
 class RemoteTools:
