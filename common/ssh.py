@@ -23,6 +23,7 @@ from common.ssh_limits import SshLimits
 
 T = TypeVar("T")
 _MAKE = "make one with `ssh-keygen -t ed25519 -N '' -f {}`"
+_ENDED = "its log tells why: an expired account, /etc/nologin, or a key that it refuses, where MaxAuthTries is 1"
 _WEAK = {
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
     "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
@@ -84,19 +85,28 @@ class SshConnection:
             raise self.lost("does not speak SSH as it should", error) from error
 
     def log_in(self, transport: paramiko.Transport, key: paramiko.PKey, key_file: Path) -> None:
-        """Raises SshError where the host refuses the key."""
+        """Raises SshError where the host does not let us in by the key, or not in time."""
+        what = f"{self._host} does not let us in as {self._user}"
         try:
-            transport.auth_publickey(self._user, key)
+            further = transport.auth_publickey(self._user, key)
         except paramiko.AuthenticationException as error:
-            what = f"{self._host} does not let us in as {self._user}"
+            if not transport.is_active():
+                raise self.lost("ends the connection at the login", EOFError(), _ENDED) from error
+            if "timeout" in str(error):  # paramiko has no class for it
+                late = TimeoutError(f"no answer within {self._limits.answer:g} s")
+                raise self.lost("does not end the login", late) from error
             why = f"it refuses the key {HostKey(key.get_name(), key.asbytes())} of {key_file}"
             hint = f"add its public key to authorized_keys of {self._user} there"
             raise SshError("login", what, why=why, hint=hint) from error
+        if further:
+            why = f"it takes the key, and then wants more: {' or '.join(further)}"
+            hint = f"let the key alone be enough for {self._user}: AuthenticationMethods in its sshd_config"
+            raise SshError("login", what, why=why, hint=hint)
 
-    def lost(self, how: str, error: Exception) -> SshError:
-        """The error for a host that went away, or never was there."""
+    def lost(self, how: str, error: Exception, hint: str = "") -> SshError:
+        """The error for a host that went away, or never was there. *hint*: in place of ours."""
         why = getattr(error, "strerror", "") or str(error) or "it closed the connection"
-        return SshError("host", f"{host_name(self._host, self._port)} {how}", why=why, hint=self._hint)
+        return SshError("host", f"{host_name(self._host, self._port)} {how}", why=why, hint=hint or self._hint)
 
     def close(self) -> None:
         """May be called twice; `meet` makes a new one."""

@@ -22,7 +22,8 @@ _PRIVILEGE_SEPARATION = Path("/run/sshd")  # compiled in, and wanted only when s
 class Sshd(Server):
     """One sshd. `key` is the private key that may log in as `user`; `umask` is what its SFTP server works with,
     which with `read_only` lets nobody write; `sftp` is another program in that one's place, and `force` one in
-    the place of SFTP and of each command; `sessions` is how many a connection may have at a time.
+    the place of SFTP and of each command; `sessions` is how many a connection may have at a time. Lines of sshd_config
+    that stand in `first` count before ours.
 
     Root may have it run as another `user`, if that one can reach the folder.
     """
@@ -38,6 +39,7 @@ class Sshd(Server):
         sftp: str = "",
         force: str = "",
         sessions: int = 10,
+        first: Sequence[str] = (),
     ) -> None:
         super().__init__(folder, user=user)
         self.port = self._own_port()
@@ -45,6 +47,7 @@ class Sshd(Server):
         self._sftp = sftp or f"internal-sftp -u {umask}" + (" -R" if read_only else "")
         self._force = force
         self._sessions_allowed = sessions
+        self._first = tuple(first)
         self._kinds = tuple(host_keys)
         self._conf = folder / "sshd_config"
         for kind in self._kinds:
@@ -117,6 +120,7 @@ class Sshd(Server):
 
     def _configuration(self) -> str:
         lines = [
+            *self._first,
             f"Port {self.port}",
             f"ListenAddress {LOOPBACK}",
             *(f"HostKey {self.folder / f'host_{kind}'}" for kind in self._kinds),
