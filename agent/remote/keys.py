@@ -1,5 +1,6 @@
 """The Keys of ``agent.journey.ports`` on another host. Keys never leave it: its own openssl shows the public half."""
 
+import re
 import shlex
 import stat
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.names import common_name, is_address
 
 _NO_PROGRAM = 127  # the exit code of a shell that does not find a program
 _ABSENT = 44  # the exit code of our script where there is no key
+_OCTAL = re.compile(rb"[0-7]+")
 _PUBLIC = "[ -f {0} ] || exit {1}; stat -L -c %a {0} && " + PUBLIC
 _KINDS = {"ecdsa-p256": "EC -pkeyopt ec_paramgen_curve:P-256", "ecdsa-p384": "EC -pkeyopt ec_paramgen_curve:P-384"}
 # the key gets its name when it is whole, and takes that of no other file
@@ -61,10 +63,11 @@ class RemoteKeys:
             if self._session.user != "root":
                 hint += f"; {self._session.user} must be able to look into its folders"
             raise ConfigError(where, [Finding("", "there is no such key")], hint=hint)
-        if ended.code == _NO_PROGRAM:
-            hint = "install the program openssl on that host"
-            raise RefusedError(f"the key {where} cannot be looked at", why=ended.said, hint=hint)
         mode, _, public = ended.out.partition(b"\n")
+        is_told = _OCTAL.fullmatch(mode) is not None
+        if not is_told or ended.code == _NO_PROGRAM:
+            hint = "install the program openssl on that host" if is_told else "`stat -L -c %a` must tell its mode there"
+            raise RefusedError(f"the key {where} cannot be looked at", why=ended.said, hint=hint)
         if int(mode, 8) & (stat.S_IRWXO | stat.S_IWGRP):
             problem = f"holds a secret but its mode is {int(mode, 8):04o}"
             raise ConfigError(where, [Finding("", problem)], hint=f"chmod 0600 {file} there (0640 at most)")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.remote.keys import RemoteKeys
-from common.errors import FileError
+from common.errors import FileError, RefusedError
 from tests.agent.over_ssh.there import There
 
 
@@ -32,3 +32,25 @@ def test_a_key_that_is_there_stays(tmp_path: Path, shell: str) -> None:
         RemoteKeys(There(shell)).create(file, "ecdsa-p256")
     assert file.read_bytes() == b"precious"
     assert [*tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.parametrize(
+    ("missing", "said", "why"),
+    [
+        ("stat", "exit 0", ""),
+        ("stat", "echo 'stat: unrecognized option' >&2; exit 1", "stat: unrecognized option"),
+        ("stat", "echo 'stat: not found' >&2; exit 127", "stat: not found"),
+        ("openssl", "echo 'openssl: not found' >&2; exit 127", "openssl: not found"),
+    ],
+)
+def test_a_host_that_lacks_a_program(tmp_path: Path, missing: str, said: str, why: str) -> None:
+    """As an old one whose `stat` has no -c: the key cannot be looked at, and the hint names that program."""
+    (tmp_path / missing).write_text(f"#!/bin/sh\n{said}\n")
+    (tmp_path / missing).chmod(0o755)
+    file = tmp_path / "key.pem"
+    file.touch(mode=0o600)
+    with pytest.raises(RefusedError, match="cannot be looked at") as caught:
+        RemoteKeys(There(programs=tmp_path)).load(file)
+    assert why in caught.value.why
+    assert missing in caught.value.hint
+    assert ("openssl" in caught.value.hint) is (missing == "openssl")
