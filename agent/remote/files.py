@@ -179,6 +179,7 @@ def _walk(access: Access, path: str, follow: bool, may_own: frozenset[int], know
         if found is None and not todo:
             return here
         if found is not None and found.is_link and (todo or follow):
+            _refuse_link(found, here, may_own)
             links += 1
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -203,6 +204,14 @@ def _refuse_open(folder: Status, path: str, may_own: frozenset[int]) -> None:
     if folder.uid not in may_own or others:
         hint = "give it to root, mode 0755, or log in as its owner; nothing is written where others could redirect it"
         raise FileError(f"others than root can exchange the files in {path} of that host", hint=hint)
+
+
+def _refuse_link(link: Status, path: str, may_own: frozenset[int]) -> None:
+    """Raise FileError for a link that belongs to somebody else: in a sticky folder he can exchange it."""
+    if link.uid not in may_own:
+        why = f"the user {link.uid}, to whom it belongs, can make it lead elsewhere"
+        hint = "put the file or folder itself in its place, or give the link to root"
+        raise FileError(f"{path} of that host is a symbolic link that is not followed", why=why, hint=hint)
 
 
 def _followed(access: Access, path: str) -> Status:

@@ -33,3 +33,25 @@ def test_a_host_that_does_not_tell_who_is_logged_in(tmp_path: Path) -> None:
     broken.chmod(0o755)
     with pytest.raises(FileError, match="does not tell the number of its user certfleet: unknown uid"):
         RemoteFiles(There(user="certfleet", programs=tmp_path)).locate(Path("/etc/ssl/full.pem"))
+
+
+@AS_ROOT
+@pytest.mark.parametrize("below", ["", "full.pem"])
+def test_a_link_of_another_in_a_folder_for_all(open_folder: Path, below: str) -> None:
+    """As in /tmp, where anybody may put one: it is not followed, be it the file or a folder on the way. One of root is,
+    and so is one of the user who logs in."""
+    shelf, real = open_folder / "shelf", open_folder / "real"
+    shelf.mkdir()
+    shelf.chmod(0o1777)
+    real.mkdir(mode=0o755)
+    (real / "full.pem").write_text("")
+    target = real if below else real / "full.pem"
+    for name, uid in (("root", 0), ("own", STRANGER), ("others", STRANGER + 1)):
+        (shelf / name).symlink_to(target)
+        os.chown(shelf / name, uid, uid, follow_symlinks=False)
+    files = RemoteFiles(There(user="certfleet", uid=STRANGER))
+    for name in ("root", "own"):
+        assert files.locate(shelf / name / below) == real / "full.pem"
+    with pytest.raises(FileError, match=f"{shelf}/others of that host is a symbolic link") as caught:
+        files.locate(shelf / "others" / below)
+    assert str(STRANGER + 1) in caught.value.why
