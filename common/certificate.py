@@ -6,7 +6,7 @@ names chained, issuers allowed to sign (RFC 5280 §6.1, §4.2.1.9). Roots are no
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from cryptography import x509
@@ -197,10 +197,8 @@ def certified_names(certificate: x509.Certificate) -> frozenset[str]:
 
 def common_names(certificate: x509.Certificate) -> frozenset[str]:
     """The common names of its subject and of its issuer, as they are written."""
-    attributes = [
-        name.get_attributes_for_oid(x509.NameOID.COMMON_NAME) for name in (certificate.subject, certificate.issuer)
-    ]
-    return frozenset(str(item.value) for found in attributes for item in found)
+    names, kind = (certificate.subject, certificate.issuer), x509.NameOID.COMMON_NAME
+    return frozenset(str(item.value) for name in names for item in name.get_attributes_for_oid(kind))
 
 
 def serial_text(certificate: x509.Certificate) -> str:
@@ -219,7 +217,7 @@ def serial_number(text: str) -> int | None:
 
 def issuer_text(certificate: x509.Certificate) -> str:
     """The issuer for people: its common name, else the whole name."""
-    return _name_text(certificate.issuer)
+    return _name_text(lambda: certificate.issuer)
 
 
 def not_before(certificate: x509.Certificate) -> int:
@@ -309,9 +307,14 @@ def extended_usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdent
 
 def subject_text(certificate: x509.Certificate) -> str:
     """The subject for people: its common name, else the whole name."""
-    return _name_text(certificate.subject)
+    return _name_text(lambda: certificate.subject)
 
 
-def _name_text(name: x509.Name) -> str:
-    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(common[0].value) if common else name.rfc4514_string()
+def _name_text(name_of: Callable[[], x509.Name]) -> str:
+    """The library parses late, and not every text: an old CA writes Latin-1 into a T61String."""
+    try:
+        name = name_of()
+        common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        return str(common[0].value) if common else name.rfc4514_string()
+    except PARSE_ERRORS:
+        return "(unreadable)"

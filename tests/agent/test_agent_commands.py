@@ -3,14 +3,17 @@
 import json
 import os
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.settings.config import load_settings
 from tests.agent.host import AGENT, NAME, ROOT, Host
@@ -55,6 +58,20 @@ def test_probe_of_what_is_not_valid_or_not_there(host: Host, tmp_path: Path, beg
     done = host.agent("probe", f"https://127.0.0.1:{port}", "https://nowhere.invalid", "--json")
     assert done.code == 1
     assert [seen["seen"] for seen in done.json["targets"]] == ["down", "unknown"]
+
+
+def test_probe_of_a_certificate_with_a_name_that_nobody_can_read(host: Host, nginx: Nginx, tmp_path: Path) -> None:
+    """As old CAs write it, in a T61String: the rest of it is told, and so are the other targets."""
+    odd = host.authority.issue([NAME])
+    der, (utf8, t61) = odd.certificate.public_bytes(Encoding.DER), (b"\x0c\x11Test", b"\x14\x11T\xe9st")
+    assert utf8 in der
+    pem = ssl.DER_cert_to_PEM_cert(der.replace(utf8, t61)).encode()
+    files = replace(odd, cert_pem=pem).write(tmp_path / "odd")
+    with Nginx(tmp_path / "odd-nginx", files.fullchain, files.key, name=NAME) as server:
+        targets = [f"https://{NAME}?connect=127.0.0.1:{port}" for port in (server.port, nginx.port)]
+        seen = host.agent("probe", *targets, "--json").json["targets"]
+        assert [one["issuer"] for one in seen] == ["(unreadable)", "placeholder"]
+        assert "issuer       (unreadable)" in host.agent("probe", *targets).out
 
 
 def test_probe_tells_silence_from_absence(bare: Host) -> None:
