@@ -22,6 +22,7 @@ from agent.remote.session import Session
 from common.errors import FileError
 from common.files import LARGEST_READ
 from common.replacing import is_temporary_of, temporary_name
+from common.ssh import BROKEN
 
 T = TypeVar("T")
 _MOST_LINKS = 40
@@ -286,8 +287,12 @@ def _restore(access: Access, old: Mapping[str, LiveFile | None]) -> None:
     for path in old:
         folder, name = posixpath.split(path)
         for leftover in filter(partial(is_temporary_of, name), access.names(folder)):
-            with suppress(FileNotFoundError):
+            try:
                 access.remove(posixpath.join(folder, leftover))
+            except BROKEN:
+                raise
+            except OSError:
+                continue  # it stays
     changed = {path: was for path, was in old.items() if was is not None and not _is(access, path, was)}
     _replace(access, changed, _temporaries(changed))
     for path, was in old.items():

@@ -1,13 +1,20 @@
-"""Whose folders and links a walk to a live file on another host passes."""
+"""What lies around a live file on another host: whose folders and links lead to it, and what is left beside it."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from agent.model.live_file import LiveFile
+from agent.remote.access import Ended
 from agent.remote.files import RemoteFiles
 from common.errors import FileError
+from common.replacing import temporary_name
+from tests.agent.over_ssh.test_remote_faults import session_with
+from tests.agent.over_ssh.test_remote_install import BOTH
 from tests.agent.over_ssh.there import There
+from tests.agent.remote import RemoteSite
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders to others")
 STRANGER = 64123  # in no /etc/passwd
@@ -55,3 +62,33 @@ def test_a_link_of_another_in_a_folder_for_all(open_folder: Path, below: str) ->
     with pytest.raises(FileError, match=f"{shelf}/others of that host is a symbolic link") as caught:
         files.locate(shelf / "others" / below)
     assert str(STRANGER + 1) in caught.value.why
+
+
+@BOTH
+def test_a_temporary_that_cannot_be_removed(site: RemoteSite, tmp_path: Path) -> None:
+    """As an immutable one; here a folder has its name. It stays, and the file is put back all the same."""
+    file, left = tmp_path / "full.pem", tmp_path / temporary_name("full.pem")
+    file.write_bytes(b"new")
+    left.mkdir()
+    was = LiveFile(b"old", 0o644, os.geteuid(), os.getegid())
+    with closing(session_with(site)) as session:
+        RemoteFiles(session).restore({file: was})
+    assert file.read_bytes() == b"old"
+    assert left.exists()
+
+
+def test_a_connection_that_breaks_at_a_temporary(tmp_path: Path) -> None:
+    """Nothing is put back over it: a rename that is under way there would still find its temporary."""
+
+    class Breaking(There):
+        def _run(self, script: str, stdin: bytes = b"") -> Ended:
+            if script.endswith(".tmp") and "rm -f" in script:
+                raise TimeoutError
+            return super()._run(script, stdin)
+
+    file = tmp_path / "full.pem"
+    file.write_bytes(b"new")
+    (tmp_path / temporary_name("full.pem")).touch()
+    with pytest.raises(FileError, match="cannot put back"):
+        RemoteFiles(Breaking()).restore({file: LiveFile(b"old", 0o644)})
+    assert file.read_bytes() == b"new"
