@@ -159,7 +159,7 @@ def _rounds(looks: Iterable[_Asked]) -> Iterator[list[_Asked]]:
 def _here(target: ProbeTarget, there: list[Address], is_used: _IsUsed) -> list[Address]:
     """Addresses of this host where something listens at the port of *target*, which is at the addresses *there*; none
     where agent.toml says at which address to look, or for RADIUS."""
-    if target.connect_host != target.host or target.login is not None:
+    if target.connect_host.removesuffix(".") != target.host or target.login is not None:
         return []
     return list(filter(is_used, own_addresses(there)))
 

@@ -86,9 +86,11 @@ def parse_target(text: str) -> ProbeTarget:
     """The target in *text*. Raises ValueError with a sentence."""
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
+        at, port = parts.hostname or "", parts.port
+        at = at if at.isascii() else at.encode("idna").decode("ascii")
     except ValueError as error:
         raise ValueError(f"{text!r} is not a probe target: {error}") from error
+    host = at.removesuffix(".")  # which keeps a resolver from trying it in other domains, and is in no certificate
     if parts.scheme not in {*_PORTS, "tls"}:
         raise ValueError(f"{text!r} is not a probe target: write one of {_KNOWN}")
     if not host or parts.username is not None or parts.path not in {"", "/"} or parts.fragment:
@@ -97,7 +99,7 @@ def parse_target(text: str) -> ProbeTarget:
     if port is None:
         raise ValueError(f"{text!r}: tls:// needs a port, as in tls://{host}:443")
     options = _options(parts)
-    connect_host, connect_port = _connect(text, options.get("connect"), host, port)
+    connect_host, connect_port = _connect(text, options.get("connect"), at, port)
     proxy, login = options.get("proxy", ""), _login(text, options) if parts.scheme == _RADIUS else None
     if proxy not in _PROXY_HEADERS and "proxy" in options:
         raise ValueError(f"{text!r}: proxy= must be v1 or v2, the version of the PROXY protocol's header")

@@ -38,10 +38,18 @@ from common.probe.view import Seen
         ("ftps://f.example.com", "f.example.com", 990, "f.example.com", ("f.example.com", 990)),
         ("radius://r.example.com?secret_file=/s", "r.example.com", 1812, "r.example.com", ("r.example.com", 1812)),
         ("https://w.example.com?proxy=v2&connect=::1", "w.example.com", 443, "w.example.com", ("::1", 443)),
+        ("https://w.example.com.", "w.example.com", 443, "w.example.com", ("w.example.com.", 443)),
+        (
+            "https://münchen.example",
+            "xn--mnchen-3ya.example",
+            443,
+            "xn--mnchen-3ya.example",
+            ("xn--mnchen-3ya.example", 443),
+        ),
     ],
 )
 def test_targets(text: str, host: str, port: int, server_name: str, connect: tuple[str, int]) -> None:
-    """Each form, with its default port and the name to ask for."""
+    """Each form, with its default port and the name to ask for, in the form that certificates have."""
     target = parse_target(text)
     assert (target.host, target.port, target.server_name) == (host, port, server_name)
     assert (target.connect_host, target.connect_port) == connect
@@ -54,6 +62,8 @@ def test_targets(text: str, host: str, port: int, server_name: str, connect: tup
         ("gopher://d", "smtp://"),
         ("tls://host", "needs a port"),
         ("https://", "is not a probe target"),
+        ("https://.", "is not a probe target"),
+        (f"https://{'ä' * 64}.example", "is not a probe target"),
         ("https://host/path", "nothing behind it"),
         ("https://user@host", "nothing behind it"),
         ("https://host:0x", "is not a probe target"),
