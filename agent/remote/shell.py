@@ -2,6 +2,7 @@
 
 import errno
 import os
+import posixpath
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -104,7 +105,9 @@ class ShellAccess:
 
     def rename(self, moves: Mapping[str, str]) -> None:
         # A shell begins with what is in braces when it has read all of that; one command line would have a limit.
-        each = (f"mv -f {shlex.quote(old)} {shlex.quote(new)}" for old, new in moves.items())
+        each = [f"mv -f {shlex.quote(old)} {shlex.quote(new)}" for old, new in moves.items()]
+        folders = dict.fromkeys(map(posixpath.dirname, moves.values()))  # what has a new name is on disk when these are
+        each.append(_SYNC.format(shlex.join(folders)))
         self._run("exec sh", f"{{ {' && '.join(each)}; }}\n".encode())
 
     def remove(self, path: str) -> None:

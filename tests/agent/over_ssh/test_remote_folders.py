@@ -92,3 +92,17 @@ def test_a_connection_that_breaks_at_a_temporary(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot put back"):
         RemoteFiles(Breaking()).restore({file: LiveFile(b"old", 0o644)})
     assert file.read_bytes() == b"new"
+
+
+def test_folders_are_on_disk_when_files_have_their_names(tmp_path: Path) -> None:
+    """A power cut leaves what was renamed: each folder is synced once, after the last name in it."""
+    log, sync, one, other = (tmp_path / name for name in ("log", "sync", "o'ne", "other"))
+    for folder in (one, other):
+        folder.mkdir()
+    files = {file: LiveFile(b"new", 0o644) for file in (one / "a", one / "b", other / "c")}
+    sync.write_text(f'#!/bin/sh\ncat "{other}/c" 2>&1 | sed "s|^|$* |" >> {log}\n')
+    sync.chmod(0o755)
+    RemoteFiles(There(programs=tmp_path)).replace(files)
+    said = log.read_text().splitlines()
+    assert [line.endswith("No such file or directory") for line in said] == [True, True, True, False]
+    assert said[-1] == f"{one} {other} new"
