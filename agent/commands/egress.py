@@ -28,7 +28,8 @@ def egress(arguments: argparse.Namespace) -> int:
     for content in _live_certificates(certificates):
         certified.add(content)
     needs = [*of_database(settings.source.url), *of_mail(settings.notify), *of_agent(certificates, nameservers())]
-    proofs = of_probes(probe for certificate in certificates for probe in certificate.probes)
+    needs += of_probes(probe for one in certificates if one.host is not None for probe in one.probes)
+    proofs = of_probes(probe for one in certificates if one.host is None for probe in one.probes)
     hosts = [passage.host for passage in merged([*needs, *certified.needs, *proofs])]
     resolved = resolve(list(dict.fromkeys(hosts)), _RESOLVING_SECONDS)
     elsewhere = [need for need in proofs if not _is_here(need, resolved)]
@@ -51,7 +52,7 @@ def _live_certificates(certificates: Sequence[Certificate]) -> Iterator[bytes]:
 
 
 def _is_here(need: Need, resolved: Mapping[str, Resolved]) -> bool:
-    """Has the host of *need* an address of this machine? Then the agent looks at no other one."""
+    """Has the host of *need*, a proof of this machine's service, an address of it? Then no other one is looked at."""
     addresses = resolved[plain_host(need.host)].addresses if plain_host(need.host) else ()
     families = ((socket.AF_INET6 if ":" in address else socket.AF_INET, (address, need.port)) for address in addresses)
     return any(map(is_of_this_host, families))

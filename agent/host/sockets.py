@@ -65,15 +65,16 @@ class _Wanted:
     @classmethod
     def of(cls, asked: LookAt, key_type: KeyType, found: Mapping[_Host, _Found], is_used: _IsUsed) -> Self:
         """The looks at targets: at the addresses of a host that are this machine's; where none is, at all of them, and
-        at this machine too unless the service is on another host. *is_used*: does something listen there?"""
+        at this machine too. Those of a service on another host: at all of them. *is_used*: does something listen?"""
         wanted = cls([], [])
         for target in asked.targets:
             there = found[_host(target)]
             if isinstance(there, BaseException):
                 wanted.sights.append(_without_address(target, there))
                 continue
-            own = [address for address in there if is_of_this_host(address)]
-            each = own or [*there, *(_here(target, there, is_used) if asked.host is None else [])]
+            is_here = asked.host is None
+            own = [address for address in there if is_here and is_of_this_host(address)]
+            each = own or [*there, *(_here(target, there, is_used) if is_here else [])]
             facts = (not own and len(each) > 1, target.server_name or asked.server_name, key_type)
             wanted.asked += [_Asked(target, address, *facts) for address in each]
         return wanted

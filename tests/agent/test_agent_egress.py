@@ -9,7 +9,7 @@ from tests.servers.authority import asked_at
 
 def test_what_a_host_needs(host: Host) -> None:
     """Its source, its mail server, hosts that it works on over SSH, its resolver, and what its live certificate names;
-    of its sockets those that are on another machine. What does not answer makes it exit code 1."""
+    of its sockets those that are on another machine, and all of another host. What does not answer makes it exit 1."""
     with closing(socket.create_server(("127.0.0.1", 0))) as database:
         port = database.getsockname()[1]
         host.authority.added = asked_at(ocsp="http://127.0.0.1:9/")
@@ -18,7 +18,8 @@ def test_what_a_host_needs(host: Host) -> None:
         host.configure(
             source=f'url = "mysql://agent@127.0.0.1:{port}/certfleet"',
             probe=[f"https://{NAME}?connect=127.0.0.1:8443", f"https://{NAME}?connect=192.0.2.1:8443"],
-            more='[[certificate]]\nname = "esxi.example.test"\nkey = "/etc/rui.key"\nprobe = []\n'
+            more='[[certificate]]\nname = "esxi.example.test"\nkey = "/etc/rui.key"\n'
+            'probe = ["https://esxi.example.test?connect=127.0.0.1:8444"]\n'
             'host = "ssh://root@[2001:db8::1]:2222"\n'
             'ssh_key_file = "/root/id"\nssh_host_keys = "/root/known"\n'
             '[certificate.files]\nfullchain = "/etc/rui.crt"\n'
@@ -34,6 +35,7 @@ def test_what_a_host_needs(host: Host) -> None:
     assert found["2001:db8::1", 2222]["why"] == ["host without an agent"]
     assert found["192.0.2.1", 8443]["why"] == ["proof of https"]
     assert ("127.0.0.1", 8443) not in found
+    assert found["127.0.0.1", 8444]["why"] == ["proof of https"]
     assert any(one["port"] == 53 and one["why"] == ["resolver"] for one in document["out"])
     assert (document["in"], done.code, listed.code) == ([], 1, 1)
     assert "certfleet-issuer egress" in document["notes"][0]

@@ -12,6 +12,7 @@ import pytest
 
 from agent.host.sockets import Prober
 from agent.host.waits import Waits
+from agent.model.remote_host import RemoteHost, SshAddress
 from agent.rules.evidence import LookAt
 from common.probe.addresses import Address, is_of_this_host, listens
 from common.probe.target import parse_target
@@ -91,6 +92,20 @@ def test_addresses_of_others_are_shared(monkeypatch: pytest.MonkeyPatch) -> None
     several, (one,) = prober.look_at_all([LookAt(its, "", Path(), None) for its in targets])
     assert [sight.shared for sight in several] == [True, True]
     assert not one.shared
+
+
+def test_this_machine_is_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a certificate of a host without an agent this machine is one of several: all of them are looked at."""
+
+    def resolved(_host: str, port: int, **_options: object) -> list[tuple[object, ...]]:
+        found = [address(one, port) for one in ("127.0.0.1", "203.0.113.1")]
+        return [(family, socket.SOCK_STREAM, 6, "", where) for family, where in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    there = RemoteHost(SshAddress("root", "other.example.test"), Path("/key"), Path("/pins"))
+    asked = LookAt([parse_target("https://w.example.test:1")], "", Path("/key.pem"), there)
+    (sights,) = Prober(0, Waits(), one_look=0.2).look_at_all([asked])
+    assert [(one.address, one.shared) for one in sights] == [("127.0.0.1:1", True), ("203.0.113.1:1", True)]
 
 
 def test_one_question_whether_this_host_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
