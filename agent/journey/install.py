@@ -117,7 +117,7 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         return []
     members, evidence = _without_faulty(members, said, under_way)
     if members:
-        commit(under_way.entry, under_way.tools)
+        commit(under_way)
     for member in members:
         under_way.results[member.name] = _installed(member, evidence[member.name], under_way.told)
     _mark_refused(group, members, under_way)
@@ -307,6 +307,11 @@ def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
     return any(one.proof in _ANSWER for one in found) and not any(one.lost for one in found)
 
 
-def commit(entry: JournalEntry, tools: Tools) -> None:
-    """The new certificates stay, even where the journal cannot say so any more: the next run would find them proven."""
-    enter_if_written(InstallState.COMMITTED, entry, tools)
+def commit(under_way: Install) -> None:
+    """The new certificates stay, even where the journal cannot say so any more: the next run would find them proven. It
+    goes on knowing the way back of those that could not be brought back."""
+    left = [one.part.name for one in under_way.returned if not under_way.results[one.part.name].ended]
+    if left:
+        note_roll_back(under_way.entry.of(left), under_way.tools)
+    else:
+        enter_if_written(InstallState.COMMITTED, under_way.entry, under_way.tools)

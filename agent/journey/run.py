@@ -155,7 +155,7 @@ def asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mar
 
 def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools: Tools) -> list[Result]:
     """Bring interrupted installs back, and return those that failed; other certificates have their turn as usual."""
-    from agent.journey.roll_back import settle  # noqa: PLC0415 - an interrupted install is rare
+    from agent.journey.roll_back import note_roll_back, settle  # noqa: PLC0415 - an interrupted install is rare
 
     # where agent.toml no longer names the certificate, its files are all that there is to mend
     certificates = [configured.get(part.name) or Certificate(part.name, frozenset(), Path()) for part in entry.parts]
@@ -170,8 +170,11 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
             broken.append(recorded(turns[name], result))
         else:  # its own turn tells how it stands
             _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
-    if all(result.ended for result in results.values()):
+    left = [name for name, result in results.items() if not result.ended]
+    if not left:
         tools.state.finish(entry.name)
+    elif len(left) < len(results):  # the others have their turn now, and no later settling is about them
+        note_roll_back(entry.of(left), tools)
     return broken
 
 

@@ -4,7 +4,7 @@ It names digests, modes and the places of backups; never content, so no key stan
 state folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class JournalEntry:
         """The same install, come as far as *state*; RuntimeError if that may not follow."""
         check_transition(self.state, state)
         return replace(self, state=state)
+
+    def of(self, names: Collection[str]) -> "JournalEntry":
+        """The same install, as far as the parts with these *names* go: all is done with the others."""
+        return replace(self, parts=tuple(part for part in self.parts if part.name in names))
 
     def document(self) -> dict[str, Any]:
         """Texts, numbers and lists, for JSON."""
