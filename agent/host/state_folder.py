@@ -6,7 +6,7 @@ confirmed        empty; its time is that at which all reports were last confirme
 records/NAME     the last result of a certificate; its time is 0 where a later one could not be written
 kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
 holds/NAME       a pause: the word of a person that nothing new is taken for a while (the command is `hold`)
-journal/NAME     an install under way
+journal/NAME     an install under way, by the name of its first certificate; NAME+ where one before has not ended
 work/NAME/       backups of an install under way; gone when it has ended
 """
 
@@ -125,6 +125,7 @@ class StateFolder(KeptFolder):
         return _read(_of(self._pauses, name), partial(made, Pause))
 
     def save_pause(self, name: str, pause: Pause | None) -> None:
+        """Keep *pause* in the place of the one before; None ends that. Raises FileError."""
         file = _of(self._pauses, name)
         if pause is not None:
             make_private_folder(self._pauses)
@@ -140,6 +141,11 @@ class StateFolder(KeptFolder):
         from agent.rules.journal import from_document  # noqa: PLC0415 - an interrupted install is rare
 
         return [entry for entry in (_read(file, from_document) for file in files) if entry is not None]
+
+    def free_journal(self, name: str) -> str:
+        while os.path.exists(_of(self._journals, name)):
+            name += "+"  # no certificate has such a name
+        return name
 
     def save_journal(self, entry: "JournalEntry") -> None:
         _write(_of(self._journals, entry.name), entry.document())

@@ -34,7 +34,8 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     no live file was touched. A result that FAILED is on no record: all is as it was.
     """
     before = tools.state.record(certificate.name)
-    turn = Turn(certificate, before, tools.on(certificate.host), before.pause, before.disabled)
+    there, journal = tools.on(certificate.host), tools.state.free_journal(certificate.name)
+    turn = Turn(certificate, before, there, before.pause, before.disabled, journal=journal)
     key = turn.tools.keys.load(certificate.key)
     in_place, installed = found_in_files(turn, key), before.installed
     present = fingerprint(in_place.leaf) if in_place is not None else installed.sha256 if installed is not None else ""
@@ -52,7 +53,7 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
         found = with_notes_told(standing(replace(result, refusal=None), tools.now))
         (result,) = on_record([(turn, found)], tools)
     if result.ended:
-        tools.state.finish(certificate.name)
+        tools.state.finish(turn.journal)
     if result.outcome is Outcome.FAILED:
         return replace(result, refusal=None)  # no run tries it again
     return reported([result], tools)[0]

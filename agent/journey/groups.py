@@ -22,7 +22,7 @@ _PATIENCE = 5  # halves that may fail, and two more for each that is taken: thre
 
 
 def install_all(due: Sequence[Due]) -> Iterator[Found]:
-    """Install everything; for each group what came of each. The journal of the install has the name of its first one.
+    """Install everything; for each group what came of each. The turn of its first one has the name of its journal.
 
     Of those that go alone after a service went down with them, the first that fails again ends the trials with this
     service in this run: it must not go down for each of them.
@@ -105,7 +105,7 @@ def _to_go_alone(turn: Turn, result: Result) -> tuple[Turn, Result]:
 def _is_closed(group: Sequence[Due], tools: Tools) -> bool:
     """Close the journal of an install whose files are all as they were."""
     try:
-        tools.state.finish(group[0].name)
+        tools.state.finish(group[0].turn.journal)
     except FileError:
         return False
     return True

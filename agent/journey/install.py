@@ -67,14 +67,15 @@ def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Membe
     """Bring each certificate of a group to its live files and services, or leave its files as they were. Returns each
     with its result, and with its member where its new files stay.
 
-    Never raises a CertfleetError; Stopped on a request to stop. The journal, which has the name of the first one, is
-    still open at the end: the caller closes it when all results are on record, if all have *ended*.
+    Never raises a CertfleetError; Stopped on a request to stop. The journal, whose name the turn of the first one has,
+    is still open at the end: the caller closes it when all results are on record, if all have *ended*.
     """
     results: dict[str, Result] = {}
+    journal = group[0].turn.journal
     members = prepare(group, results, tools)
     try:
         if members:
-            under_way = Install(tools, open_journal(group[0].name, members, tools), results)
+            under_way = Install(tools, open_journal(journal, members, tools), results)
             under_way.entry = enter(InstallState.SWAPPING, under_way.entry, tools)
     except CertfleetError as failure:
         results |= {member.name: _untouched(member.turn, failure) for member in members}
@@ -169,9 +170,9 @@ def prepare(group: Sequence[Due], results: dict[str, Result], tools: Tools) -> l
     for number, due in enumerate(group):
         try:
             if number == 0:
-                tools.state.new_work(due.name)
+                tools.state.new_work(due.turn.journal)
             member = stage(due)
-            member.saved = back_up(member, group[0].name, number, tools)
+            member.saved = back_up(member, group[0].turn.journal, number, tools)
         except CertfleetError as failure:
             results[due.name] = _untouched(due.turn, failure)
             continue

@@ -97,17 +97,17 @@ class StateStore(Protocol):
     def pause(self, name: str) -> Pause | None:
         """The pause that a person has made for *name*, even if it is over; None if there is none."""
 
-    def save_pause(self, name: str, pause: Pause | None) -> None:
-        """Keep *pause* in the place of the one before; None ends that."""
-
     def journals(self) -> list[JournalEntry]:
         """Installs that did not come to their end. FileError too if one is damaged."""
+
+    def free_journal(self, name: str) -> str:
+        """A name for an install that begins with *name*: that itself where no open one has it. Never raises."""
 
     def save_journal(self, entry: JournalEntry) -> None:
         """Note how far an install has come, before the step that this names."""
 
     def new_work(self, name: str) -> None:
-        """Make an empty private folder for the backups of *name*."""
+        """Make an empty private folder for the backups of the install *name*."""
 
     def save_work(self, name: str, label: str, content: bytes) -> Path:
         """Put *content* into that folder as the file *label*, readable for this user alone. It survives a power cut
@@ -120,7 +120,7 @@ class StateStore(Protocol):
         """The content of a *file* that `save_work` returned; None if it is not there."""
 
     def finish(self, name: str) -> None:
-        """The install of *name* has ended: remove its journal, then its work folder."""
+        """The install *name* has ended: remove its journal, then its work folder."""
 
     def sweep(self) -> None:
         """Remove everything that killed installs have left and that no journal needs."""
@@ -309,6 +309,7 @@ class Turn:
     pause: Pause | None = None  # a person said that nothing new is taken
     disabled: bool = False  # the issuer does not renew it
     neighbours: tuple[Certificate, ...] = ()  # others, whose sockets are looked at too during its install
+    journal: str = ""  # the name of an install that begins with it
     superseded: bool = False  # the source has another one than what is staged
     away: SourceError | None = None  # the source cannot be asked, and what is staged stands in
     first_look: Callable[[Turn], tuple[Sight, ...]] | None = None  # shows it as it was before the run changed anything

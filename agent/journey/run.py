@@ -196,7 +196,8 @@ def begun(certificate: Certificate, answer: Mapping[str, Mark] | SourceError, to
     disabled = mark.disabled if mark is not None else before.disabled
     staged = before.staged
     superseded = staged is not None and not isinstance(answer, SourceError) and mark != staged.mark
-    return Turn(certificate, before, tools.on(certificate.host), pause, disabled, superseded=superseded)
+    there, journal = tools.on(certificate.host), tools.state.free_journal(name)
+    return Turn(certificate, before, there, pause, disabled, journal=journal, superseded=superseded)
 
 
 def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool) -> "Due | Result":
@@ -245,7 +246,7 @@ def _installed(due: "Sequence[Due]", tools: Tools) -> Iterator[tuple[Turn, Resul
         results = on_record(found, tools)
         try:
             if all(result.ended for result in results):
-                tools.state.finish(group[0][0].certificate.name)
+                tools.state.finish(group[0][0].journal)
         except FileError as error:
             _log.warning("journal.not-written", certificate=group[0][0].certificate.name, error=str(error))
         if all(turn.away is None for turn, _ in group):

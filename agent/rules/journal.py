@@ -43,8 +43,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One install under way, of certificates that go together. It has the *name* of one of them. *host*: where their
-    files are, None for this machine."""
+    """One install under way, of certificates that go together. Its *name* is that of one of them, or begins with it.
+    *host*: where their files are, None for this machine."""
 
     name: str
     state: InstallState

@@ -32,9 +32,11 @@ class Stuck:
         self.file.write_bytes(self.vhosts.file(self.bad).read_bytes())
         self.before = self.file.read_bytes()
         self.served = self.vhosts.served()
-        self.stick = f"mount --bind {self.file} {self.file}"
+        stick = f"mount --bind {self.file} {self.file}"
         is_here = f'[ "$(readlink /proc/self/ns/mnt)" = "{os.readlink("/proc/self/ns/mnt")}" ]'
-        self.tell(nginx.activate, f"{is_here} || mountpoint -q {self.file} || {self.stick}")
+        self.unless_here = f"{is_here} || mountpoint -q {self.file} || {stick}"
+        self.mounted = [*MOUNTED, "sh", "-c", f'{stick}; exec "$@"', "sh"]
+        self.tell(nginx.activate, self.unless_here)
         assert host.run().code == 0
 
     def tell(self, activate: list[str], stick: str) -> None:
@@ -79,7 +81,7 @@ def test_beside_one_that_stays_after_a_kill(stuck: Stuck, nginx: Nginx) -> None:
     stuck.tell(nginx.activate, "true")
     issued = stuck.vhosts.offer()
     stuck.host.run(program=acting(("agent.journey.install", "prove", 1, "after")))
-    done = stuck.host.run(wrap=[*MOUNTED, "sh", "-c", f'{stuck.stick}; exec "$@"', "sh"])
+    done = stuck.host.run(wrap=stuck.mounted)
     assert states(done)[stuck.good] == "installed", done.err
     stuck.assert_is_stuck(done)
     nginx.stop()
@@ -87,3 +89,24 @@ def test_beside_one_that_stays_after_a_kill(stuck: Stuck, nginx: Nginx) -> None:
     assert states(stuck.host.run())[stuck.good] == "unreachable"
     assert stuck.file.read_bytes() == stuck.before
     assert stuck.vhosts.file(stuck.good).read_bytes() == issued[stuck.good].fullchain_pem
+
+
+@pytest.mark.parametrize("command", ["run", "rollback"])
+def test_before_the_other_one_is_installed_again(stuck: Stuck, nginx: Nginx, command: str) -> None:
+    """Both go back, and the other one's files can: the install that it has then costs the first its way back neither,
+    although the one before had its name."""
+    stuck.vhosts.offer(stuck.good)
+    assert stuck.host.run().code == 0
+    stuck.tell(["false"], stuck.unless_here)
+    issued = stuck.vhosts.offer()
+    done = stuck.host.run(wrap=MOUNTED)
+    assert states(done)[stuck.good] == "failed", done.err
+    stuck.assert_is_stuck(done)
+    stuck.tell(nginx.activate, "true")
+    words = ["run", "--retry"] if command == "run" else ["rollback", stuck.good]
+    done = stuck.host.agent(*words, "--json", wrap=stuck.mounted)
+    assert states(done)[stuck.good] == "installed", done.err
+    assert (stuck.vhosts.served(stuck.good)[stuck.good] == issued[stuck.good].certificate) is (command == "run")
+    done = stuck.host.run(wrap=stuck.mounted)
+    stuck.assert_is_stuck(done)
+    stuck.assert_is_back(stuck.host.run())
