@@ -9,26 +9,36 @@ from collections.abc import Mapping
 from agent.journey.ports import Turn
 from agent.model.certificate import TargetFile
 from agent.model.live_file import LiveFile
-from agent.model.result import Result
+from agent.model.result import Installed, Result
 from agent.rules.targets import differences, reopened, wanted
 from common.dataclasses import replace
 
 
 def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | None], circumstances: str) -> Result:
     """Replace each file that we installed, by the settings of now, and whose rights are not those meant; say so in
-    *result*. Rights that were never proven with their service come with the next install. Raises FileError."""
+    *result*. Rights that were never proven with their service come with the next install: where *circumstances* differ,
+    a file with the key is closed as it was, and that is all. Raises FileError."""
     files, was, notes = turn.tools.files, turn.before.installed, []
-    if was is None or was.circumstances != circumstances:
+    if was is None:
         return result
     for file, live in lives.items():
         if live is None or was.files.get(str(file.path)) != live.digest:
             continue
-        meant = wanted(file, live, files.owner_ids(file.owner, file.group), live.content)
+        if was.circumstances == circumstances:
+            meant = wanted(file, live, files.owner_ids(file.owner, file.group), live.content)
+        else:
+            meant = _closed(file, live, was) or live
         found = differences(live, meant)
         if found:
             files.replace({file.path: meant})
             notes.append(f"{file.path} had {', '.join(found)}")
     return replace(result, notes=(*result.notes, *notes))
+
+
+def _closed(file: TargetFile, live: LiveFile, was: Installed) -> LiveFile | None:
+    """The file with the key as it was closed at the last install; None where it still is."""
+    facts = was.written.get(str(file.path))
+    return reopened(live, facts) if facts is not None and file.holds_key else None
 
 
 def close_key(turn: Turn) -> Turn:

@@ -50,7 +50,10 @@ def update(turn: Turn, mark: Mark | None) -> "Due | Result":
             return put_right(turn, result, lives, circumstances)
     from agent.journey.take import take  # noqa: PLC0415 - X.509 costs 0.1 s, and a run without news has no use for it
 
-    return take(turn, mark, circumstances)
+    found = take(turn, mark, circumstances)
+    if isinstance(found, Result) and found.outcome is Outcome.REFUSED:
+        return put_right(turn, found, lives, circumstances)
+    return found
 
 
 def unreachable(turn: Turn, error: SourceError) -> Result:

@@ -55,8 +55,8 @@ def as_left(file: TargetFile, live: LiveFile | None, was: Installed | None) -> L
 
 
 def reopened(live: LiveFile, facts: str) -> LiveFile | None:
-    """The key's own file with the mode of its *facts* at the last install, when it was closed; None where it still is,
-    or is another key. It stays where others could exchange it."""
+    """A file with a key, with the mode of its *facts* at the last install, when it was closed; None where it still is,
+    or has other content. It stays where others could exchange it."""
     digest, _, _, mode = facts.split()
     if live.exchangeable or live.digest != digest or not live.mode & _OPEN:
         return None

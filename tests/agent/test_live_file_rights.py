@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.host import NAME, Host
+from tests.agent.windows import CLOSED, window
 
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 GAMES, EVERY = 5, 2**32 - 1
@@ -138,6 +139,31 @@ def test_also_where_nothing_new_can_be_taken(host: Host, combined: Path, what: s
     assert (done.code, done.certificate["state"]) == (1, what)
     assert f"{combined} had mode 0644, now 0600" in done.err
     assert mode(combined) == 0o600
+
+
+@pytest.mark.parametrize("what", ["held", "refused", "away", "window"])
+def test_a_file_with_the_key_beside_the_key_itself(host: Host, combined: Path, what: str) -> None:
+    """Both are closed by the same run, also one that takes nothing new: that the key's file is touched is no reason to
+    leave the other one open."""
+    host.offer_new()
+    assert host.run().code == 0
+    if what == "held":
+        assert host.agent("hold", NAME, "--until", "2090-06-30").code == 0
+    elif what == "refused":
+        host.offer(host.placeholder.cert_pem, host.placeholder.chain_pem)
+    elif what == "away":
+        host.database.rename(host.folder / "away")
+    else:
+        host.offer_new()
+        window(host, *CLOSED)
+    for file in (host.key, combined):
+        file.chmod(0o644)
+    done = host.run()
+    for file in (host.key, combined):
+        assert f"{file} had mode 0644, now 0600" in done.err
+        assert mode(file) == 0o600
+    again = host.run()
+    assert (again.certificate["state"], "had mode" in again.err) == (done.certificate["state"], False)
 
 
 def test_a_mode_that_its_service_does_not_bear(host: Host, combined: Path) -> None:
