@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from agent.commands.run import refuse_directors
 from agent.commands.wiring import further_names, keys_on, name_in, tools_at_work
@@ -25,7 +26,9 @@ def request(arguments: argparse.Namespace) -> int:
     entry = _configured(arguments.config, name)
     if entry is not None:
         refuse_directors(arguments, None)
-    names = tuple(dict.fromkeys([name, *further_names(arguments.san), *(sorted(entry.names) if entry else [])]))
+    known = sorted(entry.names) if entry else []
+    first = known if entry is not None and entry.is_label else [name]
+    names = tuple(dict.fromkeys([*first, *further_names(arguments.san), *known]))
     stem = file_stem(name)
     key_file = (arguments.key or (entry.key if entry else Path("/etc/ssl/private") / f"{stem}.key")).absolute()
     csr_file = None if arguments.csr == "-" else Path(arguments.csr or f"{stem}.csr").absolute()
@@ -41,6 +44,7 @@ def request(arguments: argparse.Namespace) -> int:
     else:
         unknown = f"note {name} is not in {arguments.config} yet: no run takes a certificate for it before"
         notes = [unknown] if entry is None and arguments.config.exists() else []
+        notes += left_out(name, names)
         tell(wanted, made, [*(f"interim {file} (self-signed)" for file in stand_ins), *notes])
     return 0
 
@@ -67,6 +71,12 @@ def _configured(config: Path, name: str) -> Certificate | None:
         return None
     _, certificates = load_settings(config)
     return next((one for one in certificates if one.name == name), None)
+
+
+def left_out(name: str, names: Sequence[str]) -> list[str]:
+    """A note where the *names* of a CSR are without the *name* of its entry in agent.toml, which may be a label."""
+    cure = f"`--san {quote(name)}` adds it"
+    return [] if name in names else [f"note {name} is not among `names` in agent.toml: the CSR is not for it; {cure}"]
 
 
 def document(name: str, wanted: Request, made: Requested) -> dict[str, object]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
-from agent.commands.request import document, only_name, tell
+from agent.commands.request import document, left_out, only_name, tell
 from agent.commands.run import refuse_directors
 from agent.commands.wiring import further_names, real_key, selected_of, tools_at_work
 from agent.host.presence import presence
@@ -48,7 +48,8 @@ def request_next(arguments: argparse.Namespace) -> int:
     if arguments.json:
         report(document(certificate.name, wanted, made))
     else:
-        tell(wanted, made, [f"next {_next_step(certificate.name, wanted)}"])
+        left = left_out(certificate.name, wanted.names)
+        tell(wanted, made, [*left, f"next {_next_step(certificate.name, wanted)}"])
     return 0
 
 
@@ -77,8 +78,8 @@ def _place(certificate: Certificate) -> SshAddress | None:
 
 
 def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request, Requested]:
-    """For all names that agent.toml, the certificate in place and the command line have, and a new key of the present
-    one's type."""
+    """For all names that agent.toml, the certificate in place and the command line have, without a label, and a new key
+    of the present one's type."""
     certificate, keys = turn.certificate, turn.tools.keys
     live = keys.load(certificate.key)
     if is_open(turn):
@@ -88,7 +89,9 @@ def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request,
     drop_spent(turn, live)
     in_place = found_in_files(turn, live)
     present = sorted(certified_names(in_place.leaf)) if in_place is not None else []
-    names = tuple(dict.fromkeys([certificate.name, *further, *sorted(certificate.names), *present]))
+    known = sorted(certificate.names)
+    first = known if certificate.is_label and certificate.name not in present else [certificate.name]
+    names = tuple(dict.fromkeys([*first, *further, *known, *present]))
     key_type = wanted.key_type or ("" if keys.is_there(wanted.key_file) else live.key_type)
     full = Request(names, wanted.key_file, key_type, wanted.csr_file)
     return full, make(full, keys)

@@ -161,6 +161,11 @@ class Certificate:
         return frozenset(probe.text for use in self.uses if use.service.asks for probe in use.probes)
 
     @property
+    def is_label(self) -> bool:
+        """Is its name a label, and none of its names? It may be like one, as for a second key."""
+        return self.name not in self.names
+
+    @property
     def server_name(self) -> str:
         """The DNS name to ask for where a probe's host is an address: one that the certificate covers. "" for a
         certificate of addresses alone: TLS has no way to ask for those (RFC 6066 §3)."""

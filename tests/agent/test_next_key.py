@@ -113,6 +113,13 @@ def test_a_second_request(host: Host) -> None:
     assert third.json["spki_sha256"] != second.json["spki_sha256"]
 
 
+def test_a_name_of_the_certificate_in_place_stays(host: Host) -> None:
+    """Also where agent.toml insists on another one of its names alone."""
+    host.config.write_text(host.config.read_text().replace(f'name = "{NAME}"', f'name = "{NAME}"\nnames = ["{OTHER}"]'))
+    done = request(host, "--json")
+    assert (done.code, done.json["names"]) == (0, [NAME, OTHER]), done.err
+
+
 @pytest.mark.parametrize("words", [["--key", "/x"], ["--interim"]])
 def test_words_that_do_not_go_together(host: Host, words: list[str]) -> None:
     assert request(host, *words).code == 2

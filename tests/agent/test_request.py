@@ -104,7 +104,8 @@ def test_a_csr_on_standard_output(bare: Host) -> None:
 def test_a_request_follows_the_configuration(host: Host) -> None:
     """Key and names come from the certificate's entry."""
     host.configure(more="")
-    text = host.config.read_text().replace(f'name = "{NAME}"', f'name = "{NAME}"\nnames = ["b.example.test"]')
+    names = f'["b.example.test", "{NAME}"]'
+    text = host.config.read_text().replace(f'name = "{NAME}"', f'name = "{NAME}"\nnames = {names}')
     host.config.write_text(text)
     done = host.agent("request", NAME, "--json")
     assert done.code == 0, done.err
@@ -114,6 +115,20 @@ def test_a_request_follows_the_configuration(host: Host) -> None:
         "request", "wwww.example.test", "--key", str(host.folder / "w.pem"), "--csr", str(host.folder / "w.csr")
     )
     assert f"note wwww.example.test is not in {host.config} yet" in mistyped.out
+
+
+@pytest.mark.parametrize("words", [[], ["--next"]])
+def test_a_label_is_no_name(host: Host, words: list[str]) -> None:
+    """Of an entry that says its names without its own, as for a second key: no CA is asked for that, and it is said."""
+    label, key, csr = f"{NAME}-rsa", host.key, host.folder / "label.csr"
+    host.configure()
+    host.config.write_text(host.config.read_text().replace(f'name = "{NAME}"', f'name = "{label}"\nnames = ["{NAME}"]'))
+    done = host.agent("request", label, *words, "--csr", str(csr))
+    assert (done.code, names_of(csr)) == (0, [NAME]), done.err
+    assert f"note {label} is not among `names` in agent.toml: the CSR is not for it" in done.out
+    made = host.agent("request", label, *words, "--csr", str(csr), "--san", label, "--json")
+    assert (made.code, set(names_of(csr))) == (0, {NAME, label}), made.err
+    assert key.exists()
 
 
 @pytest.mark.parametrize(
