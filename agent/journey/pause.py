@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 def as_it_stands(turn: Turn) -> Result:
     """The standing of the certificate in place; PAUSED where none is. Raises FileError."""
     installed = turn.before.installed
+    if installed is None and turn.pause is None:
+        return turn.result(Outcome.PAUSED)
     if installed is None:
         from agent.journey.due import life_in_files  # noqa: PLC0415 - X.509, before the first certificate alone
 
@@ -47,9 +49,8 @@ def in_its_window(found: "Due | Result") -> "Due | Result":
     if opening is None:
         return found
     staged = Staged(found.mark, found.offer) if found.offer is not None else None
-    return replace(
-        as_it_stands(turn), postponed=Postponed(found.serial, window.text, int(opening.begins)), staged=staged
-    )
+    postponed = Postponed(found.serial, window.text, int(opening.begins))
+    return replace(as_it_stands(turn), postponed=postponed, staged=staged)
 
 
 def without_source(turn: Turn, error: SourceError) -> "Due | Result":

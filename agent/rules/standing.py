@@ -19,7 +19,7 @@ ROOTS_HINT = "if the CA is your own, name its root in agent.toml ([trust] roots)
 
 def standing(result: Result, now: float) -> Result:
     """*result* as it stands at *now* (epoch seconds), be it new or on record: the certificate in place may have ended,
-    or end soon while nothing newer is there to take."""
+    or end soon while nothing newer is there to take. One that waits for its window is: it opens before that end."""
     installed = result.installed
     if installed is None or result.outcome not in _IN_PLACE:
         return result
@@ -27,7 +27,7 @@ def standing(result: Result, now: float) -> Result:
     newer = "nothing newer is in place" if is_kept_from else "nothing newer has come"
     if installed.not_after <= now:
         outcome, problem = Outcome.EXPIRED, f"it expired at {end}, and {newer}"
-    elif result.outcome not in _IN_DOUBT and has_little_left(installed, now):
+    elif result.outcome not in _IN_DOUBT and result.postponed is None and has_little_left(installed, now):
         outcome, problem = Outcome.ENDING, f"it ends at {end}, which is soon for its life, and {newer}"
     elif result.outcome.is_well and installed.by_issuer:
         return replace(result, detail=_BY_ISSUER, hint=ROOTS_HINT)
@@ -39,7 +39,7 @@ def standing(result: Result, now: float) -> Result:
 
 
 def before_the_first(result: Result, life: tuple[int, int] | None, now: float) -> Result:
-    """*result*, by which nothing is installed here yet because of a person, as it stands at *now*: what another client
+    """*result*, by which nothing is installed here yet because of a pause, as it stands at *now*: what another client
     has left in the live files may have ended, or end soon. *life*: its begin and end; None where nothing is there."""
     if life is None or not little_left(*life, now):
         return result

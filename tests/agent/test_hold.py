@@ -144,6 +144,25 @@ def test_what_would_end_before_waits_for_no_window(host: Host, nginx: Nginx) -> 
     assert nginx.served() == newer.certificate
 
 
+@pytest.mark.parametrize("is_first", [False, True])
+def test_one_with_little_life_left_waits_for_its_window(host: Host, nginx: Nginx, *, is_first: bool) -> None:
+    """It lasts until then, and a newer one has come: all is well, also where another client left it."""
+    began = datetime.now(UTC) - timedelta(days=85)
+    if is_first:
+        host.fullchain.write_bytes(host.authority.issue([host.name], days=90, not_before=began).fullchain_pem)
+    else:
+        ending = host.sign(days=90, not_before=began)
+        host.offer(ending.cert_pem, ending.chain_pem)
+        assert host.run().certificate["state"] == "ending"
+    window(host, *CLOSED)
+    host.offer_new()
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "held" if is_first else "installed"), done.err
+    assert done.certificate["staged"] is True
+    assert "waits for its window" in host.reported()["detail"]
+    assert done.err == ""
+
+
 def test_what_another_client_left_waits_for_no_window_either(host: Host, nginx: Nginx) -> None:
     """It is for a key of its own, and ends before the next window."""
     theirs = host.authority.issue([host.name], days=0.1)

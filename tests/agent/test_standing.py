@@ -8,6 +8,7 @@ import pytest
 
 from agent.model.offer import Mark
 from agent.model.result import Installed, Outcome, Result
+from agent.model.waiting import Postponed
 from agent.rules.standing import standing
 from tests.agent.host import Host, agent_ahead
 from tests.servers.nginx import Nginx
@@ -43,6 +44,12 @@ def test_the_life_left(life: float, left: float, outcome: Outcome) -> None:
     found = standing(in_place(life, left), NOW)
     assert found.outcome is outcome
     assert bool(found.detail) is bool(found.hint) is not outcome.is_well
+
+
+@pytest.mark.parametrize(("left", "outcome"), [(15 * DAY - 1, Outcome.INSTALLED), (0, Outcome.EXPIRED)])
+def test_a_newer_one_that_waits_for_its_window_has_come(left: float, outcome: Outcome) -> None:
+    waits = replace(in_place(90 * DAY, left), postponed=Postponed("02", "Sun 02:00-04:00", NOW + DAY))
+    assert standing(waits, NOW).outcome is outcome
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
