@@ -38,11 +38,11 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     turn = Turn(certificate, before, there, before.pause, before.disabled, journal=journal)
     key = turn.tools.keys.load(certificate.key)
     in_place, installed = found_in_files(turn, key), before.installed
-    present = fingerprint(in_place.leaf) if in_place is not None else installed.sha256 if installed is not None else ""
+    in_files = fingerprint(in_place.leaf) if in_place is not None else ""
     left = dict(before.gone_back.left) if before.gone_back is not None else {}
-    chosen = choice(kept(certificate.name, tools), present, left, key.spki_sha256, serial)
-    to = fingerprint(chosen.leaf)
-    if left.pop(to, None) is None and present:  # else it is a step forward again
+    chosen = choice(kept(certificate.name, tools), in_files, left, key.spki_sha256, serial)
+    to, present = fingerprint(chosen.leaf), in_files or (installed.sha256 if installed is not None else "")
+    if left.pop(to, None) is None and present not in {"", to}:  # else it is a step forward again, or none
         left = {present: _serial(in_place, turn), **left}
     gone_back = GoneBack(to, left, int(tools.now)) if left else None
     due = _ready(turn, chosen, gone_back, installed.mark if installed is not None else Mark(0, 0))

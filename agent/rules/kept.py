@@ -8,8 +8,8 @@ from common.errors import RefusedError
 
 def choice(kept: Sequence[Bundle], present: str, left: Collection[str], key_spki_sha256: str, serial: str) -> Bundle:
     """The one of *kept* (newest first) with that *serial* (hex). For "": the newest for the present key that is neither
-    *present* nor among those that were *left* before; both are SHA-256 of leaves. Raises RefusedError, whose hint names
-    what is kept."""
+    *present*, in the live files, nor among those that were *left* before; both are SHA-256 of leaves. Raises
+    RefusedError, whose hint names what is kept."""
     others = [one for one in kept if fingerprint(one.leaf) != present]
     there_are = "kept are: " + ", ".join(serial_text(one.leaf) for one in others)
     if not others:

@@ -122,6 +122,21 @@ def test_further_back_and_forward_again(host: Host, nginx: Nginx, four: list[Iss
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("to", [True, False])
+def test_the_present_one_whose_file_is_gone(host: Host, nginx: Nginx, *, to: bool) -> None:
+    """It is kept, and not in place: it can be named, and is the newest to go back to. Nothing was left."""
+    issued = [host.offer_new(), host.offer_new()]
+    for one in issued:
+        host.offer(one.cert_pem, one.chain_pem)
+        assert host.run().code == 0
+    host.fullchain.unlink()
+    done = host.agent("rollback", host.name, *(("--to", serial(issued[1])) if to else ()))
+    assert done.code == 0, done.err
+    assert_served(host, nginx, issued[1])
+    assert "gone back" not in host.agent("status").out
+
+
+@pytest.mark.soak
 def test_as_many_as_agent_toml_says(host: Host, nginx: Nginx, four: list[Issued]) -> None:
     """`keep` beside the one in place, closed to others, the newest first; none with 0."""
     assert kept(host) == [serial(one) for one in reversed(four)]
