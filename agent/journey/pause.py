@@ -4,6 +4,7 @@ The certificate in place is looked at as usual. One that waits for its window is
 while that is away. It is believed no more than a fresh one: it is verified again, in full.
 """
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from agent.journey.answers import circumstances_of
@@ -22,7 +23,16 @@ from agent.rules.window import waits_for
 from common.dataclasses import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.journey.due import Due
+    from agent.model.certificate import TargetFile
+    from agent.model.live_file import LiveFile
+    from agent.model.result import Installed
+
+_OTHER = "is not what was installed"
+_IN_ITS_WINDOW = "see who changed it; the first run in its window puts it right"
+_RELEASE = "see who changed it; after `certfleet-agent release {name}` the next run puts it right"
 
 
 def as_it_stands(turn: Turn) -> Result:
@@ -34,17 +44,41 @@ def as_it_stands(turn: Turn) -> Result:
         from agent.journey.due import life_in_files  # noqa: PLC0415 - X.509, before the first certificate alone
 
         return before_the_first(turn.result(Outcome.PAUSED), life_in_files(turn), turn.tools.now)
-    lives = {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
+    lives = _lives(turn)
     evidence = judge(first_look(turn), installed.sha256, chain=installed.chain, by_hand=turn.certificate.by_hand)
-    return put_right(turn, turn.result(*conclusion(evidence, turn.certificate)), lives, circumstances_of(turn))
+    result = turn.result(*conclusion(evidence, turn.certificate))
+    if spoilt := _spoilt(installed, lives):
+        outcome = Outcome.UNPROVEN if result.outcome.is_well else result.outcome
+        put_back = _IN_ITS_WINDOW if turn.pause is None else _RELEASE.format(name=quote(turn.certificate.name))
+        told = ("; ".join(filter(None, words)) for words in ((*spoilt, result.detail), (put_back, result.hint)))
+        result = turn.result(outcome, *told)
+    return put_right(turn, result, lives, circumstances_of(turn))
+
+
+def _lives(turn: Turn) -> "dict[TargetFile, LiveFile | None]":
+    return {file: turn.tools.files.read(file.path) for file in turn.certificate.files}
+
+
+def _spoilt(installed: "Installed", lives: "Mapping[TargetFile, LiveFile | None]") -> list[str]:
+    """A sentence for each live file that does not hold any more what was installed there."""
+    changed = {
+        file.path: live for file, live in lives.items() if _is_changed(installed.files.get(str(file.path)), live)
+    }
+    return [f"{path} {'was installed, and is gone' if live is None else _OTHER}" for path, live in changed.items()]
+
+
+def _is_changed(digest: str | None, live: "LiveFile | None") -> bool:
+    return digest is not None and (live is None or live.digest != digest)
 
 
 def in_its_window(found: "Due | Result") -> "Due | Result":
-    """*found* itself, if it may be installed now. Else the standing of the certificate in place, with *found* staged.
-    Raises FileError."""
+    """*found* itself, if it may be installed now, or is to be put back. Else the standing of the certificate in place,
+    with *found* staged. Raises FileError."""
     if isinstance(found, Result) or found.turn.certificate.window is None:
         return found
-    turn, window = found.turn, found.turn.certificate.window
+    turn, window, installed = found.turn, found.turn.certificate.window, found.turn.before.installed
+    if installed is not None and installed.sha256 == found.sha256 and _spoilt(installed, _lives(turn)):
+        return found
     opening = waits_for(window, turn.tools.now, found.present_ends)
     if opening is None:
         return found

@@ -174,6 +174,45 @@ def test_what_another_client_left_waits_for_no_window_either(host: Host, nginx: 
     assert nginx.served() == newer.certificate
 
 
+HARMS = {"removed": "was installed, and is gone", "overwritten": "is not what was installed"}
+
+
+def harm(host: Host, how: str) -> None:
+    host.fullchain.unlink() if how == "removed" else host.fullchain.write_bytes(host.self_signed())
+
+
+@pytest.mark.parametrize("how", list(HARMS))
+def test_a_file_that_somebody_spoils_during_a_hold(host: Host, nginx: Nginx, first: Issued, how: str) -> None:
+    """It is told, exit code 1, for as long as nothing may be written; then it is put back."""
+    hold(host)
+    harm(host, how)
+    for _ in range(2):
+        done = host.run()
+        assert (done.code, done.certificate["state"]) == (1, "unproven"), done.err
+        assert f"{host.fullchain} {HARMS[how]}" in host.reported()["detail"]
+        assert f"`certfleet-agent release {host.name}`" in done.certificate["hint"]
+    assert host.agent("release", host.name).code == 0
+    assert host.run().code == 0
+    assert host.fullchain.read_bytes() == first.fullchain_pem
+
+
+@pytest.mark.parametrize("how", list(HARMS))
+def test_a_file_that_somebody_spoils_outside_the_window(host: Host, nginx: Nginx, first: Issued, how: str) -> None:
+    """The certificate in place is no new one: it is put back at once. Beside a newer one that waits, it is told."""
+    window(host, *CLOSED)
+    harm(host, how)
+    done = host.run()
+    assert (done.code, done.certificate["state"], done.certificate["staged"]) == (0, "installed", False), done.err
+    assert host.fullchain.read_bytes() == first.fullchain_pem
+    host.offer_new()
+    assert host.run().certificate["staged"] is True
+    harm(host, how)
+    done = host.run()
+    assert (done.code, done.certificate["state"], done.certificate["staged"]) == (1, "unproven", True), done.err
+    assert f"{host.fullchain} {HARMS[how]}" in host.reported()["detail"]
+    assert "release" not in done.certificate["hint"]
+
+
 def test_a_first_one_waits_for_its_window(host: Host, nginx: Nginx) -> None:
     window(host, *CLOSED)
     host.offer_new()
