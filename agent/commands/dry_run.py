@@ -52,7 +52,8 @@ def _step_lines(step: Step) -> list[str]:
     which = f"serial {new.serial} until {utc_text(new.not_after)}{instead}"
     line = f"{step.name}  would be {state_words(step.result)}  {which}"
     written = [f"  would write {change.path} ({change.what})" for change in step.changes]
-    return [line, *written, *(f"  {_bare_line(sight)}" for sight in step.bare)]
+    notes = [f"  {note}" for note in step.result.notes]
+    return [line, *notes, *written, *(f"  {_bare_line(sight)}" for sight in step.bare)]
 
 
 def _bare_line(sight: Sight) -> str:

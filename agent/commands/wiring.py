@@ -104,8 +104,9 @@ class LocalTools:
     @property
     def keys(self) -> Keys:
         from agent.host import keys  # noqa: PLC0415 - cryptography costs 0.1 s, and a run without news has no use for it
+        from agent.host.rehearsed_keys import RehearsedKeys  # noqa: PLC0415 - as above
 
-        return keys
+        return RehearsedKeys(self.files.would_be) if isinstance(self.files, ReadOnlyFiles) else keys
 
     @property
     def trust(self) -> Trust:

@@ -26,6 +26,8 @@ _READ = "run as the user that may read it, usually root"
 class LocalFiles:
     """The Files of ``agent.journey.ports``, whose words say what each method promises."""
 
+    is_rehearsal = False
+
     def __init__(self) -> None:
         self._places: dict[Path, Place] = {}
         self._folders: dict[Path, Folder] = {}  # one for all files in it: a service may have thousands

@@ -47,7 +47,12 @@ def load(file: Path) -> HostKey:
     if not is_there(file):
         hint = "`certfleet-agent request NAME` makes one, or name the one that there is as `key`"
         raise ConfigError(str(file), [Finding("", "there is no such key")], hint=hint)
-    content = private_key(read_secret(file))
+    return key_in(read_secret(file), file)
+
+
+def key_in(secret: bytes, file: Path) -> HostKey:
+    """The key in *secret*, the content of *file*. Raises RefusedError as `load`."""
+    content = private_key(secret)
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError as error:  # the library says so when a password would be needed

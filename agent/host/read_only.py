@@ -29,10 +29,17 @@ class ReadOnlyState(StateFolder):
 
 
 class ReadOnlyFiles(LocalFiles):
-    """Live files stay as they are."""
+    """Live files stay as they are. *would_be*: what they would be by now."""
+
+    is_rehearsal = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.would_be: dict[Path, LiveFile] = {}
 
     def replace(self, contents: Mapping[Path, LiveFile]) -> None:
         """They stay."""
+        self.would_be.update(contents)
 
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
         """They stay."""

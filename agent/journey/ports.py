@@ -133,6 +133,8 @@ class Files(Protocol):
     links are followed where nobody but root and the agent's user can make them lead elsewhere; others are a FileError.
     """
 
+    is_rehearsal: bool  # nothing is written, and a run would write it
+
     def stamp(self, file: Path) -> str:
         """A text that changes with the file or with what keeps it from being looked at; never raises."""
 
@@ -155,8 +157,7 @@ class Files(Protocol):
         """Put all of them in place, one rename each: none if one cannot be written, as far as file systems allow."""
 
     def restore(self, old: Mapping[Path, LiveFile | None]) -> None:
-        """Put every file back as it was; remove one that was not there, and temporaries of a killed `replace`. A
-        temporary that cannot be removed stays."""
+        """Put every file back; remove one that was not there, and temporaries of a killed `replace` where it can."""
 
     def release(self) -> None:
         """The turn has ended: forget the folders that paths led to."""

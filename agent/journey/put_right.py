@@ -4,7 +4,8 @@ The content is the same, so that no service has to read it again. Rights that ag
 set them, unless they open a key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from agent.journey.ports import Turn
 from agent.model.certificate import TargetFile
@@ -31,7 +32,7 @@ def put_right(turn: Turn, result: Result, lives: Mapping[TargetFile, LiveFile | 
         found = differences(live, meant)
         if found:
             files.replace({file.path: meant})
-            notes.append(f"{file.path} had {', '.join(found)}")
+            notes.append(_note(file.path, found, turn))
     return replace(result, notes=(*result.notes, *notes))
 
 
@@ -51,5 +52,13 @@ def close_key(turn: Turn) -> Turn:
     if live is None or meant is None:
         return turn
     files.replace({place: meant})
-    note = f"{place} had {', '.join(differences(live, meant))}"
+    note = _note(place, differences(live, meant), turn)
     return replace(turn, before=replace(turn.before, notes=(*turn.before.notes, note)))
+
+
+def _note(place: Path, found: Sequence[str], turn: Turn) -> str:
+    """A sentence that the rights of *place* are put right, or would be. *found*: the differences."""
+    told = ", ".join(found)
+    if turn.tools.files.is_rehearsal:
+        return f"a run would change {place}: {told.replace(', now', ', then')}"
+    return f"{place} had {told}"

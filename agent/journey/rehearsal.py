@@ -15,7 +15,7 @@ from agent.journey.run import asked, begun, taken_up
 from agent.journey.watch import first_look, with_first_looks
 from agent.model.certificate import Certificate, Service
 from agent.model.live_file import LiveFile
-from agent.model.result import Result
+from agent.model.result import Result, with_notes_told
 from agent.rules.conclusion import conclusion
 from agent.rules.evidence import Sight, foreseen
 from agent.rules.groups import groups
@@ -116,7 +116,7 @@ def _step(member: Member, told: Collection[Service], tools: Tools) -> Step:
     evidence = foreseen(member.before, due.sha256, due.chain, certificate.by_hand, coming)
     outcome, _, hint = conclusion(evidence, certificate)
     found = concluded(due, turn.result(outcome, evidence.detail, hint), member.planned)
-    result = while_away(turn, standing(found, tools.now))
+    result = with_notes_told(while_away(turn, standing(found, tools.now)))
     changes = ((path, _change(one.live, one.new)) for path, one in member.planned.items())
     written = tuple(Change(path, what) for path, what in changes if what)
     bare = tuple(sight for sight in member.before if sight.seen is not Seen.SERVED and sight.target in coming)

@@ -35,6 +35,8 @@ class RemoteFiles:
     """The Files of ``agent.journey.ports``, whose words say what each method promises. The file of a private key has
     the public half as its content, because the key stays on its host; one with more than a key is a FileError."""
 
+    is_rehearsal = False
+
     def __init__(self, session: Session):
         self._session = session
         self._real: dict[Path, str] = {}
@@ -145,6 +147,8 @@ class RemoteFiles:
 
 class ReadOnlyRemoteFiles(RemoteFiles):
     """Live files stay as they are, for a rehearsal."""
+
+    is_rehearsal = True
 
     def replace(self, contents: Mapping[Path, LiveFile]) -> None:
         """They stay."""

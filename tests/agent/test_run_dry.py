@@ -138,8 +138,26 @@ def test_rights_and_files_that_would_change(host: Host, nginx: Nginx) -> None:
     more.chmod(0o666)
     done = rehearsed(host)
     assert (done.code, done.json["installs"]) == (0, [])
-    assert "had mode 0666" in done.err
+    assert f"a run would change {more}: mode 0666, then 0640" in done.err
     assert more.stat().st_mode & 0o777 == 0o666
+
+
+def test_a_key_that_a_run_would_close(host: Host, nginx: Nginx) -> None:
+    """It stays open, and is taken as a run takes it, also for a newer certificate."""
+    host.offer_new()
+    assert host.run().code == 0
+    host.key.chmod(0o644)
+    for installs in (0, 1):
+        done = rehearsed(host)
+        assert (done.code, done.certificate["state"], len(done.json["installs"])) == (0, "installed", installs), (
+            done.err
+        )
+        assert done.certificate["detail"] == f"a run would change {host.key}: mode 0644, then 0600"
+        text = host.agent("run", "--dry-run")
+        assert done.certificate["detail"] in (text.out if installs else text.err)
+        assert host.key.stat().st_mode & 0o777 == 0o644
+        host.offer_new()
+    assert host.run().code == 0
 
 
 def test_while_a_run_is_under_way(host: Host, nginx: Nginx) -> None:
