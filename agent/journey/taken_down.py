@@ -21,6 +21,7 @@ from common.dataclasses import dataclass, replace
 
 _IN_PLACE = {Outcome.INSTALLED, Outcome.UNPROVABLE, Outcome.UNPROVEN, Outcome.INCOMPLETE, Outcome.PENDING}
 _IN_PLACE |= {Outcome.ENDING, Outcome.EXPIRED}
+_LOOK = "look at the service now: each run tries to start it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +126,7 @@ def _again(turn: Turn, result: Result, broken: Mapping[Service, bool], efforts: 
         found = replace(found, outcome=outcome, detail=detail, hint=hint, took_down=names)
         notes = [*result.notes, *(f"{one.label} went down with an install of this run" for one in down)]
     notes += [efforts[one].note for one in turn.certificate.services if one in efforts and one.name in found.took_down]
+    if found.outcome.is_well and found.took_down:  # as of a hold, or of one without a socket: its service is down
+        found = replace(found, outcome=Outcome.BROKEN, hint=_LOOK)
     found = with_notes_told(standing(replace(found, notes=tuple(notes)), turn.tools.now))
     return result if found == result else recorded(replace(turn, before=result), found)

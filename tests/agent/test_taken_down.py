@@ -130,6 +130,39 @@ def test_it_stays_down_while_its_check_fails(three: ApacheVhosts, host: Host) ->
     assert set(states(host.run()).values()) == {"installed", "failed"}
 
 
+def hold(host: Host, name: str) -> None:
+    assert host.agent("hold", name, "--until", "2090-06-30").code == 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_hold_makes_nothing_well(three: ApacheVhosts, host: Host, *, is_first: bool) -> None:
+    """Of a first certificate, and of one without a socket: while the service is down because of us it is broken; when
+    it runs again, the hold is all that is said."""
+    name = NEW if is_first else three.names[2]
+    if is_first:
+        add_one_that_kills(three)
+    else:
+        mended = jam(three)
+    three.offer(name)
+    assert states(host.run())[name] == "broken"
+    hold(host, name)
+    if not is_first:
+        text = host.config.read_text()
+        host.config.write_text(f"{text[: text.rindex('probe = ')]}probe = []\n{text[text.rindex('check = ') :]}")
+    names = [name] if is_first else []
+    done = host.run(*names)
+    assert (done.code, states(done)[name]) == (1, "broken"), done.err
+    assert "went down with an install that failed, and " in done.err
+    if is_first:
+        three.serve(three.names[:3])
+    else:
+        mended.unlink()
+    done = host.run(*names)
+    assert (done.code, states(done)[name]) == (0, "held" if is_first else "unprovable"), done.err
+    assert remembered(host).isdisjoint({name})
+
+
 @pytest.mark.soak
 def test_a_person_has_started_it(three: ApacheVhosts, host: Host) -> None:
     """Then it is forgotten that an install took it down."""
