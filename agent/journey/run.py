@@ -156,6 +156,7 @@ def asked(certificates: Sequence[Certificate], tools: Tools) -> Mapping[str, Mar
 def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools: Tools) -> list[Result]:
     """Bring interrupted installs back, and return those that failed; other certificates have their turn as usual."""
     from agent.journey.roll_back import note_roll_back, settle  # noqa: PLC0415 - an interrupted install is rare
+    from agent.journey.stands import with_what_stands  # noqa: PLC0415 - as above
 
     # where agent.toml no longer names the certificate, its files are all that there is to mend
     certificates = [configured.get(part.name) or Certificate(part.name, frozenset(), Path()) for part in entry.parts]
@@ -163,6 +164,7 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
     turns = {one.name: Turn(one, tools.state.record(one.name), there) for one in certificates}
     with tools.unbroken():
         results = settle(entry, turns, there)
+        results |= {part.name: with_what_stands(turns[part.name], part, results[part.name]) for part in entry.parts}
     there.files.release()
     broken = []
     for name, result in results.items():
@@ -170,6 +172,8 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
             broken.append(recorded(turns[name], result))
         else:  # its own turn tells how it stands
             _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
+            if result.installed != turns[name].before.installed:
+                recorded(turns[name], result, tell=False)
     left = [name for name, result in results.items() if not result.ended]
     if not left:
         tools.state.finish(entry.name)
