@@ -53,7 +53,7 @@ def init(arguments: argparse.Namespace) -> int:
     """Write agent.toml with an entry for each NAME, make the state folder, and with --system set up the rest of this
     host. An agent.toml that exists is kept: the entries of further NAMEs are printed, and with --system appended."""
     started = _started() if arguments.system else None
-    names = [name_in(name) for name in arguments.name]
+    names = list(dict.fromkeys(name_in(name) for name in arguments.name))
     arguments.config = _place(arguments.config)
     if os.path.lexists(arguments.config):
         _extend(arguments, names, append=started is not None)
@@ -108,7 +108,7 @@ def _extend(arguments: argparse.Namespace, names: Sequence[str], *, append: bool
     if append:
         _require_roots_state(settings.state_dir)
     _refuse_others(arguments, settings)
-    missing = [name for name in dict.fromkeys(names) if name not in {one.name for one in certificates}]
+    missing = [name for name in names if name not in {one.name for one in certificates}]
     if not append and not missing:
         raise FileError(f"{config} exists already", hint="edit it; `init NAME` prints the entry of a further name")
     text = _entries(missing, _services(arguments))

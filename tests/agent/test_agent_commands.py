@@ -174,6 +174,14 @@ def test_init_prints_the_entry_of_a_further_name(bare: Host) -> None:
     assert [one.host for one in certificates[2].probes] == ["www.example.test"]  # a wildcard name has no socket
 
 
+def test_init_with_one_name_twice(bare: Host) -> None:
+    """Also in another case: it has one entry, and the file is one that every command takes."""
+    words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", f"sqlite:///{bare.database}"]
+    done = bare.agent("init", NAME, NAME.upper(), NAME, *words)
+    assert done.code == 0, done.err
+    assert [one.name for one in load_settings(bare.config)[1]] == [NAME]
+
+
 def test_init_obeys_no_option_that_agent_toml_contradicts(bare: Host) -> None:
     """It keeps the file, and so an option that says something else would be lost: refused, with its name."""
     places = ["--config", str(bare.config), "--state-dir", str(bare.state_dir)]
