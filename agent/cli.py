@@ -6,12 +6,12 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agent.model.host_key import KEY_TYPES
 from agent.settings.places import usual_file
 from common.command_line import CommandLine, Handler, add_nagios, add_probe
 from common.egress import FORMATS
 
 _ONLY = "only these certificates; default: all that are configured"
-_KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")
 
 
 def _later(module: str, function: str) -> Handler:
@@ -86,7 +86,7 @@ def _request(line: CommandLine) -> None:
     request.add_argument("--san", nargs="+", action="extend", default=[], metavar="NAME", help="further names")
     request.add_argument(
         "--key-type",
-        choices=_KEY_TYPES,
+        choices=KEY_TYPES,
         default="",
         help="for a new key; default ecdsa-p256, with --next the type of the live one",
     )

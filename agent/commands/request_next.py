@@ -16,6 +16,7 @@ from agent.journey.request import Request, Requested
 from agent.journey.request import request as make
 from agent.journey.run import settle_all
 from agent.model.certificate import Certificate, file_stem
+from agent.model.host_key import KEY_TYPES, HostKey
 from agent.model.remote_host import SshAddress
 from agent.model.result import Result
 from agent.settings.config import load_settings
@@ -92,9 +93,17 @@ def _made(turn: Turn, wanted: Request, further: Sequence[str]) -> tuple[Request,
     known = sorted(certificate.names)
     first = known if certificate.is_label and certificate.name not in present else [certificate.name]
     names = tuple(dict.fromkeys([*first, *further, *known, *present]))
-    key_type = wanted.key_type or ("" if keys.is_there(wanted.key_file) else live.key_type)
+    key_type = wanted.key_type or ("" if keys.is_there(wanted.key_file) else _type_like(live))
     full = Request(names, wanted.key_file, key_type, wanted.csr_file)
     return full, make(full, keys)
+
+
+def _type_like(live: HostKey) -> str:
+    """The type of the *live* key. Raises RefusedError for one that is not made here, as a curve of another program."""
+    if live.key_type not in KEY_TYPES and not live.key_type.startswith("rsa"):
+        hint = f"`--key-type` names another: {', '.join(KEY_TYPES)}"
+        raise RefusedError(f"no key of type {live.key_type} is made, as the live one is", hint=hint)
+    return live.key_type
 
 
 def _next_step(name: str, wanted: Request) -> str:

@@ -2,6 +2,8 @@
 
 from common.dataclasses import dataclass, field
 
+KEY_TYPES = ("rsa2048", "rsa3072", "rsa4096", "ecdsa-p256", "ecdsa-p384")  # those that are made
+
 
 @dataclass(frozen=True, slots=True)
 class HostKey:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import ssl
+import subprocess
 import threading
 from pathlib import Path
 
@@ -124,6 +125,18 @@ def test_a_name_of_the_certificate_in_place_stays(host: Host) -> None:
 def test_words_that_do_not_go_together(host: Host, words: list[str]) -> None:
     assert request(host, *words).code == 2
     assert not next_key(host).exists()
+
+
+def test_a_type_of_key_that_is_not_made(host: Host) -> None:
+    """Another program made the live one: a sentence names the choice there is."""
+    subprocess.run(["openssl", "ecparam", "-genkey", "-name", "secp521r1", "-noout", "-out", host.key], check=True)
+    done = request(host)
+    assert (done.code, next_key(host).exists()) == (1, False)
+    assert "no key of type secp521r1 is made" in done.err
+    assert "`--key-type` names another: rsa2048, " in done.err
+    assert "a fault in certfleet" not in done.err
+    done = request(host, "--key-type", "ecdsa-p384", "--json")
+    assert (done.code, done.json["key_type"]) == (0, "ecdsa-p384"), done.err
 
 
 def test_a_key_of_two_certificates(host: Host) -> None:
