@@ -193,13 +193,18 @@ def _certificates_in(file: TargetFile, live: LiveFile, turn: Turn) -> bytes:
     return b"" if live.exchangeable else turn.tools.keys.stored(file.keystore, live.content)
 
 
-def concluded(due: Due, result: Result, planned: Mapping[Path, Planned]) -> Result:
-    """*result* with what is remembered of a certificate that is in place, or that was refused. Raises FileError."""
+def concluded(due: Due, result: Result, planned: Mapping[Path, Planned], *, committed: bool = True) -> Result:
+    """*result* with what is remembered of a certificate that is in place, or that was refused. One that is not
+    *committed* may go back in the next run, which needs the file of the next key then, or removes it. Raises FileError.
+    """
     turn, leaf = due.turn, due.bundle.leaf
     if result.outcome in {Outcome.FAILED, Outcome.BROKEN}:  # the key has gone and come back
         circumstances = circumstances_of(turn) if due.switches else due.circumstances
         return refused(result, turn, due.offered, due.mark, circumstances)
-    circumstances = circumstances_of(turn) if drop_spent(turn, due.key) or due.switches else due.circumstances
+    if not committed:
+        circumstances = ""
+    else:
+        circumstances = circumstances_of(turn) if drop_spent(turn, due.key) or due.switches else due.circumstances
     targets = turn.certificate.files
     installed = Installed(
         sha256=due.sha256,

@@ -6,6 +6,7 @@ from agent.journey.answers import still_refused
 from agent.journey.due import Due, concluded
 from agent.journey.install import install
 from agent.journey.keep import keep
+from agent.journey.member import Member
 from agent.journey.ports import Tools, Turn
 from agent.model.certificate import Service
 from agent.model.errors import HostLost
@@ -113,10 +114,7 @@ def _is_closed(group: Sequence[Due], tools: Tools) -> bool:
 
 def _installed(group: Sequence[Due], tools: Tools) -> Found:
     try:
-        found = [
-            (due, concluded(due, result, member.planned if member is not None else {}))
-            for due, result, member in install(group, tools)
-        ]
+        found = [(due, _concluded(due, result, member)) for due, result, member in install(group, tools)]
         in_place = [due for due, result in found if result.outcome not in {Outcome.FAILED, Outcome.BROKEN}]
         keep([(due.name, due.bundle) for due in in_place], tools)
         return [(due.turn, result) for due, result in found]
@@ -132,6 +130,11 @@ def _installed(group: Sequence[Due], tools: Tools) -> Found:
         tools.files.release()
     # the journal of the install is open: the next run settles it
     return [(due.turn, due.turn.result(Outcome.FAILED, *failure)) for due in group]
+
+
+def _concluded(due: Due, result: Result, member: Member | None) -> Result:
+    planned, committed = (member.planned, member.committed) if member is not None else ({}, True)
+    return concluded(due, result, planned, committed=committed)
 
 
 def _refused_again(due: Due) -> Result:

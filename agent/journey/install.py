@@ -117,9 +117,9 @@ def _proven(members: list[Member], under_way: Install) -> list[Member]:
         take_back(members, {member.name: failure for member in members}, under_way)
         return []
     members, evidence = _without_faulty(members, said, under_way)
-    if members:
-        commit(under_way)
+    committed = not members or commit(under_way)
     for member in members:
+        member.committed = committed
         under_way.results[member.name] = _installed(member, evidence[member.name], under_way.told)
     _mark_refused(group, members, under_way)
     return members
@@ -308,11 +308,10 @@ def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
     return any(one.proof in _ANSWER for one in found) and not any(one.lost for one in found)
 
 
-def commit(under_way: Install) -> None:
-    """The new certificates stay, even where the journal cannot say so any more: the next run would find them proven. It
-    goes on knowing the way back of those that could not be brought back."""
+def commit(under_way: Install) -> bool:
+    """The new certificates stay, also where the journal cannot say so any more (False): the next run would find them
+    proven. It goes on knowing the way back of those that could not be brought back."""
     left = [one.part.name for one in under_way.returned if not under_way.results[one.part.name].ended]
     if left:
-        note_roll_back(under_way.entry.of(left), under_way.tools)
-    else:
-        enter_if_written(InstallState.COMMITTED, under_way.entry, under_way.tools)
+        return note_roll_back(under_way.entry.of(left), under_way.tools)
+    return enter_if_written(InstallState.COMMITTED, under_way.entry, under_way.tools)

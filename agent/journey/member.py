@@ -28,6 +28,7 @@ class Member:
     losing: tuple[str, ...] = ()  # to be said of its files
     refused_by: tuple[str, ...] = ()  # to be said of checks that held nothing back
     doubt: str = ""  # to be said if it fails
+    committed: bool = True  # the journal says that it stays
     saved: tuple[SavedFile, ...] = ()  # which copy is of which file
     before: tuple[Sight, ...] = ()  # what its sockets showed when the install began
     neighbours: tuple[Certificate, ...] = ()

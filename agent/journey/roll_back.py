@@ -197,17 +197,19 @@ def _left(turn: Turn, interrupted: FileError) -> Result:
     return replace(turn.result(Outcome.UNPROVEN, detail), ended=True)
 
 
-def note_roll_back(entry: JournalEntry, tools: Tools) -> None:
+def note_roll_back(entry: JournalEntry, tools: Tools) -> bool:
     """Note the roll back. A failure to write that does no harm: the journal on disk leads to a roll back as well."""
-    enter_if_written(InstallState.ROLLING_BACK, entry, tools)
+    return enter_if_written(InstallState.ROLLING_BACK, entry, tools)
 
 
-def enter_if_written(state: InstallState, entry: JournalEntry, tools: Tools) -> None:
-    """Enter *state*, also where the journal cannot say so."""
+def enter_if_written(state: InstallState, entry: JournalEntry, tools: Tools) -> bool:
+    """Enter *state*, also where the journal cannot say so: then False."""
     try:
         enter(state, entry, tools)
     except FileError as error:
         _log.warning("journal.not-written", certificate=entry.name, error=str(error))
+        return False
+    return True
 
 
 def tell(step: str, commands: Iterable[Command], tools: Tools) -> list[CertfleetError]:

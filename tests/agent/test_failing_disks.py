@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.agent.host import Host
+from tests.agent.host import NAME, Host
 from tests.agent.killed import acting
 from tests.servers.nginx import Nginx
 
@@ -33,6 +33,34 @@ def test_a_disk_that_turns_read_only_when_all_is_staged(host: Host, served: Ngin
     done = host.run()
     assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
     assert served.served() == renewed.certificate
+
+
+@pytest.mark.soak
+def test_a_state_folder_that_turns_read_only_before_the_commit(host: Host, served: Nginx) -> None:
+    """Nothing says that the new key stays: the file of the next key does, for the run that has to go back to the old
+    one, because the service is down, and for the one that installs the new one again."""
+    old = host.key.read_bytes()
+    assert host.agent("request", NAME, "--next", "--csr", str(host.folder / "next.csr")).code == 0
+    waiting = host.key.with_name("key.pem.next")
+    made = waiting.read_bytes()
+    new = host.authority.sign((host.folder / "next.csr").read_bytes())
+    host.offer(new.cert_pem, new.chain_pem)
+    folders = [str(host.state_dir / one) for one in ("journal", "records")]
+    script = 'for one; do mount --bind "$one" "$one"; mount -o remount,bind,ro "$one"; done'
+    shut = f"subprocess.run({['sh', '-ec', script, 'sh', *folders]!r}, check=True)"
+    step = ("agent.journey.install", "commit", 1, "before")
+    done = host.run(program=acting(step, shut), wrap=["unshare", "--mount"])
+    assert "journal.not-written" in done.err
+    assert (served.served(), host.key.read_bytes()) == (new.certificate, made)
+    served.stop()
+    host.database.rename(host.database.with_suffix(".away"))
+    host.run()
+    assert (host.key.read_bytes(), waiting.read_bytes()) == (old, made)
+    host.database.with_suffix(".away").rename(host.database)
+    served.start()
+    done = host.run("--retry")
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+    assert (served.served(), host.key.read_bytes(), waiting.exists()) == (new.certificate, made, False)
 
 
 @pytest.mark.soak
