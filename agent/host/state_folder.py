@@ -93,6 +93,7 @@ class StateFolder(KeptFolder):
             return Result(name)
 
     def save_record(self, result: Result) -> None:
+        """Keep one result, as `save_records`."""
         self.save_records([result])
 
     def save_records(self, results: Sequence[Result]) -> None:

@@ -53,6 +53,6 @@ def _save(result: Result, tools: Tools) -> None:
     if not result.since:  # its record cannot be read, and must not be overwritten
         return
     try:
-        tools.state.save_record(result)
+        tools.state.save_records([result])
     except FileError as error:
         _log.warning("record.not-written", certificate=result.name, error=str(error), hint=error.hint)

@@ -63,11 +63,8 @@ class StateStore(Protocol):
         """The last result of a certificate; one that never ran if there is none, or none that can be understood. It is
         outdated if a later one could not be kept."""
 
-    def save_record(self, result: Result) -> None:
-        """Keep *result*, all but the fields about one run."""
-
     def save_records(self, results: Sequence[Result]) -> None:
-        """The same for several; all are as they were if one cannot be kept."""
+        """Keep *results*, all but the fields about one run; all are as they were if one cannot be kept."""
 
     def issuer_key(self, pinned: str) -> str:
         """The issuer's key that took the place of the one *pinned* in agent.toml; that itself where none did."""
