@@ -25,13 +25,14 @@ class OrderCounts(Protocol):
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
         """The moments at which the newest orders in the span of *limit* were opened, ``limit.count`` at most, without
-        the order of id *besides*."""
+        the order of id *besides*. One that replaces a certificate in its window counts where the limit says so."""
 
     def certificates(
         self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
     ) -> tuple[list[int], int]:
         """The moments at which the newest certificates were stored for exactly *names*, or with a name in *domain*; and
-        the number of orders under way that may become one."""
+        the number of orders under way that may become one. For a domain, one that replaces another in its window counts
+        where the limit says so; for *names* each counts."""
 
 
 class Pacing:

@@ -193,21 +193,25 @@ class RehearsedCounts:
         self._orders = orders
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
-        ours = [record for record, _ in self._ours(directory, besides)]
-        counting = [record for record in ours if not (record.replaces and record.cause in BY_WINDOW)]
-        return [*self._real.orders(directory, limit, now, besides=besides), *[now] * len(counting)]
+        ours = [now for record, _ in self._ours(directory, besides) if _counts(record, limit)]
+        return [*self._real.orders(directory, limit, now, besides=besides), *ours]
 
     def certificates(
         self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
     ) -> tuple[list[int], int]:
-        found = [theirs for _, theirs in self._ours(directory, besides)]
+        found = self._ours(directory, besides)
         if domain:
-            ours = [theirs for theirs in found if any(f".{name}".endswith(f".{domain}") for name in theirs)]
+            counting = [theirs for record, theirs in found if _counts(record, limit)]
+            ours = [theirs for theirs in counting if any(f".{name}".endswith(f".{domain}") for name in theirs)]
         else:
-            ours = [theirs for theirs in found if set(theirs) == set(names)]
+            ours = [theirs for _, theirs in found if set(theirs) == set(names)]
         issued, coming = self._real.certificates(directory, limit, now, besides=besides, names=names, domain=domain)
         return issued, coming + len(ours)
 
     def _ours(self, directory: str, besides: int) -> list[tuple[OrderRecord, tuple[str, ...]]]:
         opened = list(self._orders.opened.values())
         return [pair for pair in opened if pair[0].directory == directory and pair[0].id != besides]
+
+
+def _counts(record: OrderRecord, limit: Limit) -> bool:
+    return limit.in_window or not (record.replaces and record.cause in BY_WINDOW)

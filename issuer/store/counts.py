@@ -14,6 +14,8 @@ from issuer.store.tables import orders
 _EXEMPT = [cause.value for cause in BY_WINDOW]
 _UNDER_WAY = orders.c.active_name > ""
 _STORED = orders.c.state == OrderState.STORED.value
+# not one that replaces a certificate in its window of renewal information
+_OUTSIDE = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
 _Counted = tuple[int, int, bool]  # id, moment of its last step, is its certificate stored?
 
 
@@ -28,8 +30,7 @@ class Counts:
 
     def orders(self, directory: str, limit: Limit, now: int, *, besides: int) -> list[int]:
         """Where the limit says so, an order that replaces a certificate in its window does not count."""
-        outside = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
-        counts = sa.true() if limit.in_window else outside
+        counts = sa.true() if limit.in_window else _OUTSIDE
         known = sa.or_(orders.c.url > "", _UNDER_WAY)
         query = sa.select(orders.c.created_at).where(*_newest(directory, limit, now, besides), counts, known)
         return self._database.read(lambda connection: list(connection.scalars(_most(query, limit))))
@@ -37,9 +38,11 @@ class Counts:
     def certificates(
         self, directory: str, limit: Limit, now: int, *, besides: int, names: Sequence[str], domain: str
     ) -> tuple[list[int], int]:
+        """For a domain as :meth:`orders`; for a set of names each order counts."""
         wanted = _has_name_in(domain) if domain else orders.c.names == names_text(names)
+        counts = sa.true() if limit.in_window or not domain else _OUTSIDE
         query = sa.select(orders.c.state, orders.c.updated_at).where(
-            *_newest(directory, limit, now, besides), sa.or_(_STORED, _UNDER_WAY), wanted
+            *_newest(directory, limit, now, besides), sa.or_(_STORED, _UNDER_WAY), wanted, counts
         )
         rows = self._database.read(lambda connection: connection.execute(_most(query, limit)).all())
         stored = [row.updated_at for row in rows if row.state == OrderState.STORED.value]
@@ -77,7 +80,7 @@ class CountsAtOnce:
     def _read(self, directory: str, limit: Limit, now: int) -> dict[str, list[_Counted]]:
         """The newest orders by each set of names and each domain that they count for: one more than the limit allows,
         because a question may leave one out."""
-        columns = (orders.c.id, orders.c.names, orders.c.state, orders.c.updated_at)
+        columns = (orders.c.id, orders.c.names, orders.c.state, orders.c.updated_at, _OUTSIDE.label("outside"))
         query = sa.select(*columns).where(*_newest(directory, limit, now, 0), sa.or_(_STORED, _UNDER_WAY))
         newest_first = query.order_by(orders.c.created_at.desc())
         found: defaultdict[str, list[_Counted]] = defaultdict(list)
@@ -86,7 +89,7 @@ class CountsAtOnce:
             found.clear()
             for row in connection.execute(newest_first):
                 counted = (row.id, row.updated_at, row.state == OrderState.STORED.value)
-                for key in _counts_for(row.names):
+                for key in _counts_for(row.names, domains=limit.in_window or bool(row.outside)):
                     if len(found[key]) <= limit.count:
                         found[key].append(counted)
 
@@ -94,14 +97,14 @@ class CountsAtOnce:
         return found
 
 
-def _counts_for(names: str) -> Iterator[str]:
-    """The set of names of an order, and each domain that has one of them, with a dot before it."""
+def _counts_for(names: str, *, domains: bool) -> Iterator[str]:
+    """The set of names of an order, and with *domains* each domain that has one of them, with a dot before it."""
     yield names
-    domains = set[str]()
-    for name in names.split():
+    found = set[str]()
+    for name in names.split() if domains else ():
         labels = name.split(".")
-        domains.update(".".join(labels[first:]) for first in range(len(labels)))
-    yield from (f".{domain}" for domain in domains)
+        found.update(".".join(labels[first:]) for first in range(len(labels)))
+    yield from (f".{domain}" for domain in found)
 
 
 def _newest(directory: str, limit: Limit, now: int, besides: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -253,3 +253,18 @@ def test_what_counts_for_a_limit_on_certificates(stores: Stores) -> None:
         assert counted([], domain) == ([], count)
     stores.orders("mine").fail(record, "", NOW)
     assert counted([NAME, OTHER]) == ([], 0)
+
+
+def test_a_renewal_in_its_window_counts_for_its_names_and_for_no_domain(stores: Stores) -> None:
+    """Unless the limit says so: else renewals would leave no room for new names under the domain. One that names
+    nothing as replaced is like any other."""
+    inside = dataclasses.replace(LIMIT, in_window=True)
+
+    def counted(limit: Limit, *names: str, domain: str = "") -> int:
+        return stores.counts.certificates(CA, limit, NOW, besides=0, names=names, domain=domain)[1]
+
+    assert stores.orders("mine").open(new_order(NAME, CA, NOW, Cause.SUGGESTED, replaces="replaced"), [NAME])
+    assert [counted(limit, domain="example.test") for limit in (LIMIT, inside)] == [0, 1]
+    assert [counted(limit, NAME) for limit in (LIMIT, inside)] == [1, 1]
+    assert stores.orders("mine").open(new_order(OTHER, CA, NOW, Cause.INCIDENT), [OTHER])
+    assert [counted(limit, domain="example.test") for limit in (LIMIT, inside)] == [1, 2]

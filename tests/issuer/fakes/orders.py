@@ -131,7 +131,9 @@ class MemoryCounts:
         rows = [
             row
             for row in self._newest(directory, limit, now, besides)
-            if (row.active or row.record.state is OrderState.STORED) and _fits(row, names, domain)
+            if (row.active or row.record.state is OrderState.STORED)
+            and _fits(row, names, domain)
+            and (limit.in_window or not domain or not _by_window(row.record))
         ][: limit.count]
         return [row.updated_at for row in rows if not row.active], sum(row.active for row in rows)
 
