@@ -1,5 +1,6 @@
 """The moment in a line of a log. Pure."""
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -40,9 +41,11 @@ def _moment(match: re.Match[str], form: str, near: float, local: tzinfo | None) 
 
 
 def _closest(text: str, form: str, near: datetime) -> datetime:
-    """The moment *text* of the year that brings it closest to *near*."""
+    """The moment *text* of the year that brings it closest to *near*. Raises ValueError if none of them has that
+    day."""
     for year in (near.year + 1, near.year, near.year - 1):
-        found = datetime.strptime(f"{year} {text}", f"%Y {form}")  # noqa: DTZ007 - the caller knows the zone
-        if found - near < _HALF_A_YEAR:
-            break
-    return found
+        with contextlib.suppress(ValueError):  # 29 February
+            found = datetime.strptime(f"{year} {text}", f"%Y {form}")  # noqa: DTZ007 - the caller knows the zone
+            if found - near < _HALF_A_YEAR:
+                return found
+    raise ValueError(text)

@@ -135,12 +135,16 @@ def test_moments(line: str, moment: float | None) -> None:
 
 
 def test_a_moment_without_year_or_zone() -> None:
-    """The zone is that of the machine. At the turn of the year it is the year that is near."""
+    """The zone is that of the machine. At the turn of the year it is the year that is near; 29 February is in few."""
     east = timezone(timedelta(hours=9))
     assert moment_in("29-Nov-2026 22:00:05.000", AT, east) == AT
     new_year = datetime(2027, 1, 1, 0, 0, 5, tzinfo=UTC).timestamp()
     assert moment_in("Dec 31 23:59:55", new_year, UTC) == new_year - 10
     assert moment_in("Jan  1 00:00:05", new_year - 10, UTC) == new_year
+    leap_day = datetime(2028, 2, 29, 12, tzinfo=UTC).timestamp()
+    for later in (0, 86400, 330 * 86400):
+        assert moment_in("Feb 29 12:00:00", leap_day + later, UTC) == leap_day
+    assert moment_in("Feb 28 12:00:00", leap_day, UTC) == leap_day - 86400
 
 
 def line(who: str, at: float, path: str = PATH, agent: str = CA) -> str:
