@@ -17,7 +17,7 @@ from issuer.dns.find.locate import Place, locate
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import Route, route_for, routes
 from issuer.dns.see.visibility import Visibility
-from issuer.dns.servers import DNS_PORT, Server, configured_servers
+from issuer.dns.servers import DNS_PORT, Server, configured_servers, has_route
 from issuer.dns.write.tsig import load_tsig_key
 from issuer.dns.write.update import UPDATE_SECONDS, TxtValue, change_txt
 from issuer.ground.ttl_cache import TtlCache
@@ -81,7 +81,8 @@ class DynamicZones:
         if not route.server:
             problem = "is missing: the address of the name server that takes the updates"
             raise ConfigError("configuration", [Finding("dns.server", problem)])
-        server = configured_servers("server", [route.server], route.port)[0]
+        servers = configured_servers("server", [route.server], route.port)
+        server = next(filter(has_route, servers), servers[0])  # on a machine with IPv6 alone, not the IPv4 address
         return dataclasses.replace(server, key=self._signer(route))
 
     def _locate(self, challenge: str) -> Place:

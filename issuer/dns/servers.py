@@ -69,6 +69,17 @@ def configured_servers(key: str, texts: Sequence[str], default_port: int = DNS_P
         raise ConfigError("configuration", [Finding(f"dns.{key}", str(error))]) from error
 
 
+def has_route(server: Server) -> bool:
+    """Does this machine know a way to *server*? Nothing is sent."""
+    family = socket.AF_INET6 if server.ipv6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((server.address, server.port))
+    except OSError:
+        return False
+    return True
+
+
 def question(name: str, kind: str, *, recursive: bool = False) -> dns.message.QueryMessage:
     """A query for *name*. Unless *recursive*, RD is off, so that a server answers from its own zones only. Raises
     DnsError for a malformed name."""

@@ -1,0 +1,33 @@
+"""A name server that issuer.toml names by its host name."""
+
+import socket
+
+import pytest
+
+from issuer.dns.dynamic import DynamicZones
+from issuer.dns.find.routes import routes
+from issuer.model.config import DnsSettings
+
+NAME = "ns.example.test"
+NO_ROUTE = "255.255.255.255"  # the kernel refuses it without SO_BROADCAST
+
+
+@pytest.mark.parametrize(
+    ("addresses", "taken"),
+    [
+        ([NO_ROUTE, "::1"], "::1"),
+        (["::1", "127.0.0.1"], "127.0.0.1"),
+        ([NO_ROUTE], NO_ROUTE),
+    ],
+    ids=["IPv6 alone", "both", "no route"],
+)
+def test_the_address_to_which_there_is_a_route(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], taken: str
+) -> None:
+    """A machine with IPv6 alone sends its updates to the IPv6 address. Where there is a route to none, the error is
+    about the first."""
+    found = [(0, 0, 0, "", (address, 53)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    settings = DnsSettings(server=NAME)
+    [route] = routes(settings)
+    assert DynamicZones(settings).primary(route).address == taken
