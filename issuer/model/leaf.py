@@ -45,6 +45,11 @@ class Leaf:
     key_type: str
     ari_id: str
 
+    @property
+    def halfway(self) -> int:
+        """The middle of its life: before it no CA plans a renewal."""
+        return (self.starts + self.ends) // 2
+
 
 def bundle_of(leaf_pem: bytes, chain_pem: bytes = b"") -> Bundle | Damaged:
     """The certificate and chain in two PEM texts."""

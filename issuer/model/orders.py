@@ -52,7 +52,7 @@ class Cause(Enum):
     FIRST = "first"  # there is no certificate yet
     RENEWAL = "renewal"
     SUGGESTED = "suggested"  # the moment drawn in the CA's window has come (RFC 9773)
-    INCIDENT = "incident"  # the CA's window has passed long before our own moment: a revocation, an incident
+    INCIDENT = "incident"  # the CA's window has passed before half of the life: a revocation, an incident
     EXPIRED = "expired"
     FORCED = "forced"  # ts_expire was set into the past, by hand or by an old script
     DAMAGED = "damaged"  # the stored certificate cannot be parsed

@@ -159,7 +159,8 @@ def _cause(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Cau
     if suggested is None or suggested.at > now:
         return Cause.RENEWAL
     ours = renewal_moment(row.name, leaf.starts, leaf.ends, policy)
-    return Cause.INCIDENT if now < ours and window_end(row) <= now else Cause.SUGGESTED
+    passed = window_end(row) <= min(now, leaf.halfway)  # later ones are planned, and pass between two runs
+    return Cause.INCIDENT if now < ours and passed else Cause.SUGGESTED
 
 
 def urgency(row: Enrolment, now: int) -> tuple[bool, bool, int]:

@@ -49,9 +49,9 @@ def by_window(row: Enrolment, starts: int, ends: int) -> Renewal | None:
 
 def is_early(order: OrderRecord, replaced: Leaf | Damaged | None) -> bool:
     """Did a window of the CA have the order opened long before the moment of *replaced*: after its end, or with half of
-    the life left, when no CA plans a renewal?"""
+    the life left?"""
     if order.cause is Cause.SUGGESTED and isinstance(replaced, Leaf):
-        return order.created_at < (replaced.starts + replaced.ends) // 2
+        return order.created_at < replaced.halfway
     return order.cause is Cause.INCIDENT
 
 

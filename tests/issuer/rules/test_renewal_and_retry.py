@@ -197,6 +197,19 @@ def test_what_is_due(changes: dict[str, object], decision: type, reason: str | C
 
 
 @pytest.mark.parametrize(
+    ("window", "cause"),
+    [((59, 61), Cause.SUGGESTED), ((45, 46), Cause.SUGGESTED), ((20, 44), Cause.INCIDENT), ((0, 0), Cause.INCIDENT)],
+)
+def test_a_window_that_passed_before_our_own_moment(window: tuple[int, int], cause: Cause) -> None:
+    """Where a fifth of 90 days is to be left, a planned window passes first, between two runs a day apart: that is no
+    incident. One that ended in the first half of the life is."""
+    start = NOW - 62 * DAY
+    policy, (opens, ends) = RenewalSettings(fraction_left=0.2), (start + day * DAY for day in window)
+    row = enrolment(crt=pem(90, 62), ari_at=opens, ari_window=(opens, ends))
+    assert decide(row, NOW, policy, consulted=True) == Due(NAME, cause)
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, ("waiting for its first certificate", True)),
