@@ -79,7 +79,7 @@ class Surroundings:
 
     def _addresses(self, name: str) -> Collection[str] | str:
         try:
-            return self._resolvers.addresses(name)
+            return self._resolvers.addresses(name, every=True)
         except (NoAnswer, DnsError) as error:  # DnsError: it is no name at all, such as an agent may call its host
             return str(error)
 

@@ -61,14 +61,18 @@ class Resolvers:
             self._listed, self._read = _listed_in(_SYSTEM), found
         return self._listed
 
-    def addresses(self, name: str) -> list[str]:
-        """Every A and AAAA address of *name*, aliases followed; [] when it has none. Raises NoAnswer."""
+    def addresses(self, name: str, *, every: bool = False) -> list[str]:
+        """The A and AAAA addresses of *name*, aliases followed; [] when it has none. Where one type cannot be looked up
+        those of the other are enough, as for a CA, unless *every* address is wanted. Raises NoAnswer."""
         found: list[str] = []
+        failed = []
         for kind in ("A", "AAAA"):
             try:
                 found += targets(rrset_in(self.ask(name, kind).answer, kind))
             except NoAnswer as error:
-                raise NoAnswer(f"its {kind} record cannot be looked up ({error})") from error
+                failed.append(f"its {kind} record cannot be looked up ({error})")
+        if failed and (every or not found):
+            raise NoAnswer("; ".join(failed))
         return found
 
 

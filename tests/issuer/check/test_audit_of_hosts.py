@@ -31,7 +31,7 @@ class Counting(Resolvers):
         self.asked: list[str] = []
         self.seconds = seconds
 
-    def addresses(self, name: str) -> list[str]:
+    def addresses(self, name: str, *, every: bool = False) -> list[str]:
         self.asked.append(name)
         time.sleep(self.seconds)
         return ["192.0.2.1"]
