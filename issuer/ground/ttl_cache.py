@@ -19,8 +19,9 @@ class TtlCache(Generic[Key, Value]):
         self._busy: dict[Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Key, look_up: Callable[[], Value]) -> Value:
-        """The known value of *key*, else the result of *look_up*. Errors and empty values are not kept."""
+    def get(self, key: Key, look_up: Callable[[], Value], keep: Callable[[Value], object] = bool) -> Value:
+        """The known value of *key*, else the result of *look_up*. Errors are not kept, nor values that *keep* denies:
+        the empty ones as a rule."""
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
         with busy:
@@ -28,6 +29,6 @@ class TtlCache(Generic[Key, Value]):
             if value is not None and time.monotonic() < until:
                 return value
             value = look_up()
-            if value:
+            if keep(value):
                 self._known[key] = (time.monotonic() + self._seconds, value)
             return value

@@ -61,12 +61,14 @@ class Delegation:
 
 
 class Delegations:
-    """Thread-safe; each zone is cached for five minutes. *port*: the port of the servers in a delegation."""
+    """Thread-safe; each zone is cached for five minutes, unless no resolver answered. *port*: that of the servers in a
+    delegation."""
 
     def __init__(self, resolvers: Resolvers, port: int = DNS_PORT):
         self._resolvers = resolvers
         self._port = port
         self._delegations: TtlCache[str, Delegation] = TtlCache(KEEP_SECONDS)
+        self._unverified: TtlCache[str, bool] = TtlCache(KEEP_SECONDS)  # the zones of which people were told
         self._zones: TtlCache[str, str] = TtlCache(KEEP_SECONDS)  # that a name is in
         self._parents: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
         self._hosts: TtlCache[str, list[Server]] = TtlCache(KEEP_SECONDS)
@@ -80,7 +82,7 @@ class Delegations:
     def of(self, zone: str, primary: Server) -> Delegation:
         """The delegation of *zone*, which *primary* serves. Its servers are asked with the key of *primary*. Raises
         DnsError."""
-        return self._delegations.get(zone, lambda: self._look_up(zone, primary))
+        return self._delegations.get(zone, lambda: self._look_up(zone, primary), lambda found: found.parent)
 
     def _look_up(self, zone: str, primary: Server) -> Delegation:
         listed = targets(_own(primary, zone, "NS"))
@@ -88,7 +90,7 @@ class Delegations:
         try:
             parent = self._zone_above(zone)
         except NoAnswer as error:
-            log.warning("delegation.unverified", zone=zone, asked=str(primary), why=str(error))
+            self._tell_unverified(zone, primary, error)
             return Delegation(zone, "", (), tuple(listed), (), tuple(self._listed_by(zone, primary, listed)))
         named, glue, seen = self._referral(zone, parent, primary)
         inner = not named
@@ -110,6 +112,13 @@ class Delegations:
             raise DnsError(f"the delegation of {zone} is broken", why=why, hint="add address records for them")
         asked = tuple(dataclasses.replace(server, key=primary.key) for server in servers)
         return Delegation(zone, parent, tuple(named), tuple(listed), tuple(glue), asked, seen, inner)
+
+    def _tell_unverified(self, zone: str, primary: Server, why: NoAnswer) -> None:
+        def tell() -> bool:
+            log.warning("delegation.unverified", zone=zone, asked=str(primary), why=str(why))
+            return True
+
+        self._unverified.get(zone, tell)
 
     def parent_servers(self, zone: str) -> list[Server]:
         """The servers of the parent of *zone*, which are asked for its delegation. Raises NoAnswer."""

@@ -13,7 +13,7 @@ import structlog
 from common.resolv_conf import SYSTEM, nameservers
 from common.stamps import stamps
 from issuer.dns.asking import NoAnswer, ask
-from issuer.dns.servers import DNS_PORT, Server, configured_servers, question, rcode_text, rrset_in, targets
+from issuer.dns.servers import DNS_PORT, ROOT, Server, configured_servers, question, rcode_text, rrset_in, targets
 from issuer.ground.silence import Silence
 
 log = structlog.get_logger()
@@ -45,8 +45,9 @@ class Resolvers:
                     continue
                 except NoAnswer as error:
                     silence = error
-                    self._silence.begins(server, error)
-                    log.warning("resolver.silent", resolver=str(server), name=name, kind=kind, error=str(error))
+                    if not _knows_the_root(server):  # else the name alone is at fault
+                        self._silence.begins(server, error)
+                        log.warning("resolver.silent", resolver=str(server), name=name, kind=kind, error=str(error))
             said.append(f"{server}: {silence}")
         raise NoAnswer("; ".join(said) or "no resolver is configured")
 
@@ -74,6 +75,15 @@ class Resolvers:
         if failed and (every or not found):
             raise NoAnswer("; ".join(failed))
         return found
+
+
+def _knows_the_root(server: Server) -> bool:
+    """Does it answer at all? Each resolver has that answer at hand."""
+    try:
+        ask(server, question(ROOT, "NS", recursive=True))
+    except NoAnswer:
+        return False
+    return True
 
 
 def _listed_in(file: Path) -> list[Server]:

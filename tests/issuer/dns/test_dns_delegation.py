@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from common.errors import CertfleetError
 from issuer.dns.asking import ask
-from issuer.dns.find import delegation
+from issuer.dns.find import delegation, resolvers
 from issuer.dns.find.delegation import Delegations
 from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.servers import Server
@@ -126,6 +126,19 @@ def test_without_any_resolver_the_primarys_own_list_counts(world: World) -> None
     assert {server.address for server in found.servers} == {"127.0.0.3", "127.0.0.4"}
     assert not found.seen
     assert "delegation.unverified" in [entry["event"] for entry in logs]
+
+
+def test_a_delegation_that_no_resolver_verified_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a resolver answers, the parent's servers count from the next look on; people hear of it once."""
+    monkeypatch.setattr(resolvers, "_SILENT_SECONDS", 0)
+    delegations = world.start(["_acme-challenge.www NS ns2"], ["@ NS ns1.example.test.", "ns1 A 127.0.0.3"])
+    world.resolver.stop()
+    with capture_logs() as logs:
+        assert [delegations.of(ZONE, world.primary).parent for _ in range(2)] == ["", ""]
+    assert [entry["event"] for entry in logs].count("delegation.unverified") == 1
+    world.resolver.start()
+    found = delegations.of(ZONE, world.primary)
+    assert {server.address for server in found.servers} == {"127.0.0.3", "127.0.0.4", "::1"}
 
 
 def test_a_host_of_many_zones_is_asked_for_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from issuer.dns.asking import NoAnswer
 from issuer.dns.find.resolvers import Resolvers
+from issuer.dns.servers import plain
 from tests.servers.ports import LOOPBACK
 
-GOOD = "good.example.test"
+GOOD, ODD = "good.example.test", "odd.example.test"
+MALFORMED = b"\0"
 FAILS = dns.rcode.SERVFAIL
 Said = dict[tuple[str, str], object]  # by name and type: an address, a response code, or bytes in place of an answer
 
@@ -39,7 +41,7 @@ class Scripted:
     def _answer(self, wire: bytes) -> bytes:
         query = dns.message.from_wire(wire)
         question = query.question[0]
-        name, kind = question.name.to_text().rstrip("."), dns.rdatatype.to_text(question.rdtype)
+        name, kind = plain(question.name), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
         said = self._said.get((name, kind))
         if isinstance(said, bytes):
@@ -93,3 +95,22 @@ def test_one_type_of_address_that_cannot_be_looked_up(
         if FAILS in (first, second):
             with pytest.raises(NoAnswer, match="cannot be looked up"):
                 resolvers.addresses(GOOD, every=True)
+
+
+def test_one_odd_name_keeps_no_resolver_from_the_others() -> None:
+    """Its answer is malformed, or never comes: that is its own zone's fault where the resolver knows the root."""
+    with scripted({(ODD, "A"): MALFORMED, (GOOD, "A"): "192.0.2.1"}) as server:
+        resolvers = Resolvers([server.endpoint])
+        with pytest.raises(NoAnswer, match="malformed"):
+            resolvers.ask(ODD, "A")
+        assert resolvers.addresses(GOOD) == ["192.0.2.1"]
+
+
+def test_a_resolver_that_does_not_know_the_root_is_left_alone() -> None:
+    """For a while nobody is asked in vain; what it met stands in the error."""
+    with scripted({(ODD, "A"): MALFORMED, (".", "NS"): MALFORMED}) as server:
+        resolvers = Resolvers([server.endpoint])
+        for name in (ODD, GOOD):
+            with pytest.raises(NoAnswer, match="malformed"):
+                resolvers.ask(name, "A")
+        assert server.asked == [(ODD, "A"), (".", "NS")]
