@@ -53,7 +53,7 @@ class AcmeCa:
         """If the CA refuses an order with *replaces*, it is sent again without, except after a limit, a 503 or no
         answer. The renewal matters more than its place in the window, and CAs refuse the identifier with many types of
         problem."""
-        self._ensure_account()
+        self.account_url()  # first: without one nothing else is worth asking
         payload: dict[str, Any] = {"identifiers": list(map(_identifier, names))}
         profile = self._profile(names)
         if profile:
@@ -69,15 +69,14 @@ class AcmeCa:
 
     def find_order(self, names: Sequence[str]) -> CaOrder | None:
         """This avoids a second order when the answer to newOrder was lost."""
-        self._ensure_account()
-        return self._order_list.find(names)
+        return self._order_list.find(names, self.account_url())
 
     def order(self, url: str) -> CaOrder:
         return order_of(url, self._fetch(url))
 
     def authorization(self, url: str) -> CaAuthorization:
         document = self._fetch(url).json()
-        return authorization_of(url, document, self.identity(self._transport.kid))
+        return authorization_of(url, document, self.identity(self.account_url()))
 
     def deactivate(self, authorization_url: str) -> None:
         self._post(authorization_url, {"status": "deactivated"})
@@ -165,8 +164,10 @@ class AcmeCa:
         return CaIdentity(self.directory, identities, account, issuers, prefix, self._thumbprint)
 
     def account_url(self) -> str:
-        self._ensure_account()
-        return self._transport.kid
+        with self._account_lock:
+            if not self._transport.kid:
+                self._registrar.register(self._transport)
+            return self._transport.kid
 
     @property
     def registered(self) -> bool:
@@ -241,26 +242,20 @@ class AcmeCa:
         """A POST signed by our account. If the CA has forgotten the account: register again, then post once more. After
         an error that may be about our signature, ask for the account again: the error of that tells where its key was
         changed."""
-        self._ensure_account()
-        kid = self._transport.kid
+        account = self.account_url()
         try:
-            return self._transport.post(url, payload)
+            return self._transport.post(url, payload, account)
         except AcmeProblem as problem:
             forgotten = problem.kind == "accountDoesNotExist"
             if not (forgotten or may_be_signature(problem)):
                 raise
             with self._account_lock:
-                if self._transport.kid == kid:
+                if self._transport.kid == account:
                     self._transport.kid = ""
-            self._ensure_account()
+            account = self.account_url()
             if not forgotten:
                 raise
-        return self._transport.post(url, payload)
-
-    def _ensure_account(self) -> None:
-        with self._account_lock:
-            if not self._transport.kid:
-                self._registrar.register(self._transport)
+        return self._transport.post(url, payload, account)
 
 
 def _identifier(name: str) -> dict[str, str]:

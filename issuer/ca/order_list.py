@@ -27,8 +27,9 @@ class OrderList:
         self._read_at = float("-inf")  # when the last reading began, in monotonic seconds
         self._waiting: list[tuple[set[str], CaOrder]] = []  # the orders that it found, the newest first
 
-    def find(self, names: Sequence[str]) -> CaOrder | None:
-        """A pending or ready order for exactly *names*; None if there is none or the CA keeps no list.
+    def find(self, names: Sequence[str], account: str) -> CaOrder | None:
+        """A pending or ready order of *account*, our URL, for exactly *names*; None if there is none or the CA keeps no
+        list.
 
         Only a reading that began after this call shows every order made before it. Callers that arrive during a
         reading therefore wait for the next one, which they share. Raises AcmeProblem.
@@ -37,33 +38,33 @@ class OrderList:
         with self._lock:
             if self._read_at < asked_at:
                 began_at = time.monotonic()
-                self._waiting = list(self._read())
+                self._waiting = list(self._read(account))
                 self._read_at = began_at
             return next((order for wanted, order in self._waiting if wanted == set(names)), None)
 
-    def _read(self) -> Iterator[tuple[set[str], CaOrder]]:
-        for url in self._urls():
-            answer = self._ask(url)
+    def _read(self, account: str) -> Iterator[tuple[set[str], CaOrder]]:
+        for url in self._urls(account):
+            answer = self._ask(url, account)
             if answer is not None and (order := order_of(url, answer)).status in ("pending", "ready"):
                 yield names_of(answer), order
 
-    def _urls(self) -> list[str]:
-        """The URLs of the account's latest orders, the newest first."""
-        page = words.url(self._transport.post(self._transport.kid, None).json().get("orders"))
+    def _urls(self, account: str) -> list[str]:
+        """The URLs of the latest orders of *account*, the newest first."""
+        page = words.url(self._transport.post(account, None, account).json().get("orders"))
         urls: list[str] = []
         for _ in range(_PAGES_TURNED):
-            answer = self._ask(page) if page else None
+            answer = self._ask(page, account) if page else None
             if answer is None:
                 break
             urls += words.urls(answer.json().get("orders"))
             page = dict(answer.links).get("next", "")
         return urls[::-1][: self._longest]
 
-    def _ask(self, url: str) -> AcmeAnswer | None:
+    def _ask(self, url: str, account: str) -> AcmeAnswer | None:
         """The answer for *url*; None if the CA does not serve it: some CAs name a list that they do not keep, or an
         order that is gone."""
         try:
-            return self._transport.post(url, None)
+            return self._transport.post(url, None, account)
         except AcmeProblem as problem:
             if problem.status // 100 == 4 and problem.status != TOO_MANY_REQUESTS:
                 return None

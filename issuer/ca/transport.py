@@ -97,14 +97,16 @@ class Transport:
             raise AcmeProblem(f"{self.directory_url} is not an ACME server", why=why, hint="check [acme] directory")
         return url
 
-    def post(self, url: str, payload: dict[str, Any] | None) -> AcmeAnswer:
-        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). A refused nonce is replaced at once.
+    def post(self, url: str, payload: dict[str, Any] | None, account: str | None = None) -> AcmeAnswer:
+        """A signed POST; *payload* None is POST-as-GET (RFC 8555 §6.3). A refused nonce is replaced at once. *account*:
+        the account URL in place of *kid*, which another thread may change meanwhile.
 
         Raises AcmeProblem; its *in_doubt* says that the CA may have obeyed all the same.
         """
         body = b"" if payload is None else json.dumps(payload).encode()
+        kid = self.kid if account is None else account
         for attempt in range(_NONCE_TRIES):
-            signed = self._sign(url, body)
+            signed = self._sign(url, body, kid)
             try:
                 return self._request("POST", url, signed)
             except AcmeProblem as problem:
@@ -120,8 +122,8 @@ class Transport:
     def close(self) -> None:
         self._pool.clear()
 
-    def _sign(self, url: str, body: bytes) -> bytes:
-        who: dict[str, Any] = {"kid": self.kid} if self.kid else {}
+    def _sign(self, url: str, body: bytes, kid: str) -> bytes:
+        who: dict[str, Any] = {"kid": kid} if kid else {}
         nonce = decode_b64jose(self._nonce())
         signed = jws.JWS.sign(body, key=self.key, alg=self._algorithm, nonce=nonce, url=url, **who)
         return str(signed.json_dumps()).encode()

@@ -1,11 +1,23 @@
 """The account at the CA: it is asked for once."""
 
+import base64
+import json
+import threading
+import time
+from concurrent.futures import Future
+
 import pytest
 
+from common.config_file import load
+from common.threads import on_thread
+from issuer.ca.client import AcmeCa
+from issuer.model.acme import CaOrder
+from issuer.model.config import Settings
+from issuer.model.errors import AcmeProblem
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
-from tests.servers.ca_proxy import CaProxy, Reply, Request, problem
-from tests.servers.process import wait_until
+from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
+from tests.servers.process import START_SECONDS, wait_until
 
 NAME = "www.lab.test"
 NO_BINDING = problem("externalAccountRequired", "an external account binding is needed", 403)
@@ -71,3 +83,44 @@ def test_the_daemon_asks_once_too(proxied: Box, proxy: CaProxy) -> None:
         stored = "SELECT count(*) FROM orders WHERE state = 'STORED'"
         wait_until(lambda: proxied.database.query(stored) == [(len(names),)], "all issued")
     assert len(proxy.paths("sign-me-up")) == 2
+
+
+def test_a_request_keeps_its_account_while_another_thread_asks_for_that_again(proxied: Box, proxy: CaProxy) -> None:
+    """A nonce is refused just when another thread, to which the CA said "malformed", asks for the account again: the
+    repeated request names the account all the same."""
+    settings = load(Settings, proxied.config)
+    ca = AcmeCa(settings, settings.acme, time.time)
+    url = ca.account_url()
+    asked, again = threading.Event(), threading.Event()
+    others: list[Future[CaOrder]] = []
+
+    def refuse_nonce(_: Request) -> Reply:
+        others.append(on_thread(lambda: ca.order(f"{proxy.directory}/my-order/of-nobody")))
+        assert asked.wait(START_SECONDS)
+        return problem("badNonce", "try again", 400)
+
+    def until_then(request: Request) -> None:
+        if "order-plz" in request.path:
+            again.set()
+        elif "sign-me-up" in request.path and request.method == "POST" and others:
+            asked.set()
+            again.wait(START_SECONDS)
+
+    proxy.before += [
+        times(1, "order-plz", refuse_nonce),
+        times(1, "/my-order/", problem("malformed", "no such order", 404)),
+        until_then,
+    ]
+    try:
+        assert ca.open_order(["www.lab.test"]).status == "pending"
+        assert isinstance(others[0].exception(START_SECONDS), AcmeProblem)
+        assert [signer(request) for request in proxy.paths("order-plz")] == [url, url]
+    finally:
+        ca.close()
+
+
+def signer(request: Request) -> str:
+    """The account in the header of a signed request."""
+    text = json.loads(request.body)["protected"]
+    account: str = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).get("kid", "")
+    return account

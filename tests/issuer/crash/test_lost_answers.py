@@ -46,9 +46,9 @@ def test_all_find_their_orders_in_two_readings_of_the_list(proxied: Box, proxy: 
     names = _lose_all_answers(proxied, proxy)
     together, find = threading.Barrier(COUNT), OrderList.find
 
-    def find_together(orders: OrderList, wanted: Sequence[str]) -> CaOrder | None:
+    def find_together(orders: OrderList, wanted: Sequence[str], account: str) -> CaOrder | None:
         together.wait(60)
-        return find(orders, wanted)
+        return find(orders, wanted, account)
 
     with patch.object(OrderList, "find", find_together):
         proxied.ok("run")
