@@ -120,7 +120,8 @@ class Transport:
         return self._request("GET", url)
 
     def close(self) -> None:
-        self._pool.clear()
+        if "_pool" in vars(self):  # else no request has made it
+            self._pool.clear()
 
     def _sign(self, url: str, body: bytes, kid: str) -> bytes:
         who: dict[str, Any] = {"kid": kid} if kid else {}
@@ -181,9 +182,11 @@ class Transport:
 
 
 def proxy_for(url: str) -> str:
-    """The proxy of the environment that leads to *url* (https_proxy, no_proxy), "" for none."""
+    """The URL of the environment's proxy that leads to *url* (https_proxy, no_proxy), "" for none. It may hold a
+    login."""
     host = urlsplit(url).hostname or ""
-    return "" if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https", "")
+    proxy = "" if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get("https", "")
+    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -114,7 +114,7 @@ def _add_authorities(needs: Needs, settings: Settings, orders: Orders) -> None:
             needs.warnings.append(f"the directory {ca.directory} names further hosts, and cannot be read: {error}")
         needs.outwards += [need for url, why in urls for need in by_url(url, why)]
         if proxy := proxy_for(ca.directory):
-            needs.outwards += by_url(proxy if "://" in proxy else f"http://{proxy}", "proxy to the CA")
+            needs.outwards += by_url(proxy, "proxy to the CA")
             needs.warnings.append(f"{ca.directory} is reached by a proxy: it is the proxy that needs the CA's hosts")
 
 
