@@ -205,7 +205,12 @@ class AcmeCa:
         self._transport.close()
 
     def _new_order(self, payload: dict[str, Any]) -> CaOrder:
-        answer = self._post(self._transport.endpoint("newOrder"), payload)
+        try:
+            answer = self._post(self._transport.endpoint("newOrder"), payload)
+        except AcmeProblem as problem:
+            if problem.kind == "invalidProfile":
+                self._transport.look_again()
+            raise
         if not answer.location:
             what, why = "the CA opened an order but does not say where", "no Location header"
             raise AcmeProblem(what, why=why, in_doubt=True)

@@ -4,12 +4,14 @@ All worker threads share one pool of kept-alive connections and one store of non
 their size is limited, and no redirect is followed. This module knows nothing of orders and certificates.
 """
 
+import contextlib
 import email.utils
 import functools
 import json
 import os
 import re
 import threading
+import time
 import urllib.request
 from collections import deque
 from http import HTTPStatus
@@ -25,7 +27,7 @@ from josepy.jwa import ES256, ES384, RS256, JWASignature
 from josepy.jwk import JWK, JWKRSA
 
 from common.clock import Clock
-from common.errors import ConfigError, Finding
+from common.errors import CertfleetError, ConfigError, Finding
 from common.strict_json import parse_json
 from common.tls import verified_tls
 from issuer.ca import words
@@ -36,6 +38,7 @@ from issuer.model.errors import AcmeProblem
 
 _NONCE_TRIES = 11  # the first and ten more: a server may refuse any nonce at any time (RFC 8555 §6.5)
 _MOST_BYTES = 1_000_000
+_FRESH_SECONDS, _AGAIN_SECONDS = 86400, 3600  # until a directory is fetched again, and where that failed
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _NEVER_SENT = (  # raised before a request is written
     urllib3.exceptions.ConnectTimeoutError,
@@ -72,29 +75,56 @@ class Transport:
         self._answer_seconds = answer_seconds
         self._nonces: deque[str] = deque(maxlen=256)
         self._directory: dict[str, Any] | None = None
+        self._fresh_until = 0.0  # monotonic seconds
         self._lock = threading.Lock()
 
     @functools.cached_property
     def _pool(self) -> urllib3.PoolManager:
         """Made by the first request: most runs find nothing due, and the bundle takes a while to read."""
+        return self._made_pool()
+
+    def _made_pool(self) -> urllib3.PoolManager:
         # shared, or each connection would read the bundle again
         trust = verified_tls(self._ca_bundle, "acme.ca_bundle")
         options: dict[str, Any] = {"maxsize": self._connections, "block": True, "ssl_context": trust}
         return pool_manager(proxy_for(self.directory_url), self._answer_seconds, **options)
 
     def directory(self) -> dict[str, Any]:
-        """The CA's directory (RFC 8555 §7.1.1), fetched once. Raises AcmeProblem."""
+        """The CA's directory (RFC 8555 §7.1.1). After a day it is fetched again, and what we trust is read again with
+        it; where that fails the one that is known serves on. Raises AcmeProblem."""
         with self._lock:
             if self._directory is None:
-                self._directory = self._request("GET", self.directory_url).json()
+                self._directory = self._fetched()
+            elif time.monotonic() >= self._fresh_until:
+                self._fresh_until = time.monotonic() + _AGAIN_SECONDS
+                with contextlib.suppress(CertfleetError):
+                    self._pool = self._made_pool()
+                    self._directory = self._fetched()
             return self._directory
+
+    def look_again(self) -> None:
+        """Fetch the directory again when it is needed next: the CA does not keep to it."""
+        with self._lock:
+            self._fresh_until = 0.0
+
+    def _fetched(self) -> dict[str, Any]:
+        """The directory as it is now. A page of something else is not kept. Raises AcmeProblem."""
+        document = self._request("GET", self.directory_url).json()
+        missing = [name for name in ("newNonce", "newOrder") if not words.url(document.get(name))]
+        if missing:
+            raise self._no_acme(missing[0])
+        self._fresh_until = time.monotonic() + _FRESH_SECONDS
+        return document
+
+    def _no_acme(self, name: str) -> AcmeProblem:
+        what, why = f"{self.directory_url} is not an ACME server", f"its directory has no {name!r}"
+        return AcmeProblem(what, why=why, hint="check [acme] directory")
 
     def endpoint(self, name: str) -> str:
         """The URL of a resource in the directory. Raises AcmeProblem if it is missing."""
         url = words.url(self.directory().get(name))
         if not url:
-            why = f"its directory has no {name!r}"
-            raise AcmeProblem(f"{self.directory_url} is not an ACME server", why=why, hint="check [acme] directory")
+            raise self._no_acme(name)
         return url
 
     def post(self, url: str, payload: dict[str, Any] | None, account: str | None = None) -> AcmeAnswer:
