@@ -8,6 +8,7 @@ Without it the daemon would ask the CA again every few seconds.
 import threading
 from collections.abc import Iterable
 
+from issuer.model.moments import CLOCKS_APART
 from issuer.model.survey import DueRow
 
 _SAME_REQUEST = 60  # seconds
@@ -35,11 +36,15 @@ class Backlog:
 
     def ready(self, rows: Iterable[DueRow], now: float) -> list[DueRow]:
         """The *rows* that are not deferred. Forgets the names that *rows* lacks: when such a name is enrolled
-        anew, it is ready at once."""
+        anew, it is ready at once. Forgets too what a clock deferred that was ahead."""
         found = list(rows)
         with self._lock:
             names = {row.name for row in found}
-            self._deferred = {name: entry for name, entry in self._deferred.items() if name in names and entry[0] > now}
+            self._deferred = {
+                name: (until, since, row)
+                for name, (until, since, row) in self._deferred.items()
+                if name in names and until > now and since <= now + CLOCKS_APART
+            }
             return [row for row in found if row.name not in self._deferred or self._is_wanted(row, now)]
 
     def _is_wanted(self, row: DueRow, now: float) -> bool:

@@ -45,7 +45,7 @@ class Crew:
     def __init__(self, clock: Clock):
         self._clock = clock
         self._results: queue.SimpleQueue[tuple[Attempt, Ended | Waiting] | None] = queue.SimpleQueue()
-        self._agenda: list[tuple[float, int, Attempt, bool]] = []  # True: it has begun and waits
+        self._agenda: list[tuple[float, int, Attempt, bool]] = []  # True: it follows a clock that is put back
         self._ahead = self._clock_ahead()
         self._counter = itertools.count()
         self._began: dict[str, float] = {}
@@ -74,7 +74,7 @@ class Crew:
     def add(self, attempt: Attempt, at: float) -> None:
         """Let *attempt* act at a moment (epoch seconds), or as soon after it as a worker is free."""
         self.names.add(attempt.name)
-        self._put(attempt, at, begun=False)
+        self._put(attempt, at, moves=at <= self._clock())
 
     def start(self, workers: int) -> None:
         """Let those act whose moment has come, at most *workers* at once."""
@@ -101,7 +101,7 @@ class Crew:
         attempt, outcome = result
         del self._at_work[attempt.name]
         if isinstance(outcome, Waiting):
-            self._put(attempt, outcome.at, begun=True)
+            self._put(attempt, outcome.at, moves=True)
             return None
         return self._returned(attempt, outcome)
 
@@ -128,18 +128,18 @@ class Crew:
         for attempt in left:
             yield self._returned(attempt, Ended(attempt.name, Ending.STOPPED))
 
-    def _put(self, attempt: Attempt, at: float, *, begun: bool) -> None:
-        heapq.heappush(self._agenda, (at, next(self._counter), attempt, begun))
+    def _put(self, attempt: Attempt, at: float, *, moves: bool) -> None:
+        heapq.heappush(self._agenda, (at, next(self._counter), attempt, moves))
 
     def _clock_ahead(self) -> float:
         return self._clock() - time.monotonic()
 
     def _follow_clock(self) -> None:
-        """A clock that was put back prolongs no wait for an answer. A saved moment stays as it is."""
+        """A clock that was put back prolongs no wait for an answer or a worker. A saved moment stays as it is."""
         before, self._ahead = self._ahead, self._clock_ahead()
         back = before - self._ahead
         if back >= _PUT_BACK:
-            self._agenda = [(at - back * begun, number, attempt, begun) for at, number, attempt, begun in self._agenda]
+            self._agenda = [(at - back * moves, number, attempt, moves) for at, number, attempt, moves in self._agenda]
             heapq.heapify(self._agenda)
 
     def _returned(self, attempt: Attempt, ended: Ended) -> Returned:

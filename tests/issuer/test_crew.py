@@ -66,6 +66,20 @@ def test_a_clock_that_is_put_back() -> None:
     assert returned.ended.ending is Ending.STORED
 
 
+def test_a_clock_that_is_put_back_before_an_attempt_begins() -> None:
+    """Who was to begin at once waits for a worker, not for the time of the wrong clock; a later moment stays."""
+    clock = Clock(ahead=30 * 86400)
+    crew = Crew(clock)
+    crew.add(cast("Attempt", OneWait(clock)), clock())
+    crew.add(cast("Attempt", OneWait(clock, "later.example.test")), clock() + 3600)
+    crew.start(0)
+    clock.ahead = 0.0
+    crew.start(1)
+    assert crew.running == 1
+    assert crew.next_at is not None
+    assert crew.next_at > clock() + 29 * 86400
+
+
 def test_how_far_a_run_is() -> None:
     """Orders by what they wait for, those of one kind together."""
     ca, zone = "the CA's validation", "every server to show the challenge"

@@ -151,3 +151,13 @@ def test_the_same_request_again_is_heard_within_a_minute() -> None:
     backlog.defer(request, 86400, 0)
     assert backlog.ready([request], 59) == []
     assert backlog.ready([request], 61) == [request]
+
+
+def test_what_was_deferred_by_a_clock_that_was_ahead() -> None:
+    """It is ready as soon as the clock is right; a clock that is put back by minutes changes nothing."""
+    backlog, row = Backlog(), DueRow("a", None, 0, "")
+    backlog.defer(row, 2000, 1000)
+    assert backlog.ready([row], 500) == []
+    backlog.defer(row, 30 * 86400 + 60, 30 * 86400)
+    assert backlog.ready([row], 1000) == [row]
+    assert len(backlog) == 0
