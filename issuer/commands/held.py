@@ -13,7 +13,7 @@ from issuer.model.orders import OrderState
 from issuer.rules.change import turn
 from issuer.rules.forecast import hold_on, waits_longer
 from issuer.rules.renewal import remaining, renews
-from issuer.rules.retry import authority_index
+from issuer.rules.retry import next_authority
 from issuer.store.counts import CountsAtOnce
 from issuer.store.database import Database
 from issuer.store.holds import Holds
@@ -44,12 +44,15 @@ class HeldUp:
         if not (paced or of_the_ca or row.name in self._ordered):
             return None
         authorities = self._settings.authorities
-        ca = authorities[0]
-        if len(authorities) > 1:
-            ca = authorities[authority_index(row, len(authorities), remaining(row, self._now))]
-        account = self._accounts.get(ca.directory, "")
-        hold = hold_on(row, self._holds, account, self._now, self._settings.renewal) or self._often(row, ca)
+        left = remaining(row, self._now) if len(authorities) > 1 else None
+        ca = next_authority(row, authorities, left, lambda each: self._at(row, each))
+        hold = self._at(row, ca) or self._often(row, ca)
         return self._paced(row, ca) if hold is None and paced else hold
+
+    def _at(self, row: Enrolment, ca: CaSettings) -> Hold | None:
+        """The hold of *ca* that the next attempt of *row* would meet there."""
+        account = self._accounts.get(ca.directory, "")
+        return hold_on(row, self._holds, account, self._now, self._settings.renewal)
 
     def sentence(self, hold: Hold) -> str:
         """End, CA and reason of *hold*."""

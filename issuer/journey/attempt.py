@@ -24,7 +24,7 @@ from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ended, Ending, Waiting
 from issuer.rules.change import other_moment, stored, turn
 from issuer.rules.due import look_when_held
-from issuer.rules.retry import Circumstances, Fate, consequence
+from issuer.rules.retry import Circumstances, Consequence, Fate, consequence
 
 log = structlog.get_logger()
 _WAITS_FOR = {
@@ -127,7 +127,7 @@ class Attempt:
             saved = False
             with self._kept_going("failure.unrecorded"):
                 # first: once the order has ended, another issuer may find the row due
-                self._save(outcome, meaning.held)
+                self._save(outcome, meaning)
                 saved = True
             with self._kept_going("failure.unrecorded"):
                 self._part(meaning.fate, str(error))
@@ -155,15 +155,16 @@ class Attempt:
             stopping=self._stopping(),
         )
 
-    def _save(self, outcome: Ended, held: str) -> None:
+    def _save(self, outcome: Ended, meaning: Consequence) -> None:
         """Save the failure or the hold, and the next moment. Raises StoreError, LeaseLost, GivenUp."""
         tools, failure, now = self._tools, outcome.failure, int(self._tools.clock())
         if failure is None or outcome.ending in (Ending.GIVEN_UP, Ending.UNSEALED):
             return
         if self._work is not None:
             record = self._work.record
-            if held:
-                tools.holds.add(authority(record, tools).account_id, held, outcome.retry_at, failure, now)
+            if meaning.held:
+                account = authority(record, tools).account_id
+                tools.holds.add(account, meaning.held, meaning.until, failure, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
         if outcome.ending is Ending.HELD:
             moment = look_when_held(outcome.retry_at, now)

@@ -33,6 +33,7 @@ from issuer.model.outcomes import Ended, Ending, left_elsewhere
 from issuer.rules.change import of_csr, of_order
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
+from issuer.rules.health import is_overdue
 from issuer.rules.renewal import renews
 
 log = structlog.get_logger()
@@ -257,7 +258,7 @@ def offer_approved(prepared: Preparation, tools: Tools) -> Ended | None:
     return Ended(row.name, Ending.STORED, stored)
 
 
-GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, leave_to_other_csr, keep_to_hold, keep_to_memory, give_way)
+GOING_ON: tuple[Step, ...] = (leave_to_person, read_again, leave_to_other_csr, give_way, keep_to_hold, keep_to_memory)
 OPENING: tuple[Step, ...] = (
     look_whether_due,
     offer_approved,
@@ -292,4 +293,5 @@ def _held(prepared: Preparation, until: int, failure: Failure, tools: Tools, *, 
     due_at = until if failure is PACED else look_when_held(until, prepared.now)
     tools.certificates.postpone(prepared.row.name, due_at, change=prepared.row.changing)
     goes_on = prepared.row.enabled or prepared.record is not None
-    return Ended.held(prepared.row.name, until, failure, by_itself=goes_on, by=by)
+    urgent = is_overdue(prepared.row, until, tools.settings.renewal)
+    return Ended.held(prepared.row.name, until, failure, by_itself=goes_on, by=by, urgent=urgent)

@@ -13,19 +13,16 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
 from issuer.rules.caa import caa_allows
 from issuer.rules.renewal import ask_again_at, by_window, draw, remaining
-from issuer.rules.retry import authority_index
+from issuer.rules.retry import next_authority
 
 log = structlog.get_logger()
 
 
 def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> CertificateAuthority:
-    """The first CA; after failures another one, unless CAA forbids it. In need a CA that refuses our account is passed
-    over."""
-    authorities, left = list(tools.authorities.values()), remaining(row, now)
-    index = authority_index(row, len(authorities), left)
-    ca = authorities[index]
-    if len(authorities) > 1 and (left is None or left.little) and not ca.registered and refused(ca, tools):
-        ca = authorities[(index + 1) % len(authorities)]
+    """The first CA; after failures another one, unless CAA forbids it. In need a CA is passed over that refuses our
+    account, or named a moment before which it is not to be asked."""
+    authorities = list(tools.authorities.values())
+    ca = next_authority(row, authorities, remaining(row, now), lambda each: _is_held(each, row, now, tools))
     if ca is authorities[0]:
         return ca
     refusal = _caa_refusal(row, csr, ca, tools)
@@ -34,6 +31,12 @@ def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> Certificate
         return authorities[0]
     log.warning("authority.fallback", certificate=row.name, directory=ca.directory)
     return ca
+
+
+def _is_held(ca: CertificateAuthority, row: Enrolment, now: int, tools: Tools) -> bool:
+    if not ca.registered and refused(ca, tools):
+        return True
+    return tools.holds.until(ca.account_id, row.scope, now) is not None
 
 
 def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools: Tools) -> str:

@@ -202,7 +202,8 @@ def of_ending(ended: Ended) -> Event | None:
         return recovered(ended.name, ended.detail)
     if ended.ending in _OF_ROWS and ended.failure is not None:
         return Event(_OF_ROWS[ended.ending], ended.name, ended.failure)
-    if ended.ending in (Ending.FAILED, Ending.ELSEWHERE) and ended.failure is not None:
+    fails = ended.ending in (Ending.FAILED, Ending.ELSEWHERE) or (ended.ending is Ending.HELD and ended.urgent)
+    if fails and ended.failure is not None:
         return failed(ended.name, ended.failure, next_attempt=ended.next_attempt, failures=ended.failures)
     return None
 

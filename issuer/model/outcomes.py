@@ -44,7 +44,7 @@ class Ended:
     not known.
     *failures*: how many in a row, this one included. *by_itself*: is there a next try without a person? *other_at*: the
     next try of the other CSR of a row that has two (epoch seconds), else None. *before*: that is how an earlier attempt
-    ended, and this run makes none."""
+    ended, and this run makes none. *urgent*: little of the certificate's life is left when it is HELD no more."""
 
     name: str
     ending: Ending
@@ -55,12 +55,15 @@ class Ended:
     by_itself: bool = True
     other_at: int | None = None
     before: bool = False
+    urgent: bool = False
 
     @classmethod
-    def held(cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = BY_A_LIMIT) -> Self:
+    def held(
+        cls, name: str, until: int, failure: Failure, *, by_itself: bool, by: str = BY_A_LIMIT, urgent: bool = False
+    ) -> Self:
         """Held *by* something until a moment (epoch seconds), with a hint where *failure* has none."""
         hint = failure.hint or (_WHEN_HELD if by_itself else NOT_AGAIN)
-        return cls(name, Ending.HELD, by, until, replace(failure, hint=hint), by_itself=by_itself)
+        return cls(name, Ending.HELD, by, until, replace(failure, hint=hint), by_itself=by_itself, urgent=urgent)
 
     @property
     def word(self) -> str:

@@ -5,10 +5,11 @@ with it until it is too old. Only an answer by the CA itself ends an order: a pr
 authorization that it calls invalid, a wrong certificate.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from common.clock import duration_text
 from common.errors import CertfleetError, ConfigError, FileError, Retry
@@ -30,11 +31,14 @@ from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
+from issuer.rules.health import is_overdue
 from issuer.rules.renewal import Remaining, remaining
 from issuer.rules.scope import hold_scope
 
+Authority = TypeVar("Authority")
 _LIMITED, _BUSY = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 _DAY = 86400
+_MEANWHILE = "another CA is asked next, unless CAA forbids it; `issue NAME --lift-hold` once this one lifts its limit"
 _FIRST_PAUSE = 0.5  # seconds before the first quick try; each further one doubles it
 
 
@@ -68,6 +72,11 @@ class Circumstances:
         return remaining(self.row, int(self.now))
 
     @property
+    def another(self) -> bool:
+        """May another CA be asked, which may accept it?"""
+        return self.authorities > 1 and _is_needed(self.left)
+
+    @property
     def kept_until(self) -> int:
         """The moment until which the order is gone on with where it is interrupted; 0 without one."""
         if self.order is None:
@@ -80,11 +89,12 @@ class Circumstances:
 @dataclass(frozen=True, slots=True)
 class Consequence:
     """*outcome*: how the attempt ends, or when it repeats the step. *held*: the scope for which the CA is not asked
-    again before ``outcome.retry_at``; "" for none."""
+    again before *until* (epoch seconds); "" for none."""
 
     outcome: Ended | Waiting
     fate: Fate
     held: str = ""
+    until: int = 0
 
 
 def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
@@ -108,7 +118,7 @@ def consequence(error: CertfleetError, met: Circumstances) -> Consequence:
         return Consequence(Ended(name, Ending.STOPPED), Fate.GOES_ON)
     if _may_be_a_blink(error) and met.tries < met.quick_tries:
         return Consequence(Waiting(met.now + _FIRST_PAUSE * 2**met.tries), Fate.GOES_ON)
-    return _failed(error, met)
+    return _failed(error, met, _fate(error, met))
 
 
 def interrupts(error: CertfleetError) -> bool:
@@ -131,15 +141,31 @@ def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remai
     return now + wait
 
 
+def next_authority(
+    row: Enrolment, authorities: Sequence[Authority], left: Remaining | None, held: Callable[[Authority], object]
+) -> Authority:
+    """The one of *authorities*, in their configured order, that the next attempt asks. In need one that is *held* is
+    passed over."""
+    index = authority_index(row, len(authorities), left)
+    in_turn = [*authorities[index:], *authorities[:index]]
+    if len(in_turn) < 2 or not _is_needed(left):
+        return in_turn[0]
+    return next((each for each in in_turn if not held(each)), in_turn[0])
+
+
 def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
     """Which of *count* CAs, in their configured order, the next attempt asks. The first one. After two failures at the
-    CA, with little life left or without a certificate, each in turn, the first included: it may be well again. A
-    failure of our own DNS or database changes nothing: another CA would meet it too."""
-    if count < 2 or row.failures < 2 or not (row.failure and row.failure.reference.startswith("acme")):
+    CA, in need, each in turn, the first included: it may be well again. A failure of our own DNS or database changes
+    nothing: another CA would meet it too."""
+    if count < 2 or row.failures < 2 or not _is_needed(left):
         return 0
-    if left is not None and not left.little:
-        return 0
-    return (row.failures - 1) % count
+    of_the_ca = row.failure is not None and row.failure.reference.startswith(("acme", WrongCertificate.reference))
+    return (row.failures - 1) % count if of_the_ca else 0
+
+
+def _is_needed(left: Remaining | None) -> bool:
+    """Is a certificate needed so much that another CA may issue it: with little life left, or without one?"""
+    return left is None or left.little
 
 
 def falls_back(row: Enrolment, validation: Validation, policy: WebrootSettings) -> bool:
@@ -151,21 +177,30 @@ def falls_back(row: Enrolment, validation: Validation, policy: WebrootSettings) 
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
-    """Keep to the moment that the CA named, for the account or this certificate, and count no failure."""
+    """Keep to the moment that the CA named, for the account or this certificate. It is no failure, unless another CA
+    may be asked meanwhile for a new order."""
     now, fate = int(met.now), _fate(error, met)
     scope = hold_scope(error, met.row.scope)
     until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
     if met.row.changing and fate is Fate.GOES_ON and until > met.kept_until:
         fate = Fate.ENDS  # it would keep the renewal of the present certificate waiting for as long
+    if met.another and (fate is not Fate.GOES_ON or _is_planned(met)):
+        return replace(_failed(error, met, fate, _MEANWHILE), held=scope, until=until)
     failure = Failure.of(error, hint="")  # its own hint is about failures; a hold needs no action
-    return Consequence(Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met)), fate, scope)
+    urgent = is_overdue(met.row, until, met.policy)
+    held = Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met), urgent=urgent)
+    return Consequence(held, fate, scope, until)
+
+
+def _is_planned(met: Circumstances) -> bool:
+    return met.order is not None and met.order.state is OrderState.PLANNED
 
 
 def _waits_for_account(error: NotRegistered, met: Circumstances) -> Consequence:
     fate = _fate(error, met)
-    held = Ended.held(
-        met.row.name, error.until, Failure.of(error), by_itself=_by_itself(fate, met), by="the refusal of our account"
-    )
+    by, urgent = "the refusal of our account", is_overdue(met.row, error.until, met.policy)
+    by_itself = _by_itself(fate, met)
+    held = Ended.held(met.row.name, error.until, Failure.of(error), by_itself=by_itself, by=by, urgent=urgent)
     return Consequence(held, fate)
 
 
@@ -182,19 +217,17 @@ def _longest_hold(scope: str, left: Remaining | None) -> int:
     return min(LONGEST_HOLD_ON_NAME, max(LONGEST_HOLD, left.before_little))
 
 
-def _failed(error: CertfleetError, met: Circumstances) -> Consequence:
-    """One failure more. A failure that only a person can mend is tried again once a day, however little life is
-    left."""
-    now, left, schedule = int(met.now), met.left, met.policy.retry
-    failures, fate = met.row.failures + 1, _fate(error, met)
-    another = met.authorities > 1 and (left is None or left.little)  # another CA may still accept it
+def _failed(error: CertfleetError, met: Circumstances, fate: Fate, hint: str = "") -> Consequence:
+    """One failure more, with that *hint* or the error's own. A failure that only a person can mend is tried again once
+    a day, however little life is left."""
+    now, left, schedule, failures = int(met.now), met.left, met.policy.retry, met.row.failures + 1
     costs = isinstance(error, WrongCertificate)
-    hopeless = costs or (error.retry is Retry.NEVER and not another)
+    hopeless = costs or (error.retry is Retry.NEVER and not met.another)
     rarely = max(schedule[-1], _DAY) if costs else schedule[-1]
     at = now + rarely if hopeless else retry_moment(failures, now, schedule, left)
     if fate is Fate.GOES_ON and now < met.kept_until:
         at = min(at, met.kept_until)  # no later: it ends then, and makes room for another
-    by_itself, hints = _by_itself(fate, met), [error.hint]
+    by_itself, hints = _by_itself(fate, met), [hint or error.hint]
     if not by_itself:
         hints.append(NOT_AGAIN)
     elif hopeless:
@@ -213,7 +246,7 @@ def _fate(error: CertfleetError, met: Circumstances) -> Fate:
     elsewhere = isinstance(error, OtherAccount) and met.row.failures < len(met.policy.retry)
     if not (lives or elsewhere):
         return Fate.ENDS
-    return Fate.FORGOTTEN if order.state is OrderState.PLANNED and not met.asked else Fate.GOES_ON
+    return Fate.FORGOTTEN if _is_planned(met) and not met.asked else Fate.GOES_ON
 
 
 def _by_itself(fate: Fate, met: Circumstances) -> bool:

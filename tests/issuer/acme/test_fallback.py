@@ -67,6 +67,18 @@ def test_with_little_life_left_the_fallback_is_asked(two: Box, proxy: CaProxy, s
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_ca_that_names_a_moment_is_asked_once(two: Box, proxy: CaProxy, second: CaProxy, status: int) -> None:
+    """It keeps answering with Retry-After: the fallback issues within the same run."""
+    two.enrol(NAME)
+    proxy.before.append(times(99, "order-plz", problem("rateLimited", "too many", status, Retry_After="3000")))
+    two.ok("run")
+    assert two.row(NAME, "directory", "count_fail_update") == (second.directory, 0)
+    assert len(proxy.paths("order-plz")) == 1
+    assert [state for state, _ in two.orders()] == ["STORED"]
+
+
+@pytest.mark.soak
 def test_an_unfinished_order_of_the_first_ca_gives_way_to_the_fallback(
     two: Box, proxy: CaProxy, second: CaProxy
 ) -> None:

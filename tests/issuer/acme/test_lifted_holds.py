@@ -11,6 +11,7 @@ from issuer.model.limits import OFTEN
 from issuer.trust.memory import MEMORY, Memory
 from tests.issuer.box import Box
 from tests.issuer.daemon.service import Service
+from tests.issuer.test_status import hold
 from tests.servers.ca_proxy import CaProxy, problem, times
 
 NAME, OTHER = "www.lab.test", "other.lab.test"
@@ -139,3 +140,20 @@ def test_a_busy_issuer_keeps_the_hold(proxied: Box, proxy: CaProxy) -> None:
     with alone(load(Settings, proxied.config), doing="certfleet-issuer run"):
         proxied.refused("issue", NAME, "--lift-hold", code=3, says=["another run holds", "certfleet-issuer run"])
     assert (proxied.contents(), proxied.database.query("SELECT * FROM holds")) == before
+
+
+def test_a_hold_of_the_first_ca_holds_up_nothing_that_the_fallback_may_issue(lone_box: Box) -> None:
+    """A first certificate is not held while another CA may be asked; with both held it is."""
+    fallback = "https://fallback.example/directory"
+    lone_box.write(acme={"fallback": [{"directory": fallback}]})
+    lone_box.populate(NAME)
+
+    def state() -> str:
+        [row] = lone_box.run("status", "--json").report()["certificates"]
+        found: str = row["state"]
+        return found
+
+    hold(lone_box, "*", 3600)
+    assert state() == "waiting for its first certificate"
+    hold(lone_box, "*", 3600, directory=fallback)
+    assert state() == "held"

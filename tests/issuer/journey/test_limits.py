@@ -7,6 +7,7 @@ import pytest
 from issuer.journey.pacing import Pacing
 from issuer.model.acme import RenewalInfo
 from issuer.model.config import RenewalSettings
+from issuer.model.events import EventKind, of_ending
 from issuer.model.failure import Failure
 from issuer.model.leaf import Leaf, leaf_of
 from issuer.model.limits import OFTEN, CaLimits, Limit
@@ -137,6 +138,66 @@ def test_a_ca_that_refuses_our_account_is_passed_over_in_need() -> None:
     assert process.attempt().ending is Ending.FAILED
     assert world.process().attempt(OTHER).ending is Ending.STORED
     assert (world.row(OTHER).directory, world.row(OTHER).failures) == (OTHER_CA, 0)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("rateLimited", 429), ("", 503)])
+@pytest.mark.parametrize("left", [None, 5], ids=["first", "little life"])
+def test_a_ca_that_names_a_moment_is_passed_over_in_need(kind: str, status: int, left: int | None) -> None:
+    """Once it has said so it is not asked again before; the fallback is, within minutes."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    world.enrol(OTHER)
+    if left is not None:
+        world.process().run()
+        world.clock.wait_until(NOW + (90 - left) * DAY)
+        world.forget_what_was()
+    process = world.process()
+    no = refusal(kind, "too many new orders", status, retry_after=world.clock() + DAY)
+    process.calls.before(Call("ca.open_order"), raising(no))
+    ended = process.attempt()
+    assert (ended.ending, ended.retry_at, ended.failures) == (Ending.FAILED, int(world.clock()) + 60, 1)
+    world.clock.wait_until(ended.retry_at)
+    assert world.process().attempt().ending is Ending.STORED
+    assert world.process().attempt(OTHER).ending is Ending.STORED
+    assert {world.row(name).directory for name in (NAME, OTHER)} == {OTHER_CA}
+    assert world.ca.opened == []
+
+
+def test_with_life_left_a_moment_of_the_ca_is_waited_for() -> None:
+    """However many CAs there are: it is no failure, and the first CA is asked at that moment."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    world.ca.offers_ari = False
+    world.process().run()
+    world.clock.wait_until(NOW + 65 * DAY)
+    now = int(world.clock())
+    process = world.process()
+    limited = refusal("rateLimited", "too many new orders", 429, retry_after=now + 2000)
+    process.calls.before(Call("ca.open_order"), raising(limited))
+    ended = process.attempt()
+    assert (ended.ending, ended.retry_at, of_ending(ended)) == (Ending.HELD, now + 2000, None)
+    assert world.process().attempt().ending is Ending.NOT_DUE
+    world.clock.wait_until(now + 2000)
+    assert world.process().attempt().ending is Ending.STORED
+    assert world.row().directory == CA
+
+
+def test_a_hold_that_leaves_little_life_is_told() -> None:
+    """By mail, as a failure is: also where the hold is that of another certificate, and before it has expired."""
+    world = World()
+    world.enrol()
+    world.enrol(OTHER)
+    world.ca.offers_ari = False
+    world.process().run()
+    world.clock.wait_until(NOW + 80 * DAY)
+    process = world.process()
+    limited = refusal("rateLimited", "too many new orders", 429, retry_after=world.clock() + DAY)
+    process.calls.before(Call("ca.open_order"), raising(limited))
+    for ended in (process.attempt(), process.attempt(OTHER)):
+        told = of_ending(ended)
+        assert told is not None
+        assert (ended.ending, told.kind, told.next_attempt) == (Ending.HELD, EventKind.FAILED, ended.retry_at)
+        assert "too many new orders" in f"{told.told.what} {told.told.why}"
 
 
 def test_a_limit_is_kept_by_the_rows_of_all_issuers() -> None:

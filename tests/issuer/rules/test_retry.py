@@ -157,6 +157,23 @@ def met(**changes: object) -> Circumstances:
         ("set", {"crt": HOURS}, (Ending.HELD, Fate.GOES_ON, int(0.1 * DAY) // 8), "lift"),
         ("orders", {"crt": HOURS}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),
         ("orders", {"order": None}, (Ending.FAILED, Fate.FORGOTTEN, 60), ""),
+        # in need another CA may be asked meanwhile, but for an order that the CA knows
+        ("orders", {"authorities": 2, "order": order(OrderState.PLANNED)}, (Ending.FAILED, Fate.GOES_ON, 60), "CA is"),
+        ("orders", {"authorities": 2, "order": order(age=DAY)}, (Ending.FAILED, Fate.ENDS, 60), "another CA"),
+        ("orders", {"authorities": 2}, (Ending.HELD, Fate.GOES_ON, 2000), "lift"),
+        ("busy", {"authorities": 2, "order": order(OrderState.FINALIZING)}, (Ending.HELD, Fate.GOES_ON, 2), "lift"),
+        (
+            "orders",
+            {"authorities": 2, "order": order(OrderState.PLANNED), "crt": LITTLE},
+            (Ending.FAILED, Fate.GOES_ON, 60),
+            "another CA is asked next",
+        ),
+        (
+            "orders",
+            {"authorities": 2, "order": order(OrderState.PLANNED), "crt": MUCH},
+            (Ending.HELD, Fate.GOES_ON, 2000),
+            "lift",
+        ),
         ("limit", {}, (Ending.FAILED, Fate.GOES_ON, 60), ""),
     ],
 )
@@ -237,10 +254,12 @@ def test_whatever_happens(error: str) -> None:
             assert error in no
         if outcome.ending is Ending.FAILED:
             assert outcome.failures == failures + 1
-            assert found.held == ""
+            assert found.held == "" or (authorities > 1 and crt != MUCH and state is OrderState.PLANNED)
         else:
             assert outcome.ending is Ending.HELD
             assert found.held in (ACCOUNT, NAME)
+            assert found.until == outcome.retry_at
+            assert outcome.urgent == (crt == LITTLE)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +271,7 @@ def test_whatever_happens(error: str) -> None:
         (3, "acme-problem", b"", 2, 0),
         (3, "acme-problem", b"", 3, 2),
         (2, "acme-problem", b"", 1, 0),
+        (2, "wrong-certificate", b"", 2, 1),
         (2, "dns", b"", 2, 0),
         (2, "acme-problem", LITTLE, 2, 1),
         (2, "acme-problem", MUCH, 2, 0),
