@@ -284,8 +284,8 @@ def _speaking_of(csr: CsrFacts) -> Iterator[None]:
 def _accepted(pem: bytes, work: Work, now: int, tools: Tools) -> Bundle:
     """The CA's answer, judged. Raises AcmeProblem."""
     lenient = any(ca.extra_names for ca in tools.settings.authorities if ca.directory == work.record.directory)
-    past = tools.seals.past(work.record.name)
-    bundle = accept(pem, work.csr, now, present=work.row.present, past=past, extra_names=lenient)
+    past, resumed = tools.seals.past(work.record.name), work.resumed
+    bundle = accept(pem, work.csr, now, present=work.row.present, past=past, extra_names=lenient, resumed=resumed)
     if extra := sorted(certified_names(bundle.leaf) - set(work.csr.names)):
         log.warning("certificate.extra_names", certificate=work.record.name, names=", ".join(extra))
     return bundle

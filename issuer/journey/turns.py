@@ -1,7 +1,8 @@
 """One certificate after the other where two have the same names.
 
 Some CAs answer newOrder with a pending order for the same names (Boulder does, and so Let's Encrypt). With an RSA and
-an ECDSA certificate for one host, both due at once, the second would take over the first one's order.
+an ECDSA certificate for one host, both due at once, the second would take over the first one's order. An order that
+was interrupted may still be finished so: rules/acceptance.py knows that case.
 """
 
 import threading

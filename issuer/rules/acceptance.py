@@ -16,6 +16,7 @@ from common.certificate import (
     parse_bundle,
     spki_sha256,
 )
+from common.errors import Retry
 from issuer.model.csr import CsrFacts
 from issuer.model.errors import AcmeProblem, WrongCertificate
 from issuer.model.leaf import Damaged, Leaf
@@ -24,6 +25,7 @@ _LONE = (
     "if this CA signs with its root, which it does not send, add that root to the file that its ca_bundle names, "
     "beside what its server's TLS needs; else report it to the CA"
 )
+_OTHER_KEY = "its key is not the key of the CSR"
 _AGAIN = "an earlier order may have been set under way again: find out who writes to the table orders"
 _BACKDATED = 86400  # seconds: CAs let a certificate begin up to so much before they issue it
 _MOST_SORTED = 8  # certificates: each order is tried
@@ -85,11 +87,13 @@ def accept(
     present: Leaf | Damaged | None,
     past: Past = Past(),
     extra_names: bool = False,
+    resumed: bool = False,
 ) -> Bundle:
     """The certificate and chain in *pem*, if key and names are the CSR's, the chain verifies, it differs from
-    *present*, and *past* does not know it. With *extra_names* it may have more names than the CSR. Raises
-    WrongCertificate, and AcmeProblem with Retry.SOON for an answer that is no certificate. A notBefore in the future is
-    no fault: this machine's clock may run late."""
+    *present*, and *past* does not know it. With *extra_names* it may have more names than the CSR. *resumed*: the
+    order was interrupted, so a CA that gives one order to all who ask for the same names may have let another
+    certificate finish it. Raises WrongCertificate, AcmeProblem for that case, and with Retry.SOON for an answer that is
+    no certificate. A notBefore in the future is no fault: this machine's clock may run late."""
     try:
         bundle = straightened(parse_bundle(pem))
     except ValueError as error:
@@ -98,7 +102,7 @@ def accept(
     chain = chain_faults(bundle)
     faults = [*chain]
     if spki_sha256(bundle.leaf.public_key()) != csr.spki_sha256:
-        faults.append("its key is not the key of the CSR")
+        faults.append(_OTHER_KEY)
     names = certified_names(bundle.leaf)
     if names != set(csr.names) and not (extra_names and names > set(csr.names)):
         faults.append(f"its names are {', '.join(sorted(names)) or 'none'}, the CSR asks for {', '.join(csr.names)}")
@@ -108,6 +112,9 @@ def accept(
         faults.append("it is the one that is there already, not a new one")
     elif old := past.faults(bundle.leaf):
         raise WrongCertificate("; ".join([*faults, *old]), _AGAIN)
+    if resumed and faults == [_OTHER_KEY]:
+        what = "the order was finished for another certificate of the same names"
+        raise AcmeProblem(what, why=_OTHER_KEY, hint="no action needed: a new order follows", retry=Retry.LATER)
     if faults:
         alone = not bundle.chain and faults == chain
         raise WrongCertificate("; ".join(faults), _LONE if alone else "report it to the CA")

@@ -5,8 +5,10 @@ from dataclasses import replace
 from common.errors import CertfleetError
 from issuer.journey.attempt import Attempt
 from issuer.model.outcomes import Ended, Ending, Waiting
+from tests.issuer.fakes.ca import refusal
 from tests.issuer.fakes.calls import Call, raising
 from tests.issuer.fakes.world import NAME, Process, World
+from tests.issuer.signing_requests import csr
 
 OTHER = f"{NAME}-rsa"
 
@@ -48,3 +50,22 @@ def test_a_failure_gives_the_turn_back() -> None:
         assert isinstance(outcome, Ended)
         assert outcome.ending is Ending.FAILED
         assert process.attempt(OTHER).ending is Ending.STORED
+
+
+def test_an_order_that_the_other_one_has_finished() -> None:
+    """An interrupted order is given to the other certificate, whose key its certificate then has. The first one gets a
+    new order soon: the CA has done nothing wrong."""
+    world, process = two()
+    world.change(csr=csr([NAME], "rsa2048"))
+    world.ca.shares_orders = True
+    process.calls.before(Call("ca.finalize"), raising(refusal("serverInternal", "oh", 500)))
+    interrupted = process.attempt()
+    assert process.attempt(OTHER).ending is Ending.STORED
+    world.clock.wait_until(interrupted.retry_at)
+    taken = world.process().attempt()
+    assert (taken.ending, taken.retry_at) == (Ending.FAILED, int(world.clock()) + 600)
+    assert taken.failure is not None
+    assert "finished for another certificate" in taken.failure.what
+    world.clock.wait_until(taken.retry_at)
+    assert world.process().attempt().ending is Ending.STORED
+    assert len(world.ca.opened) == 2

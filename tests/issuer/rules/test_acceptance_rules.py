@@ -97,6 +97,16 @@ def test_each_fault_is_named() -> None:
         assert says in refusal(pem)
 
 
+def test_an_interrupted_order_that_another_certificate_has_finished() -> None:
+    """Of the same names, where the CA gives both one order: its key alone is another. The CA has done nothing wrong;
+    with any other fault it has."""
+    for names, kind in ((NAMES, AcmeProblem), (NAMES[:1], WrongCertificate)):
+        pem = BELOW.sign(csr(names, number=1)).fullchain_pem
+        with pytest.raises(AcmeProblem) as caught:
+            accept(pem, read_csr(REQUEST), time.time(), present=None, resumed=True)
+        assert (type(caught.value), caught.value.retry) == (kind, Retry.LATER)
+
+
 def test_every_fault_at_once() -> None:
     """A certificate with several faults is refused with all of them."""
     bad = BELOW.sign(csr(["x.test"], number=1), days=1, not_before=datetime.now(UTC) - timedelta(days=3)).cert_pem
