@@ -276,3 +276,18 @@ def test_the_installer_takes_only_what_it_can_install(tmp_path: Path, words: Seq
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: deploy/install issuer|agent" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("umask", [0o027, 0o077], ids=oct)
+def test_what_is_installed_may_be_run_by_another_user(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask of the root shell: the issuer runs as a user of its own. Here pip only makes a program."""
+    python, folder = tmp_path / "python", tmp_path / "installed"
+    pip = '#!/bin/sh\ntouch "${0%/*}/certfleet-issuer"\n'
+    venv = f'{sys.executable} -m venv --without-pip "$3"'
+    python.write_text(f'#!/bin/sh\n{venv}\nprintf %s \'{pip}\' >"$3/bin/pip"\nchmod +x "$3/bin/pip"\n')
+    python.chmod(0o755)
+    command = ("sh", "-c", f'umask {umask:03o}; PYTHON="$1" exec "$2" issuer "$3"', "sh", str(python))
+    _must(*command, str(ROOT / "deploy" / "install"), str(folder), cwd=tmp_path)
+    made = [one for one in (folder, *folder.rglob("*")) if not one.is_symlink()]
+    assert folder / "bin" / "certfleet-issuer" in made
+    assert [one for one in made if ~one.stat().st_mode & (0o055 if one.is_dir() else 0o044)] == []
