@@ -63,9 +63,18 @@ class MailServer:
             log.warning("mail.recipient_refused", recipient=address, error=_decoded(answer[1]))
 
     def reach(self) -> str:
-        """Connect, encrypt and log in, but send no mail. Returns the server's address. Raises MailError."""
+        """Connect, encrypt, log in and name sender and recipients, but send no mail. Returns the server's address.
+        Raises MailError, also when one of the recipients is refused."""
         with self._trouble("would take no mail of ours"), self._session() as session:
             session.ehlo_or_helo_if_needed()
+            code, answer = session.mail(self._sender)
+            if code != 250:
+                raise smtplib.SMTPSenderRefused(code, answer, self._sender)
+            answers = {address: session.rcpt(address) for address in self._settings.email_to}
+            refused = {address: answer for address, answer in answers.items() if answer[0] not in (250, 251)}
+            if refused:
+                raise smtplib.SMTPRecipientsRefused(refused)
+            session.rset()
         return self._place
 
     @contextlib.contextmanager
@@ -149,6 +158,8 @@ def _hint(error: Exception) -> str:
         return "check smtp_user and smtp_password_file in [notify]"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "check email_to in [notify]"
+    if isinstance(error, smtplib.SMTPSenderRefused) and error.smtp_code == 530:  # RFC 3207 §4, RFC 4954 §6
+        return "the server wants STARTTLS or a login: check smtp_starttls and smtp_user in [notify]"
     if isinstance(error, smtplib.SMTPSenderRefused):
         return "check email_from in [notify]"
     if isinstance(error, ssl.SSLCertVerificationError):

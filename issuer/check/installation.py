@@ -53,13 +53,13 @@ def authority_lines(
 
 
 def mail_line(server: MailServer, settings: NotifySettings) -> Line:
-    """A finding about the mail server, up to the login."""
+    """A finding about the mail server, up to the recipients."""
     try:
         place = server.reach()
     except CertfleetError as error:
         return bad("mail", str(error), error.hint)
     how = ["answers"] + ["encrypts"] * settings.encrypted + ["takes our login"] * bool(settings.smtp_user)
-    return ok("mail", f"{place} {' and '.join(how)}")
+    return ok("mail", f"{place} {' and '.join(how)}, and takes sender and recipients")
 
 
 def identity(ca: AcmeCa) -> CaIdentity | None:

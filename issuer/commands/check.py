@@ -10,7 +10,7 @@ from common.check_line import Level, Line
 from common.clock import parse_duration
 from common.command_line import report, say
 from common.config_file import load
-from common.errors import CertfleetError, ConfigError, FileError, UsageError
+from common.errors import CertfleetError, ConfigError, FileError, MailError, UsageError
 from common.issuer_key import issuer_key_id
 from common.mail import MailServer
 from common.terminal import PROGRESS
@@ -23,10 +23,12 @@ from issuer.commands.challenge_types import build_solvers
 from issuer.commands.rows import Rows
 from issuer.commands.schedule import slow_schedule
 from issuer.commands.stopping import on_request
+from issuer.commands.wiring import build_notices
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import NotSealed, StoreError, Vanished
 from issuer.model.strangers import Few
+from issuer.notify.outbox import require_mailed
 from issuer.rules.findings import bad, bad_lines, ok, warn
 from issuer.rules.shared_failures import without
 from issuer.rules.statements import Read
@@ -140,6 +142,7 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
             tell([bad("database", str(error), error.hint)])
         slow = slow_schedule(settings, database, int(time.time()))
         tell([warn("schedule", slow, "")] if slow else [])
+        tell(_waiting_mail(settings, database))
         few = Rows(settings, database).few()
         rows = certificates.get(names) if names else list(filter(few, certificates.all()))
         tell(_seal_lines(settings, database, rows, few, every=not names))
@@ -151,6 +154,16 @@ def _subjects(settings: Settings, names: Sequence[str], tell: _Report) -> tuple[
         return [Subject(name) for name in names], {}
     finally:
         database.close()
+
+
+def _waiting_mail(settings: Settings, database: Database) -> list[Line]:
+    """The finding that mail has waited for too long. Raises StoreError."""
+    try:
+        if settings.notify.email_to:
+            require_mailed(build_notices(settings, database), time.time())
+    except MailError as error:
+        return bad_lines("mail", error)
+    return []
 
 
 def _seal_lines(

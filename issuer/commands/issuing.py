@@ -267,7 +267,8 @@ class _Issuing:
             one_pass.run(rows, stay=stay)
             if looks_at_all and not summary.stopped:
                 self._look_at_all(one_pass, outbox)
-            outbox.close_run(summary.news)
+            late = outbox.close_run(summary.news)
+            summary.troubles += late if looks_at_all else []
 
         try:
             finish(work, one_pass.stop, lambda: "" if self._silent else one_pass.progress)

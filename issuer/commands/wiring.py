@@ -98,7 +98,7 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
         return of_statement_key(host, Failure.of(fault) if fault is not None else None)
 
     return Outbox(
-        Notices(database, stuck_after=settings.renewal.give_up_alarm, by_mail=bool(notify.email_to)),
+        build_notices(settings, database),
         MailServer(notify, host, comfort="; the mail is kept and sent later") if notify.email_to else None,
         _channels(notify),
         host=host,
@@ -106,6 +106,12 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
         tries=tries,
         itself=itself,
     )
+
+
+def build_notices(settings: Settings, database: Database) -> Notices:
+    """What people were told of, and what waits for a mail."""
+    by_mail = bool(settings.notify.email_to)
+    return Notices(database, stuck_after=settings.renewal.give_up_alarm, by_mail=by_mail)
 
 
 def _channels(notify: NotifySettings) -> list[Channel]:

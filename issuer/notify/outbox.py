@@ -12,8 +12,9 @@ from typing import Protocol
 
 import structlog
 
-from common.clock import Clock
-from common.errors import CertfleetError
+from common.clock import Clock, utc_text
+from common.errors import CertfleetError, MailError
+from issuer.model.errors import noted
 from issuer.model.events import Event, EventKind, of_ending, of_strangers
 from issuer.model.hosts import Standing
 from issuer.model.outcomes import Ended
@@ -24,7 +25,18 @@ from issuer.rules.alarms import mail_moment
 from issuer.store.notices import Notices
 
 log = structlog.get_logger()
+_LATE_SECONDS = 86400  # that an event may wait for a mail before a run fails for it
 _MOST_KEPT = 100_000  # events in memory while the database is away
+
+
+def require_mailed(notices: Notices, now: float) -> None:
+    """Raise MailError where an event has waited for a mail for more than a day, or StoreError."""
+    unsent = notices.unsent(int(now))
+    if unsent is not None and unsent[0] < now - _LATE_SECONDS:
+        what = f"a mail has waited since {utc_text(unsent[0])}"
+        raise MailError(
+            what, hint="`certfleet-issuer check` asks the mail server; what waits goes out with a later run"
+        )
 
 
 class Post(Protocol):
@@ -137,8 +149,9 @@ class Outbox:
             self._kept = (theirs if self.wanted else []) + self._kept
         self._mailed_at = other._mailed_at
 
-    def close_run(self, endings: Iterable[Ended]) -> None:
-        """Report a whole run at its end, so that a failure that was mended within it is not reported.
+    def close_run(self, endings: Iterable[Ended]) -> list[CertfleetError]:
+        """Report a whole run at its end, so that a failure that was mended within it is not reported. Returns the error
+        that mail waits for too long, if it does.
 
         After a kill the next run finds the same in the database.
         """
@@ -148,6 +161,11 @@ class Outbox:
                 self.tell(event)
         self.settle()
         self.deliver()
+        late: list[CertfleetError] = []
+        with noted(late):
+            if self.post is not None:
+                require_mailed(self.notices, self.clock())
+        return late
 
     def mail_due(self) -> bool:
         if self.post is None:

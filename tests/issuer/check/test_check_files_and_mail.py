@@ -3,6 +3,7 @@
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,11 +102,36 @@ def test_nobody_to_mail_is_no_finding(box: Box) -> None:
     told(findings(box), "bad", "mail: configuration: notify.smtp_ca_bundle: /nix is not a readable file")
 
 
-def test_a_mail_server_is_asked_up_to_the_login(mailing: tuple[Box, Smtp], lab: Lab) -> None:
-    """STARTTLS and password are tried; no mail is handed in."""
+def test_a_mail_server_is_asked_up_to_the_recipients(mailing: tuple[Box, Smtp], lab: Lab) -> None:
+    """STARTTLS, password, sender and recipients are tried; no mail is handed in."""
     box, server = mailing
-    told(findings(box), "ok", f"mail: localhost:{server.port} answers and encrypts and takes our login")
+    how = "answers and encrypts and takes our login, and takes sender and recipients"
+    told(findings(box), "ok", f"mail: localhost:{server.port} {how}")
+    server.refused.add("noc@example.com")
+    refused = told(findings(box), "bad", "would take no mail of ours: noc@example.com: no such person here")
+    assert refused["what_to_do"] == "check email_to in [notify]"
     assert server.letters == []
+
+
+def test_a_mail_server_that_wants_starttls_or_a_login(mailing: tuple[Box, Smtp]) -> None:
+    """It greets everybody, and refuses the sender for it: the hint names what is missing, and not the sender."""
+    box, _ = mailing
+    for changes in ({"smtp_user": "", "smtp_password_file": ""}, {"smtp_starttls": False}):
+        box.write(notify=changes)
+        refused = told(findings(box), "bad", "would take no mail of ours: 530")
+        assert refused["what_to_do"].endswith("check smtp_starttls and smtp_user in [notify]")
+
+
+@pytest.mark.parametrize(("waited", "level"), [(80000, None), (90000, "bad")])
+def test_a_mail_that_waits_for_more_than_a_day(box: Box, tmp_path: Path, waited: int, level: str | None) -> None:
+    """A finding as soon as nobody has heard for a day of what happened, whatever the server says now."""
+    with Smtp(tmp_path) as server:
+        box.document["notify"] = {"email_to": ["noc@example.com"], "smtp_host": "127.0.0.1", "smtp_port": server.port}
+        box.write()
+        at = int(time.time()) - waited
+        box.database.execute(f"INSERT INTO outbox (at, name, kind, content) VALUES ({at}, 'x', 'failed', '{{}}')")  # noqa: S608
+        waiting = [one["level"] for one in findings(box) if "has waited since 2" in one["finding"]]
+        assert waiting == ([level] if level else [])
 
 
 def test_a_password_that_the_mail_server_refuses(mailing: tuple[Box, Smtp], tmp_path: Path) -> None:

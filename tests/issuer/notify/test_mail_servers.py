@@ -12,6 +12,7 @@ from common.errors import MailError
 from common.mail import MailServer
 from issuer.model.config import NotifySettings
 from tests.issuer.box import Box
+from tests.issuer.notify.conftest import mend
 from tests.servers.ports import LOOPBACK
 from tests.servers.smtp import PASSWORD, USER, Smtp
 
@@ -81,6 +82,19 @@ def test_a_login_that_goes_wrong_fails_no_run(troubled: Box, tmp_path: Path) -> 
         assert PASSWORD not in outcome.err
         assert server.letters == []
     assert len(troubled.database.query("SELECT * FROM outbox WHERE taken_by IS NULL")) == 3
+
+
+def test_a_mail_that_nobody_takes_for_a_day_fails_the_run(troubled: Box, smtp: Smtp) -> None:
+    """Also under -q, where all certificates are well; and no more once a server has taken it."""
+    troubled.fails("run", says=["failed"])
+    mend(troubled, "a.example.test", "b.example.test", "c.example.test")
+    smtp.refuse("451 not now")
+    assert "waited" not in troubled.ok("run", "-q").err
+    troubled.database.execute("UPDATE outbox SET at = at - 90000")
+    quiet = troubled.fails("run", "-q", says=["error: a mail has waited since 2", "certfleet-issuer check"])
+    assert quiet.out == ""
+    smtp.refuse("")
+    troubled.ok("run", "-q")
 
 
 def test_a_mail_server_that_talks_for_ever_is_left() -> None:
