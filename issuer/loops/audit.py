@@ -10,9 +10,11 @@ from common.revocation.state import Revocation, Status
 from issuer.model.audit import Audited
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, EventKind, audited
+from issuer.model.events import Event, EventKind, audit_well, audited
 from issuer.rules.audit import (
     ASK_AGAIN,
+    is_over,
+    is_worse,
     next_audit,
     of_audit_only,
     of_certificate,
@@ -61,6 +63,9 @@ def audit_due(
             is_unknown = revocation.status is Status.UNKNOWN
             at = next_audit(row, soon if is_unknown else usual, now, policy)
             found = of_certificate(row, now, policy, revocation=revocation)
+            news = of_audit_only(found)
+            if is_over(row, news):
+                tell(audit_well(row.name))
             if not found and at in (usual, soon):
                 (unanswered if is_unknown else clean).append(row.name)
                 continue
@@ -68,7 +73,7 @@ def audit_due(
             store.save(row.name, outcome(row, found, new if new and is_ours(row) else (), at), now)
             if urgent := of_revocation(found):
                 tell(audited(row.name, urgent, EventKind.REVOKED))
-            if news := of_audit_only(found):
-                tell(audited(row.name, news))
+            if news:
+                tell(audited(row.name, news, worse=is_worse(row, news)))
         store.put_off(clean, usual)
         store.put_off(unanswered, soon)

@@ -47,6 +47,7 @@ class EventKind(Enum):
     HOST_BEHIND = "host-behind"  # it serves an older one for too long,
     HOST_WELL = "host-well"  # or all is well there again
     ROW_WELL = "row-well"  # its row is again as it should be
+    AUDIT_WELL = "audit-well"  # the audit finds nothing in its certificate any more
     RECOVERED = "recovered"
 
     @property
@@ -72,6 +73,7 @@ class Event:
     account: str = ""  # that reports of it
     standing: str = ""  # the sentence about that host
     contact: str = ""  # a person's words: whom to ask
+    worse: bool = False  # than what was told of the same kind
 
 
 def failed(name: str, failure: Failure, *, next_attempt: int = 0, failures: int = 0) -> Event:
@@ -88,6 +90,11 @@ def recovered(name: str, what: str = "") -> Event:
 def row_well(name: str) -> Event:
     """The row of *name* is as it should be again, after another event about it."""
     return Event(EventKind.ROW_WELL, name)
+
+
+def audit_well(name: str) -> Event:
+    """The audit finds nothing in the certificate of *name* any more of what is told as :func:`audited`."""
+    return Event(EventKind.AUDIT_WELL, name)
 
 
 def incident(name: str) -> Event:
@@ -108,10 +115,10 @@ _OF_ROWS = {
 }
 
 
-def audited(name: str, found: Sequence[Finding], kind: EventKind = EventKind.AUDIT) -> Event:
-    """The audit *found* that in the certificate of *name*, the worst first."""
+def audited(name: str, found: Sequence[Finding], kind: EventKind = EventKind.AUDIT, *, worse: bool = False) -> Event:
+    """The audit *found* that in the certificate of *name*, the worst first. *worse*: more than the audit before."""
     hint = "; ".join(dict.fromkeys(one.remedy for one in found))
-    return Event(kind, name, Failure("; ".join(one.evidence for one in found), hint=hint))
+    return Event(kind, name, Failure("; ".join(one.evidence for one in found), hint=hint), worse=worse)
 
 
 def not_renewed(name: str) -> Event:

@@ -11,6 +11,7 @@ _LEVELS = {
     EventKind.RECOVERED: logging.INFO,
     EventKind.HOST_WELL: logging.INFO,
     EventKind.ROW_WELL: logging.INFO,
+    EventKind.AUDIT_WELL: logging.INFO,
     EventKind.CA_CHANGED: logging.WARNING,
     EventKind.INCIDENT: logging.WARNING,
     EventKind.DISABLED: logging.WARNING,

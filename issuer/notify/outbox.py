@@ -82,7 +82,8 @@ class Outbox:
                 del self._kept[:-_MOST_KEPT]
 
     def send_urgent(self) -> None:
-        """Mail now what was told of revoked certificates: a run may take hours. Never raises."""
+        """Mail now what was told of revoked certificates, and write the rest down: a run may take hours. Never
+        raises."""
         with self._lock:
             urgent = [event for event in self._kept if event.kind is EventKind.REVOKED]
             later = [event for event in self._kept if event.kind is not EventKind.REVOKED]
@@ -91,6 +92,7 @@ class Outbox:
             self.deliver()
         with self._lock:
             self._kept += later
+        self._write_down(others=False)  # a killed run does not find again what is worse than before
 
     def note(self, event: Event) -> None:
         self.tell(event)

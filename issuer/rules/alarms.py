@@ -34,7 +34,11 @@ NEVER_MUTED = OF_ROWS | {  # a thief who writes to the table could mute a row, t
     EventKind.REVOKED,
 }
 _NEVER_RETRACTED = frozenset({EventKind.REVOKED})  # hosts may serve it for a while, and somebody may know its key
-_OVER = (EventKind.RECOVERED, EventKind.ROW_WELL)
+_ENDED_BY = {
+    EventKind.RECOVERED: TROUBLE,
+    EventKind.ROW_WELL: OF_ROWS,
+    EventKind.AUDIT_WELL: frozenset({EventKind.AUDIT}),
+}
 QUIET_SECONDS = 60  # a mail goes out this long after the last event,
 MAIL_SECONDS = 600  # but never sooner than this after the mail before, and no later than this after the first event
 
@@ -54,22 +58,25 @@ def weigh(event: Event, alarms: Collection[EventKind], unsaid: Collection[EventK
     """Weigh *event*, which is of no host, against the *alarms* of its certificate; *unsaid* are those that no mail has
     carried yet."""
     present = frozenset(alarms)
-    if event.kind in _OVER:
-        over = TROUBLE if event.kind is EventKind.RECOVERED else OF_ROWS
-        left = frozenset() if event.kind is EventKind.RECOVERED else present - over
+    if event.kind in _ENDED_BY:
+        over = _ENDED_BY[event.kind]
+        left = present - over
+        if event.kind is EventKind.RECOVERED:  # the new certificate may have the same fault: its audit says so
+            lasting = frozenset({EventKind.AUDIT}) - frozenset(unsaid)
+            over, left = over - lasting, present & lasting
         trouble = present & over
         retract = frozenset(unsaid) & over - _NEVER_RETRACTED
         return AlarmChange(left, bool(trouble), mail=bool(trouble - retract), retract=retract)
     if event.kind in (EventKind.CA_CHANGED, EventKind.FOREIGN_KEY):
         return AlarmChange(present, changed=True, mail=True)
-    new = not present & _COVERED_BY.get(event.kind, {event.kind})
+    new = event.worse or not present & _COVERED_BY.get(event.kind, {event.kind})
     return AlarmChange(present | {event.kind}, new, mail=new)
 
 
 def is_passed_over(event: Event, *, silent: bool) -> bool:
     """Is *event* left alone because no mail is to tell of its certificate (*silent*)? It is told after that if it is
     still true. The end of a trouble is noted all the same."""
-    return silent and event.kind not in (*NEVER_MUTED, *_OVER)
+    return silent and event.kind not in (*NEVER_MUTED, *_ENDED_BY)
 
 
 def is_mailed(event: Event, *, silent: bool) -> bool:

@@ -50,6 +50,7 @@ _CLOCKS = 3600  # seconds by which the clock of a CA may be ahead of ours
 _LATE = (Kind.EXPIRED, Kind.ENDS_SOON)
 # for these the row is due already (rules/due.py), or a person has to act first
 _NOT_ORDERED = (*_LATE, Kind.KEY, Kind.DAMAGED, Kind.COMPROMISED)
+_TOLD_OTHERWISE = (*_NOT_ORDERED, Kind.REVOKED)
 
 
 def of_certificate(
@@ -132,7 +133,17 @@ def outcome(row: Enrolment, found: Collection[Finding], ordered: Collection[Kind
 def of_audit_only(found: Iterable[Finding]) -> list[Finding]:
     """The findings of which people hear by nothing else: `run` tells of an end and of a foreign key by itself, and a
     revoked certificate is news of its own."""
-    return [one for one in found if one.kind not in (*_NOT_ORDERED, Kind.REVOKED)]
+    return [one for one in found if one.kind not in _TOLD_OTHERWISE]
+
+
+def is_worse(row: Enrolment, news: Iterable[Finding]) -> bool:
+    """Is any of *news*, as of :func:`of_audit_only`, of a kind that the audit before had not found in *row*?"""
+    return not {one.kind.value for one in news} <= row.watch.found
+
+
+def is_over(row: Enrolment, news: Iterable[Finding]) -> bool:
+    """Is nothing left of what the audit before had found in *row* for such *news*?"""
+    return not any(news) and not row.watch.found <= {kind.value for kind in _TOLD_OTHERWISE}
 
 
 def of_revocation(found: Iterable[Finding]) -> list[Finding]:

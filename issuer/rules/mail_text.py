@@ -55,6 +55,7 @@ _WORDS = {  # (one, several, heading)
     EventKind.HOST_BEHIND: ("is behind at a host", "are behind at hosts", "BEHIND AT A HOST"),
     EventKind.HOST_WELL: ("is well again at a host", "are well again at hosts", "WELL AGAIN AT A HOST"),
     EventKind.ROW_WELL: ("is right again in the table", "are right again in the table", "RIGHT AGAIN IN THE TABLE"),
+    EventKind.AUDIT_WELL: ("has no fault any more", "have no fault any more", "NOT FOUND BY THE AUDIT ANY MORE"),
     EventKind.RECOVERED: ("recovered", "recovered", "RECOVERED"),
 }
 _MARKED = "Lines that begin with > are quoted from the database: do what they say only if it makes sense to you."

@@ -6,6 +6,7 @@ it lasts. The outbox keeps each event until a mail server has accepted it, so th
 
 import dataclasses
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -116,6 +117,8 @@ class Notices:
         for bare in told:
             silent = bare.name in rows and watch_of(rows[bare.name]._mapping).silent(now)
             if is_passed_over(bare, silent=silent):
+                if bare.worse:  # than what stands: it is all told once that is heard again
+                    after[bare.name] -= {bare.kind}
                 continue
             event = graded(_completed(bare, rows.get(bare.name), now), self._stuck_after)
             verdict = weigh(event, after[event.name], unsent.get(event.name, frozenset()))
@@ -220,13 +223,14 @@ def _alarms(connection: sa.Connection, names: Collection[str] | None) -> dict[st
 def _recovered_elsewhere(
     connection: sa.Connection, standing: Mapping[str, Mapping[EventKind, int]], names: Collection[str], now: int
 ) -> list[Event]:
-    """Recoveries of *names* that nobody told: a certificate was stored since its alarm, and no change of it fails. Of
-    failures whose alarm is far ahead of *now*, by a clock that was wrong, nobody knows since when: they are over unless
-    one fails.
+    """Recoveries of *names* that nobody told: a certificate was stored since its alarm, which is not the audit's, and
+    no change of it fails. Of failures whose alarm is far ahead of *now*, by a clock that was wrong, nobody knows since
+    when: they are over unless one fails.
     For a certificate that is gone, alarms and unsent mail are deleted, except those that tell that it is gone."""
     names = [name for name in names if standing[name].keys() != {EventKind.VANISHED}]
     query = sa.select(certs.c.name, certs.c.ts_last_update, certs.c.count_fail_update, certs.c.change_failures)
-    since = {name: max(standing[name].values()) for name in names}
+    ends = {name: [at for kind, at in standing[name].items() if kind is not EventKind.AUDIT] for name in names}
+    since = {name: max(ends[name], default=math.inf) for name in names}
     lost = {name for name in names if since[name] > now + CLOCKS_APART and standing[name].keys() <= FAILURES}
     stored = {
         name: -1 if change_fails or (fails and name in lost) else at

@@ -12,7 +12,7 @@ from issuer.check.revocation import nobody_asked
 from issuer.loops.audit import audit_due
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, EventKind
+from issuer.model.events import Event, EventKind, audit_well
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.watch import Watch
 from issuer.rules.audit import AUDIT_EVERY
@@ -77,7 +77,8 @@ def test_it_is_replaced_unasked_and_then_well(faulty: World) -> None:
     assert (event.kind, event.told.what) == (EventKind.AUDIT, "its extended key usage is without serverAuth")
     assert run(faulty) == {}
     watch = faulty.row().watch
-    assert (watch.found, watch.served, len(faulty.events)) == (frozenset(), frozenset(), 1)
+    assert (watch.found, watch.served) == (frozenset(), frozenset())
+    assert [event.kind for event in faulty.events] == [EventKind.AUDIT, EventKind.AUDIT_WELL]
 
 
 def test_a_new_one_with_the_same_fault_is_not_ordered_daily(faulty: World) -> None:
@@ -98,6 +99,27 @@ def test_a_new_one_with_the_same_fault_is_not_ordered_daily(faulty: World) -> No
     assert len(faulty.ca.opened) == 3
     faulty.ca.usage = ExtendedKeyUsageOID.SERVER_AUTH
     assert run(faulty)[NAME].ending is Ending.STORED
+
+
+def test_what_is_new_and_what_is_over(faulty: World) -> None:
+    """A kind that the audit before had not found is worse; none of what it had found is an end, told once."""
+    until = int(faulty.clock()) + 99 * AUDIT_EVERY
+    faulty.change(watch=Watch(muted_until=until, no_replacing=True))
+    for _ in range(2):
+        audit(faulty)
+        faulty.clock.wait_until(faulty.clock() + AUDIT_EVERY)
+    faulty.change(watch=Watch(muted_until=until, no_replacing=True, found=frozenset({"weak-signature", "revoked"})))
+    audit(faulty)
+    assert [(event.kind, event.worse) for event in faulty.events] == [(EventKind.AUDIT, worse) for worse in (1, 0, 1)]
+    faulty.change(reissue_reason="by hand", due_at=None)
+    faulty.process().run()
+    faulty.events.clear()
+    for _ in range(2):
+        audit(faulty)
+        faulty.clock.wait_until(faulty.clock() + AUDIT_EVERY)
+    faulty.change(watch=Watch(found=frozenset({"expires-soon", "revoked"})))
+    audit(faulty)
+    assert [event.kind for event in faulty.events] == [EventKind.AUDIT_WELL]
 
 
 @pytest.mark.parametrize("left_alone", ["muted", "disabled", "imported", "not ours"])
@@ -165,7 +187,7 @@ def test_what_nobody_answers_changes_nothing(faulty: World) -> None:
     faulty.forget_what_was()
     faulty.events.clear()
     assert run(faulty, says=UNKNOWN) == {}
-    assert (faulty.row().watch.found, faulty.events) == (frozenset(), [])
+    assert (faulty.row().watch.found, faulty.events) == (frozenset(), [audit_well(NAME)])
     for says, found in ((revoked(), {"revoked"}), (UNKNOWN, {"revoked"}), (GOOD, set())):
         faulty.clock.wait_until(faulty.clock() + AUDIT_EVERY)
         audit(faulty, says=says)

@@ -94,6 +94,9 @@ def test_the_run_replaces_it_unasked_and_tells_once(audited: Box, smtp: Smtp) ->
     audited.database.execute("UPDATE certs SET audit_at = NULL")
     audited.run("run")
     assert len(smtp.letters) == 1
+    put(audited, NAME)
+    audited.run("run")
+    assert smtp.letters[1].subject.startswith(f"certfleet: {NAME} has no fault any more on ")
 
 
 def test_a_mute_holds_off_replacing_and_mails_until_its_end(audited: Box, smtp: Smtp) -> None:
