@@ -20,7 +20,8 @@ import structlog
 
 from common.deadline import Deadline, Incoming
 from common.endpoint import parse_endpoint
-from common.errors import ConfigError, Finding
+from common.errors import Finding
+from issuer.model.errors import AddressAway
 
 log = structlog.get_logger()
 _MOST_CONNECTIONS = 32
@@ -49,7 +50,7 @@ Page = Callable[[Asked], Answer]
 
 
 class Listener:
-    """Answers from a thread of its own, from the start on. Raises ConfigError when the address cannot be had."""
+    """Answers from a thread of its own, from the start on. Raises AddressAway when the address cannot be had."""
 
     def __init__(self, address: str, pages: dict[str, Page]):
         host, port = parse_endpoint(address)
@@ -58,7 +59,7 @@ class Listener:
         except OSError as error:
             problem = f"{address} cannot be listened on: {error.strerror or error}"
             hint = 'end what listens there, choose another port, or switch it off with listen = ""'
-            raise ConfigError("configuration", [Finding("daemon.listen", problem)], hint=hint) from error
+            raise AddressAway("configuration", [Finding("daemon.listen", problem)], hint=hint) from error
         self.address = address
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         self._thread.start()

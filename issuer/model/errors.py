@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from shlex import quote
 
-from common.errors import CertfleetError, RefusedError, Retry
+from common.errors import CertfleetError, ConfigError, RefusedError, Retry
 from issuer.model.seal_faults import OF_THE_CSR, Fault
 
 SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
@@ -46,6 +46,14 @@ class AcmeProblem(CertfleetError):
         self.resource = resource
         self.identifiers = identifiers
         self.asked = asked
+
+
+class AddressAway(ConfigError):
+    """The address that the daemon is to listen on cannot be had now; after a boot it may be there a moment later. So
+    the unit starts the daemon again, which it does not for another ConfigError."""
+
+    retry = Retry.SOON
+    exit_code = 1
 
 
 class OtherAccount(AcmeProblem):

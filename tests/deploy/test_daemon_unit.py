@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.deploy.machine import CONFIG, DAEMON, Central
 from tests.servers.bind import Bind
+from tests.servers.ports import LOOPBACK, free_port, release_port
 from tests.servers.process import wait_until
 
 
@@ -70,6 +72,19 @@ def test_a_configuration_that_is_wrong_at_the_start_is_for_a_person(central: Cen
     time.sleep(0.5)
     assert state(central) == ("failed", "failed", "0", "exit-code")
     assert any("daemon.listen" in entry["MESSAGE"] for entry in central.machine.journal(DAEMON))
+
+
+@pytest.mark.soak
+def test_an_address_that_is_not_there_yet_is_waited_for(central: Central) -> None:
+    """As early in a boot: the start fails, and a later one does not, without a person."""
+    central.machine.edit(f"{DAEMON}.service", "RestartSec=3s")
+    port = free_port()
+    with socket.create_server((LOOPBACK, port)):
+        central.configure(f'[daemon]\nlisten = "{LOOPBACK}:{port}"\n')
+        central.machine.run("systemctl", "start", DAEMON, code=1)
+        wait_until(lambda: state(central)[2] != "0", "it is started again")
+    wait_until(lambda: state(central)[:2] == ("active", "running"), "it listens")
+    release_port(port)
 
 
 @pytest.mark.soak
