@@ -111,7 +111,7 @@ def _told(event: Event) -> tuple[str, Failure]:
 
 
 def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
-    failure, events = common.failure, sorted(common.all, key=lambda event: (event.name, event.host))
+    failure, events = common.failure, sorted(common.all, key=_ends_first)
     of_hosts = bool(events[0].host)
     reason = "hosts" if of_hosts else "certificates for one reason"
     lines = [f"  {len(events)} {reason}:"] * (len(events) > 1 and bool(failure.what))
@@ -131,6 +131,10 @@ def _paragraph(common: Common[Event], now: int, tries: Tries) -> list[str]:
             break_on_hyphens=False,
         )
     return lines
+
+
+def _ends_first(event: Event) -> tuple[bool, int, str, str]:
+    return event.expires <= NEVER_ISSUED, event.expires, event.name, event.host
 
 
 def _whose(event: Event) -> str:

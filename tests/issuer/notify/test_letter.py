@@ -50,6 +50,16 @@ def test_many_reasons_fit_one_mail() -> None:
     assert "REVOKED BY THE CA (1)" in text
 
 
+def test_what_ends_first_is_listed_first() -> None:
+    """Of very many the first ones are listed: those whose certificate ends next, and last those without one."""
+    days = [0, 1, *(NOW + DAY * (90 - number) for number in range(60))]
+    told = [event(EventKind.FAILED, f"n{number:02}", what="one", expires=at) for number, at in enumerate(days)]
+    lines = [line for line in mail_text.body(told, "box", NOW).splitlines() if line.startswith("  n")]
+    assert (len(lines), lines[0], lines[1]) == (50, "  n61: 31 days left", "  n60: 32 days left")
+    few = [line for line in mail_text.body(told[:4], "box", NOW).splitlines() if line.startswith("  n")]
+    assert [line[2:5] for line in few] == ["n03", "n02", "n00", "n01"]
+
+
 @pytest.mark.parametrize(
     ("expires", "words"),
     [
