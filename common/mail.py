@@ -54,13 +54,15 @@ class MailServer:
             self._trust()
 
     def send(self, subject: str, text: str) -> None:
-        """Send one mail. Raises MailError when the server refused it for every recipient."""
+        """Send one mail. Raises MailError when the server refused it for every recipient. Where it takes the mail for
+        some, nobody sends it to the others again: an error in the log names each."""
         with self._trouble("did not take the mail", self._comfort):
             message = self._message(subject, text)
             with self._session() as session:
                 refused = session.send_message(message, self._sender, list(self._settings.email_to))
         for address, answer in refused.items():
-            log.warning("mail.recipient_refused", recipient=address, error=_decoded(answer[1]))
+            of = f"{len(refused)} of {len(self._settings.email_to)} recipients"
+            log.error("mail.recipient_refused", recipient=address, error=f"{answer[0]} {_decoded(answer[1])}", of=of)
 
     def reach(self) -> str:
         """Connect, encrypt, log in and name sender and recipients, but send no mail. Returns the server's address.

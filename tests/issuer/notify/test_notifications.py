@@ -188,14 +188,15 @@ def test_a_mail_server_that_is_down_fails_no_run_and_loses_no_event(troubled: Bo
 
 
 def test_a_mail_that_the_server_refuses_is_kept(troubled: Box, smtp: Smtp) -> None:
-    """A temporary refusal keeps the events; a refusal of one recipient of two is only a warning."""
+    """A temporary refusal keeps the events; a refusal of one recipient of two fails nothing, and is said under -q."""
     smtp.refuse("451 come back later")
     assert "451 come back later" in troubled.fails("run", says=["failed"]).err
     smtp.refuse("")
     smtp.refused.add("gone@example.com")
     troubled.write(notify={"email_to": ["gone@example.com", "noc@example.com"]})
-    outcome = troubled.fails("run", says=["failed"])
+    outcome = troubled.fails("run", "-q", says=["failed"])
     assert "mail.recipient_refused" in outcome.err
+    assert "1 of 2 recipients" in outcome.err
     [letter] = smtp.letters
     assert letter.recipients == ("noc@example.com",)
 
