@@ -18,15 +18,29 @@ _SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in D
 def der_value(content: bytes) -> bytes:
     """DER (X.690 §8.1) without the NULs, blanks or line ends that a column of fixed width, a block of a medium or an
     editor left behind it. Anything else stays as it is."""
+    end = _end(content)
+    return content[:end] if not content[end:].strip(_BEHIND) else content
+
+
+def _end(content: bytes) -> int:
+    """The octets of a value in DER, by its own length."""
     size = content[1] if len(content) > 1 else 0
     octets = size - 0x80 if size > 0x80 else 0  # of the length, where it has several
-    end = 2 + octets + (int.from_bytes(content[2 : 2 + octets]) if octets else size)
-    return content[:end] if not content[end:].strip(_BEHIND) else content
+    return 2 + octets + (int.from_bytes(content[2 : 2 + octets]) if octets else size)
 
 
 def is_der(content: bytes) -> bool:
     """Is it DER, if it is a certificate, a request or a key at all?"""
     return content.startswith(_SEQUENCE)
+
+
+def has_whole(content: bytes, label: str) -> bool:
+    """Does it hold a PEM block with *label* from its begin to its end, or all the octets of a value in DER? One of 127
+    octets, which a text that begins with a zero may look like, is no certificate."""
+    if content[:1] == _SEQUENCE and content[1:2] > b"\x80":
+        return _end(content) <= len(content)
+    begin = content.find(f"-----BEGIN {label}-----".encode())
+    return begin >= 0 and content.find(f"-----END {label}-----".encode(), begin) >= 0
 
 
 def plain(content: bytes) -> bytes:

@@ -132,6 +132,7 @@ class _Sources:
                 seen.add(number)
                 found = self._concerning(certificate, f"{search.url}?id={number}")
                 self._memory.read_search(search.url, [number], found)
+        search.require_read()
 
     def _concerning(self, certificate: x509.Certificate | None, where: str) -> list[Sighting]:
         """A sighting of a certificate for one of our names; none of another."""

@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 from cryptography import x509
 
 from common.certificate import load_certificates
+from common.pem import has_whole
 from common.strict_json import parse_json
+from common.text import some
 from issuer.model.errors import TransparencyError
 from issuer.transparency.http import get
 
@@ -15,16 +17,18 @@ _SECONDS = 120.0  # it is slow
 
 
 class CrtSh:
-    """Every method raises TransparencyError. *pause*: seconds between two questions; it answers few in a minute."""
+    """Every method raises TransparencyError. *pause*: seconds between two questions; it answers few in a minute.
+    :attr:`unread` are the numbers for which it showed no whole certificate: it may later."""
 
     def __init__(self, url: str, pause: float):
         self.url = url
         self._pause = pause
         self._asked = False
+        self.unread: set[int] = set()
 
     def certificates(self, name: str, seen: Container[int]) -> Iterator[tuple[int, x509.Certificate | None]]:
         """The number there and the certificate of each one for *name*, "%.example.com" for all below, but for those
-        *seen*; None for one that cannot be parsed."""
+        *seen* or *unread*; None for one that is whole and cannot be parsed."""
         content = self._get({"q": name, "output": "json", "exclude": "expired"})
         try:
             found = parse_json(content or b"[]")
@@ -32,8 +36,19 @@ class CrtSh:
         except (ValueError, KeyError, TypeError) as error:
             raise TransparencyError(self.url, "its answer is no list of certificates") from error
         for number in numbers:
-            if number not in seen:
-                yield number, _certificate(self._get({"d": str(number)}) or b"")
+            if number in seen or number in self.unread:
+                continue
+            content = self._get({"d": str(number)}) or b""
+            if has_whole(content, "CERTIFICATE"):
+                yield number, _certificate(content)
+            else:
+                self.unread.add(number)
+
+    def require_read(self) -> None:
+        """Raise TransparencyError where anything is *unread*."""
+        if self.unread:
+            numbers = some([str(number) for number in sorted(self.unread)])
+            raise TransparencyError(self.url, f"it showed no whole certificate for {numbers}")
 
     def _get(self, query: dict[str, str]) -> bytes | None:
         if self._asked:

@@ -44,9 +44,13 @@ def _get(url: str, seconds: float) -> bytes | None:
 
 def _read(answer: http.client.HTTPResponse, *, packed: bool) -> bytes:
     unpack = zlib.decompressobj(wbits=31) if packed else None
+    missing = answer.length or 0  # of what the server announced, if it did
     found = bytearray()
     while part := answer.read1(_AT_ONCE):
+        missing -= len(part)
         found += unpack.decompress(part, _MOST_BYTES) if unpack is not None else part
         if len(found) > _MOST_BYTES:
             raise ValueError("its answer has no end")
+    if missing > 0 or (unpack is not None and not unpack.eof):
+        raise ValueError("its answer is cut off")
     return bytes(found)
