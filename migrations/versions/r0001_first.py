@@ -147,12 +147,3 @@ def _installations() -> None:
         sa.Column("detail", sa.Text),
         sa.Column("ts_report", sa.BigInteger, nullable=False),
     )
-    if op.get_bind().dialect.name == "sqlite":
-        return
-    # GRANT knows tables and columns, not rows; a checked view keeps each agent's account to its own rows.
-    # USER() is the account that is connected, also inside a view that runs with its definer's rights.
-    op.execute(
-        "CREATE OR REPLACE SQL SECURITY DEFINER VIEW own_installations AS"
-        " SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations"
-        " WHERE account = SUBSTRING_INDEX(USER(), '@', 1) WITH CASCADED CHECK OPTION"
-    )

@@ -1,26 +1,20 @@
-"""The reports of hosts are told from the centre: one row for each account, views with what an agent needs, indexes.
+"""The reports of hosts are told from the centre: one row for each account, and indexes.
 
 Two accounts that report the same certificate of the same host have a row each, so neither can take the other's place.
 """
 
 import sqlalchemy as sa
-import structlog
 from alembic import op
 
-from migrations.steps import add_columns, code_of, create_index, create_table
+from migrations.steps import add_columns, create_index, create_table
 
 revision = "0016"
 down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-log = structlog.get_logger()
 _NAME = sa.CHAR(250)
 _KEY = ["name", "host", "account"]
-_OF_AN_AGENT = ("name", "ts_last_update", "ts_expire", "crt", "ca", "rolled_back", "statement")
-_MOST_REPORTS = 20_000  # of one account
-_MOST_DETAIL = 2000  # characters
-_MAY_NOT = (1142, 1227, 1419)  # the rights that a trigger needs, the last one where the server writes a binary log
 
 
 def upgrade() -> None:
@@ -40,9 +34,12 @@ def upgrade() -> None:
         sa.Column("state", sa.CHAR(20), nullable=False),
         sa.Column("since", sa.BigInteger, nullable=False),
     )
-    if on_a_server:
-        _views()
-        _bound()
+    if on_a_server:  # migrations/agents.py makes the triggers that count them
+        create_table(
+            "report_counts",
+            sa.Column("account", sa.CHAR(80), primary_key=True),
+            sa.Column("held", sa.Integer, nullable=False),
+        )
 
 
 def _change_key() -> None:
@@ -71,43 +68,3 @@ def _copy() -> None:
         f" SELECT name, host, COALESCE(account, ''), {rest} FROM installations_before"
     )
     op.drop_table("installations_before")
-
-
-def _views() -> None:
-    """All that the accounts of agents may see: the present certificates, and their own reports with a bounded text."""
-    op.execute(
-        f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW agent_certs AS SELECT {', '.join(_OF_AN_AGENT)} FROM certs"  # noqa: S608
-    )
-    op.execute(
-        "CREATE OR REPLACE SQL SECURITY DEFINER VIEW own_installations AS"  # noqa: S608 - words of our own
-        " SELECT name, host, account, sha256, not_after, state, detail, ts_report FROM installations"
-        " WHERE account = SUBSTRING_INDEX(USER(), '@', 1)"
-        f" AND CHAR_LENGTH(COALESCE(detail, '')) <= {_MOST_DETAIL} WITH CASCADED CHECK OPTION"
-    )
-
-
-def _bound() -> None:
-    """An account cannot fill the table. Its rows are counted beside, because a count of them at each insert would cost
-    the server minutes. A server may keep triggers for its administrator; then only the reading is bounded."""
-    create_table(
-        "report_counts",
-        sa.Column("account", sa.CHAR(80), primary_key=True),
-        sa.Column("held", sa.Integer, nullable=False),
-    )
-    op.execute("REPLACE INTO report_counts SELECT account, COUNT(*) FROM installations GROUP BY account")
-    one_more = "INSERT INTO report_counts VALUES (NEW.account, 1) ON DUPLICATE KEY UPDATE held = held + 1"
-    held = "(SELECT held FROM report_counts WHERE account = NEW.account)"
-    refuse = f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this account has its most reports, {_MOST_REPORTS}'"
-    one_less = "UPDATE report_counts SET held = held - 1 WHERE account = OLD.account"
-    _trigger("installations_added", "INSERT", f"{one_more}; IF {held} > {_MOST_REPORTS} THEN {refuse}; END IF")
-    _trigger("installations_gone", "DELETE", one_less)
-
-
-def _trigger(name: str, event: str, body: str) -> None:
-    try:
-        op.execute(f"DROP TRIGGER IF EXISTS {name}")
-        op.execute(f"CREATE TRIGGER {name} AFTER {event} ON installations FOR EACH ROW BEGIN {body}; END")
-    except sa.exc.DBAPIError as error:
-        if code_of(error) not in _MAY_NOT:
-            raise
-        log.warning("reports.unbounded", why=str(error.orig), hint="docs/databases.md, accounts of agents")

@@ -155,6 +155,34 @@ def test_an_upgrade_keeps_what_hosts_reported(central: Box, accounts: list[Ask])
     assert len(database.query("SELECT host FROM installations")) == 2
 
 
+def test_an_upgrade_ends_what_a_renamed_account_of_the_issuer_costs(central: Box, accounts: list[Ask]) -> None:
+    """Views and triggers run with the rights of the account that made them. As on the day that the issuer moves: agents
+    are told that their own access is denied, which it is not."""
+    agent, database = accounts[0], central.database
+    assert isinstance(database, SqlDatabase)
+    agent(report("web1", "served"))
+    database.server.sql(f"RENAME USER `{database.user}`@`%` TO `{database.user}`@`127.%`")
+    for statement in ("SELECT name FROM agent_certs", report("web2", "served")):
+        with pytest.raises(pymysql.err.MySQLError, match=r"Access denied|definer"):
+            agent(statement)
+    central.ok("db", "upgrade")
+    assert agent("SELECT name FROM agent_certs") == [(NAME,)]
+    agent(report("web2", "served"))
+    database.execute("DELETE FROM installations WHERE host = 'web1'")
+    assert [row[1] for row in database.query("SELECT * FROM report_counts")] == [1]
+
+
+def test_an_upgrade_makes_the_triggers_that_a_server_had_refused(central: Box, accounts: list[Ask]) -> None:
+    """What was reported without them is counted."""
+    for name in ("installations_added", "installations_gone"):
+        central.database.execute(f"DROP TRIGGER {name}")
+    accounts[0](report("web1", "served"))
+    assert central.database.query("SELECT * FROM report_counts") == []
+    central.ok("db", "upgrade")
+    accounts[0](report("web2", "served"))
+    assert [row[1] for row in central.database.query("SELECT * FROM report_counts")] == [2]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
