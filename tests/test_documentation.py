@@ -78,6 +78,15 @@ def test_commands_are_found_where_people_read_them() -> None:
     assert [len(quoted(file)) for file in starting] == [1] * len(starting)
 
 
+def test_a_line_for_cron_names_its_program_by_its_path() -> None:
+    """cron looks in /usr/bin and /bin alone, and nothing of ours is there."""
+    texts = [file.read_text(encoding="utf-8") for file in [*DOCUMENTS, *CRON]]
+    line = r"(?:[\d*,/-]+ +){5}(?:certfleet|root) +.*?(\S*certfleet-(?:issuer|agent)) "
+    found = [program for text in texts for program in re.findall(line, text)]
+    assert len(found) > 3
+    assert [program for program in found if not program.startswith(INSTALLED)] == []
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_links_lead_to_files(file: Path) -> None:
     """Relative links name something that exists, and a heading in it; so do the paths in CONTRIBUTING's table."""
