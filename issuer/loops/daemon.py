@@ -10,6 +10,7 @@ means.
 import time
 from collections.abc import Callable
 from concurrent.futures import wait
+from functools import partial
 
 import structlog
 
@@ -38,7 +39,8 @@ _TICK = 1.0  # seconds: the longest sleep of the loop
 # seconds between two runs of a periodic work
 _LOOK, _FILES, _SWEEP, _MAIL, _HOSTS, _ROWS = 3.0, 3.0, 600.0, 5.0, 60.0, 60.0
 _SURVEY, _LONGEST = 5.0, 60.0
-_SHARE = 100  # a survey, and each look at all rows, costs the database one percent of its time
+_SHARE = 100  # a survey, and each look at all rows, costs the database one percent of its time,
+_SELDOM = 600.0  # but a look comes this soon: the one before may have waited for a silent party, which costs nothing
 _NOT_OURS = (Ending.ELSEWHERE, Ending.NOT_DUE, Ending.UNSEALED)
 _JUST_DONE = 10  # seconds for which a certificate is deferred after its attempt, whatever the database says
 _LAST_WORDS = 1.0  # seconds for writing down events at the end
@@ -72,9 +74,10 @@ class Daemon:
             "sweep", lambda: sweep(self._generation.tools), every=_SWEEP, wake=wake, longest_pause=600
         )
         self._mail = Periodic("mail", self._send_mail, every=_MAIL, wake=wake)
-        self._hosts = Periodic("hosts", self._look_at_hosts, every=_HOSTS, wake=wake, share=_SHARE)
-        self._rows = Periodic("rows", self._look_at_rows, every=_ROWS, wake=wake, share=_SHARE)
-        self._reports = Periodic("reports", self._look_at_reports, every=_ROWS, wake=wake, share=_SHARE)
+        look = partial(Periodic[None], wake=wake, share=_SHARE, longest=_SELDOM)
+        self._hosts = look("hosts", self._look_at_hosts, every=_HOSTS)
+        self._rows = look("rows", self._look_at_rows, every=_ROWS)
+        self._reports = look("reports", self._look_at_reports, every=_ROWS)
         self._rows_not_well: set[str] = set()
         self._files = Periodic("files", lambda: stamps(self._generation.settings.files), every=_FILES, wake=wake)
         self._seen = self._stamps

@@ -3,12 +3,19 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from common.errors import CertfleetError
+from issuer.loops import periodic
 from issuer.loops.backlog import Backlog
+from issuer.loops.daemon import Daemon
+from issuer.loops.health import Health
+from issuer.loops.metrics import Metrics
 from issuer.loops.periodic import Periodic
+from issuer.loops.systemd import Systemd
 from issuer.model.survey import DueRow
 from tests.servers.process import wait_until
 
@@ -21,6 +28,24 @@ def brought(periodic: Periodic[int], now: float) -> int | None:
             return found
         time.sleep(0.01)
     return None
+
+
+@pytest.mark.parametrize("name", ["_hosts", "_rows", "_reports"])
+def test_a_look_that_waited_for_a_silent_party_comes_again_within_ten_minutes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause after it grows with the time that it took, and that may have been a minute of silence of the CAs."""
+    tools: Any = SimpleNamespace(stamps={}, tools=SimpleNamespace(clock=time.time))
+    health = Health(time.monotonic)
+    daemon = Daemon(lambda _: tools, systemd=Systemd({}), health=health, numbers=Metrics("0", health, time.time))
+    look = getattr(daemon, name)
+    looks: list[int] = []
+    look.work = lambda: looks.append(1)
+    monkeypatch.setattr(periodic, "time", SimpleNamespace(monotonic=iter([0.0, 60.0]).__next__))
+    look.start(0)
+    wait_until(lambda: bool(looks) and look._under_way.done(), "it is back")
+    look.result(0)
+    assert 60 < look._next_at <= 600
 
 
 def test_periodic_work_is_done_at_its_interval_and_never_twice_at_once() -> None:
