@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from dataclasses import replace
 from functools import partial
@@ -37,7 +37,6 @@ from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
 from issuer.model.strangers import RowsFound
 from issuer.model.tries import BY_DAEMON
-from issuer.notify.outbox import Outbox
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
 from issuer.store.revision import open_database
@@ -93,7 +92,7 @@ class _Service:
             outbox,
             queries,
             Reports(settings, database),
-            lambda: _look_at_rows(settings, database, outbox),
+            lambda: _look_at_rows(settings, database, self._note),
             lambda: _close(database, tools),
             found,
         )
@@ -113,7 +112,7 @@ class _Service:
             self._generation.close()
 
     def _note(self, event: Event) -> None:
-        """An order that was begun before the last reload is told about by the mail server of today."""
+        """What was begun before the last reload, an order or an audit, is told about by the mail server of today."""
         if self._generation is not None:
             self._generation.outbox.note(event)
 
@@ -145,9 +144,9 @@ def _refuse_other_revision(settings: Settings) -> None:
         raise error
 
 
-def _look_at_rows(settings: Settings, database: Database, outbox: Outbox) -> RowsFound:
+def _look_at_rows(settings: Settings, database: Database, note: Callable[[Event], None]) -> RowsFound:
     rows = Rows(settings, database)
-    rows.audit(outbox.tell, int(time.time()))
+    rows.audit(note, int(time.time()))
     return rows.look()
 
 
