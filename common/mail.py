@@ -159,7 +159,8 @@ def _hint(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return "check smtp_user and smtp_password_file in [notify]"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "check email_to in [notify]"
+        later = all(answer[0] < 500 for answer in error.recipients.values())  # RFC 5321 §4.2.1
+        return f"{'the server puts it off, so try again in some minutes; else ' * later}check email_to in [notify]"
     if isinstance(error, smtplib.SMTPSenderRefused) and error.smtp_code == 530:  # RFC 3207 §4, RFC 4954 §6
         return "the server wants STARTTLS or a login: check smtp_starttls and smtp_user in [notify]"
     if isinstance(error, smtplib.SMTPSenderRefused):

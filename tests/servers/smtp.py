@@ -42,6 +42,7 @@ class Letter:
 @dataclass
 class _Handler:
     refused: set[str]
+    deferred: set[str] = field(default_factory=set)
     letters: list[Letter] = field(default_factory=list)
     refusal: str = ""
 
@@ -50,6 +51,8 @@ class _Handler:
     ) -> str:
         if address in self.refused:
             return "550 no such person here"
+        if address in self.deferred:
+            return "450 greylisted"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -113,6 +116,11 @@ class Smtp:
     def __exit__(self, *_exception: object) -> None:
         self.stop()
         release_port(self.port)
+
+    @property
+    def deferred(self) -> set[str]:
+        """Recipients that it puts off."""
+        return self._handler.deferred
 
     @property
     def letters(self) -> list[Letter]:

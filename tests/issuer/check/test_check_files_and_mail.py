@@ -110,6 +110,10 @@ def test_a_mail_server_is_asked_up_to_the_recipients(mailing: tuple[Box, Smtp], 
     server.refused.add("noc@example.com")
     refused = told(findings(box), "bad", "would take no mail of ours: noc@example.com: no such person here")
     assert refused["what_to_do"] == "check email_to in [notify]"
+    server.refused.clear()
+    server.deferred.add("noc@example.com")
+    put_off = told(findings(box), "bad", "would take no mail of ours: noc@example.com: greylisted")
+    assert put_off["what_to_do"].startswith("the server puts it off, so try again in some minutes")
     assert server.letters == []
 
 

@@ -199,6 +199,10 @@ def test_a_mail_that_the_server_refuses_is_kept(troubled: Box, smtp: Smtp) -> No
     assert "1 of 2 recipients" in outcome.err
     [letter] = smtp.letters
     assert letter.recipients == ("noc@example.com",)
+    smtp.deferred.add("gone@example.com")
+    smtp.refused.clear()
+    mend(troubled, "a.example.test", "b.example.test", "c.example.test")
+    assert "450 greylisted" in troubled.ok("run", "-q").err
 
 
 def test_what_failed_and_recovered_unsaid_is_not_worth_a_mail(troubled: Box, smtp: Smtp) -> None:
