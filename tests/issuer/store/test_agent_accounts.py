@@ -12,6 +12,7 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.servers.database import SqliteDatabase
+from tests.servers.mariadb import MariaDB
 from tests.servers.sql_server import SqlDatabase, SqlServer
 
 NAME = "www.example.test"
@@ -181,6 +182,22 @@ def test_an_upgrade_makes_the_triggers_that_a_server_had_refused(central: Box, a
     central.ok("db", "upgrade")
     accounts[0](report("web2", "served"))
     assert [row[1] for row in central.database.query("SELECT * FROM report_counts")] == [2]
+
+
+@pytest.mark.soak
+def test_a_server_that_keeps_triggers_for_its_administrator(tmp_path: Path) -> None:
+    """The upgrade says so and goes on without; a later one makes them once it may, and one that may no more leaves
+    them alone."""
+    with MariaDB(options=["--server-id=1", "--log-bin"]) as server:
+        box = Box(tmp_path / "box", server.create_database())
+        box.set_up()
+        assert "reports.unbounded" in box.ok("db", "upgrade").err
+        assert box.database.query("SHOW TRIGGERS") == []
+        for trusting, warned in ((1, False), (0, True)):
+            server.sql(f"SET GLOBAL log_bin_trust_function_creators = {trusting}")
+            assert ("reports.unbounded" in box.ok("db", "upgrade").err) is warned
+            made = {row[0] for row in box.database.query("SHOW TRIGGERS")}
+            assert made == {"installations_added", "installations_gone"}
 
 
 @pytest.mark.parametrize(
