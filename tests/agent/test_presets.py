@@ -277,7 +277,7 @@ def test_every_key_overrules_its_own_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "paths"),
     [
-        ("", ["/etc/ssl/certs/www.example.com.fullchain.crt", "/etc/ssl/www.example.com.openldap.key"]),
+        ("", ["/etc/ssl/certs/www.example.com.fullchain.crt", "/etc/ldap/www.example.com.openldap.key"]),
         ('[certificate.files]\nfullchain = "/f"', ["/f"]),
         (
             '[[certificate.combined]]\npath = "/c"\nparts = "key"',

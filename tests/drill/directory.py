@@ -4,7 +4,7 @@ import shlex
 
 from tests.drill.daemon import FULLCHAIN, KEY, NAME, ROOTS, SCRIPTS, Daemon, Talk
 
-_KEY = f"/etc/ssl/{NAME}.openldap.key"
+_KEY = f"/etc/ldap/{NAME}.openldap.key"
 _TLS = f"""dn: cn=config
 changetype: modify
 add: olcTLSCertificateFile

@@ -30,7 +30,7 @@ UNBOUND = Daemon(
     "",
     {
         "/etc/unbound/unbound.conf.d/dot.conf": f'server:\ninterface: 127.0.0.1@853\ntls-service-pem: "{FULLCHAIN}"\n'
-        f'tls-service-key: "/etc/ssl/{NAME}.unbound.key"\n'
+        f'tls-service-key: "/etc/unbound/{NAME}.unbound.key"\n'
     },
     unchecked=True,
 )
@@ -50,7 +50,7 @@ BIND_DOT = Daemon(
     853,
     "",
     {
-        "/etc/bind/named.conf.options": f'tls site {{ cert-file "{FULLCHAIN}"; key-file "/etc/ssl/{NAME}.bind.key";'
+        "/etc/bind/named.conf.options": f'tls site {{ cert-file "{FULLCHAIN}"; key-file "/etc/bind/{NAME}.bind.key";'
         " };\n"
         'options {\n  directory "/var/cache/bind";\n  listen-on port 853 tls site { 127.0.0.1; };\n'
         "  listen-on port 443 tls site http default { 127.0.0.1; };\n};\n"
