@@ -61,7 +61,7 @@ REDIS = Daemon(
         appended("/etc/redis/redis.conf", "tls-port 6380", "tls-auth-clients no"),
         appended("/etc/redis/redis.conf", f"tls-cert-file {FULLCHAIN}", f"tls-key-file /etc/ssl/{NAME}.redis.key"),
     ),
-    tool=("/usr/bin/xargs", "-d"),
+    tool=("/usr/bin/xargs", "-0"),
     unchecked=True,
     talk=Talk(b"", b"PING\r\n", b"+PONG"),
 )
