@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.test_presets import certificate
+from tests.agent.test_presets import certificate, preset, service
 
 CONFINED = {
     "unbound": ("/etc/apparmor.d/usr.sbin.unbound", "/etc/unbound/** r,"),
@@ -25,3 +25,10 @@ def test_a_confined_service_may_read_the_files_of_its_preset(name: str) -> None:
     folder = Path(rule.partition("/**")[0])
     for one in certificate(f'service = "{name}"').files:
         assert one.path.parent == (folder if one.holds_key else CERTIFICATES)
+
+
+def test_mumble_is_told_by_either_name_of_its_process() -> None:
+    """It was murmurd before 1.4, and is mumble-server since: a host may have both programs, of which one runs."""
+    (command,) = service('service = "mumble"').activate
+    assert command[:3] == ("pkill", "-USR1", "-x")  # -x: the pattern is for the whole name
+    assert all(re.fullmatch(command[3], name) for name in preset("mumble").processes)
