@@ -31,6 +31,7 @@ from common.system import enable, install_units, link, program, require_root
 T = TypeVar("T")
 _STATE_DIR = "/var/lib/certfleet-agent"
 _SOURCE = "mysql://agent-NAME@db.example.com/certfleet"
+_WEB = "https://{name}"  # the probe of a preset for a web server
 
 _HEAD = """\
 # agent.toml: which certificates this host takes, from where, and what is done with them.
@@ -246,8 +247,8 @@ def _file_option(option: str, value: str | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class _Services:
-    """*found*: the presets whose program is here, running services first. *runs*: the names of those that run. *taken*:
-    those that an entry names, None for one that was not found."""
+    """*found*: the presets whose program is here, running services first, and of these, as of the others, web servers
+    first. *runs*: the names of those that run. *taken*: those that an entry names, None for one that was not found."""
 
     found: Mapping[str, Preset]
     runs: Sequence[str]
@@ -265,7 +266,7 @@ def _services(arguments: argparse.Namespace) -> _Services:
     every = {name: preset for name in presets.names if (preset := presets.load(name))}
     now = running()
     found = [(name, preset) for name, preset in every.items() if presence((), preset.programs).program]
-    found = sorted(found, key=lambda each: now.isdisjoint(each[1].processes))
+    found = sorted(found, key=lambda each: (now.isdisjoint(each[1].processes), _WEB not in (each[1].probe or ())))
     for name in arguments.service:
         if name not in every:
             raise UsageError(f"--service: there is no preset {name!r}", hint="`certfleet-agent presets` lists them")

@@ -149,6 +149,20 @@ def test_init_writes_what_run_accepts(bare: Host) -> None:
     assert bare.config.read_bytes() == written
 
 
+def test_init_takes_a_web_server_that_runs_first(bare: Host) -> None:
+    """Before another service that runs, whatever their names: a name is a web site's, more often than a database's. One
+    that does not run comes behind both."""
+    (bare.config.parent / "presets").mkdir()
+    runs, web = json.dumps(Path("/proc/self/comm").read_text(encoding="utf-8").strip()), '"https://{name}"'
+    for name, probe, process in (("a-idle", web, '"none"'), ("b-data", '"mysql://{name}"', runs), ("c-web", web, runs)):
+        text = f'note = "{name}"\nprograms = "sh"\nprocesses = {process}\nprobe = {probe}\n'
+        (bare.config.parent / "presets" / f"{name}.toml").write_text(text)
+    places = ["--config", str(bare.config), "--state-dir", str(bare.state_dir)]
+    done = bare.agent("init", NAME, *places, "--source", f"sqlite:///{bare.database}")
+    [found] = [line.partition("services found here: ")[2] for line in done.out.splitlines() if "found here" in line]
+    assert [one for one in found.split(", ") if one in {"a-idle", "b-data", "c-web"}] == ["c-web", "b-data", "a-idle"]
+
+
 @pytest.mark.parametrize("words", [["run"], ["rollback"], ["release"], ["request", "--next"]])
 def test_a_mistyped_name(host: Host, words: list[str]) -> None:
     """Every command that looks a name up says which one may be meant."""
