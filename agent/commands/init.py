@@ -15,6 +15,7 @@ from agent.commands.sandbox import fit_unit
 from agent.commands.wiring import name_in
 from agent.host.files import LocalFiles
 from agent.host.presence import presence, running
+from agent.rules.targets import ELSEWHERE_HINT, lost_at_update
 from agent.settings.config import AgentSettings, SourceSettings, TrustSettings, load_settings, settings_in
 from agent.settings.places import DEFAULT_FILE, ROOTS_FILE
 from agent.settings.preset import Preset, Presets
@@ -62,9 +63,17 @@ def init(arguments: argparse.Namespace) -> int:
         _write(arguments, names)
         if started is None:
             say("next: edit it, then `certfleet-agent request NAME`, and take the CSR to the issuer")
+    _warn_of_lost_files(arguments.config)
     if started is not None:
         _set_up(started, names, arguments)
     return 0
+
+
+def _warn_of_lost_files(config: Path) -> None:
+    """Warn of each live file of this host in agent.toml that the operating system would delete later."""
+    files = [file.path for one in load_settings(config)[1] if one.host is None for file in one.files]
+    for sentence in lost_at_update({file: Path(os.path.realpath(file)) for file in files}):
+        complain(f"warning: {sentence}", f"  {ELSEWHERE_HINT}")
 
 
 def _place(config: Path) -> Path:

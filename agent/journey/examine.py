@@ -18,7 +18,7 @@ from agent.rules.audit import audit
 from agent.rules.conclusion import OTHER_SOCKET, REACHABLE
 from agent.rules.evidence import Proof, Sight, judge
 from agent.rules.standing import ROOTS_HINT
-from agent.rules.targets import refuse_dangling, refuse_detours
+from agent.rules.targets import ELSEWHERE_HINT, lost_at_update, refuse_dangling, refuse_detours
 from agent.rules.verify import installed_in
 from common.certificate import Bundle
 from common.check_line import BAD, OK, WARN, Line
@@ -94,6 +94,8 @@ def _files(turn: Turn) -> Iterator[Line]:
     except CertfleetError as error:
         yield Line(BAD, name, str(error), error.hint)
         return
+    for sentence in lost_at_update(real):
+        yield Line(WARN, name, sentence, ELSEWHERE_HINT)
     installed = turn.before.installed
     if installed is None:
         for target in targets:

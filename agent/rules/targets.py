@@ -10,6 +10,8 @@ from agent.model.result import Installed
 from agent.rules.access_lists import group_rights, without_inherited
 from common.dataclasses import replace
 
+_CA_FOLDER = Path("/var/lib/ca-certificates")  # of openSUSE and SLES, where /etc/ssl/certs leads into it
+ELSEWHERE_HINT = 'name another place in agent.toml: in [certificate.files] fullchain = "/etc/ssl/NAME.fullchain.crt"'
 _EVERYBODY = 0o007
 _OPEN = 0o027  # modes in which no key is taken: others read it, or its group writes
 
@@ -34,6 +36,16 @@ def refuse_dangling(links: Iterable[Path]) -> None:
     for link in links:
         hint = "put a file where it leads to, or remove the link: nothing is created through one"
         raise InstallError("stage", f"{link} is a symbolic link that leads to nothing", hint=hint)
+
+
+def lost_at_update(real: Mapping[Path, Path]) -> list[str]:
+    """A sentence for each target whose *real* path lies where the operating system keeps CAs: its next update of them
+    deletes every file there that is not its own."""
+    return [
+        f"{path} leads to {found}, which update-ca-certificates deletes at the next update of the system's CAs"
+        for path, found in real.items()
+        if found.is_relative_to(_CA_FOLDER)
+    ]
 
 
 def refuse_key(target: Path, live: LiveFile | None) -> None:
