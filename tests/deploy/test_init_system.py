@@ -135,13 +135,15 @@ def test_a_host_whose_files_lie_elsewhere(fresh: Machine) -> None:
     assert "/srv/db" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     config = fresh.path("/etc/certfleet/agent.toml")
     assert "cap_sys_chroot" not in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
-    text = re.sub("^service = .*", 'service = ["nginx", "freeradius"]', config.read_text(encoding="utf-8"), flags=re.M)
+    services = 'service = ["nginx", "freeradius", "proxmox"]'
+    text = re.sub("^service = .*", services, config.read_text(encoding="utf-8"), flags=re.M)
     text += '[certificate.files]\nfullchain = "/etc/haproxy/certs/www.pem"\n'
     fresh.write("/etc/certfleet/agent.toml", text)
     said = fresh.run(*init, NAME)
     assert "kept     /etc/certfleet/agent.toml" in said
     assert "in mods-enabled/eap. Nothing is proven unless `probe` in agent.toml names a socket." in said
     assert "/etc/haproxy/certs" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
+    assert "/etc/pve" in fresh.show("certfleet-agent", "ReadWritePaths")[0]
     assert "cap_sys_chroot" in fresh.show("certfleet-agent", "CapabilityBoundingSet")[0]
     assert config.read_text(encoding="utf-8") == text
     fresh.run("chmod", "0640", "/etc/certfleet/agent.toml")
