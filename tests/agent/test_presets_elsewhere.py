@@ -32,3 +32,11 @@ def test_mumble_is_told_by_either_name_of_its_process() -> None:
     (command,) = service('service = "mumble"').activate
     assert command[:3] == ("pkill", "-USR1", "-x")  # -x: the pattern is for the whole name
     assert all(re.fullmatch(command[3], name) for name in preset("mumble").processes)
+
+
+@pytest.mark.parametrize("name", ["bind-dot", "coturn", "exim", "freeradius", "hitch", "mumble", "openldap"])
+def test_a_group_that_is_another_one_elsewhere_is_a_trap(name: str) -> None:
+    """An owner that a host does not know fails the certificate: who meets that reads what to set."""
+    groups = {one.at_first.group for one in certificate(f'service = "{name}"\nprobe = []').files if one.holds_key}
+    assert groups - {"", "root"}
+    assert any("group" in trap and "set" in trap for trap in preset(name).traps)
