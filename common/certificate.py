@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.dataclasses import dataclass
+from common.load_x509 import load_certificate, load_request
 from common.pem import LARGEST, is_der, plain
 
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -98,7 +99,7 @@ def leaf_fingerprint(leaf_pem: bytes) -> str:
 def _first(pem_text: bytes) -> x509.Certificate:
     for block in _blocks(pem_text):
         try:
-            return _load(block)
+            return load_certificate(block)
         except PARSE_ERRORS as error:
             raise ValueError("the certificate cannot be parsed") from error
     raise ValueError("there is no certificate in it")
@@ -124,16 +125,12 @@ def load_certificates(pem_text: bytes) -> list[x509.Certificate]:
         if len(found) == _MOST_CERTIFICATES:
             raise ValueError(f"it holds more than {_MOST_CERTIFICATES} certificates")
         try:
-            certificate = _load(block)
+            certificate = load_certificate(block)
             _look_through(certificate)
         except PARSE_ERRORS as error:
             raise ValueError("a certificate in it cannot be parsed") from error
         found.append(certificate)
     return found
-
-
-def _load(block: bytes) -> x509.Certificate:
-    return x509.load_der_x509_certificate(block) if is_der(block) else x509.load_pem_x509_certificate(block)
 
 
 def _blocks(content: bytes) -> Iterator[bytes]:
@@ -160,11 +157,6 @@ def _look_through(certificate: x509.Certificate) -> None:
     not_before(certificate)
     not_after(certificate)
     serial_text(certificate)
-
-
-def load_request(content: bytes) -> x509.CertificateSigningRequest:
-    """The signing request in a PEM text or in DER. Raises one of PARSE_ERRORS."""
-    return x509.load_der_x509_csr(content) if is_der(content) else x509.load_pem_x509_csr(plain(content))
 
 
 def pem(certificate: x509.Certificate) -> bytes:

@@ -12,21 +12,35 @@ _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _EMPTY_LINES = re.compile(rb"[\r\n][\s]*[\r\n]")
 _BEHIND = b"\0 \t\r\n"
+_INTEGER, _BIT_STRING, _OBJECT_IDENTIFIER = b"\x02", b"\x03", b"\x06"
 _SEQUENCE = b"\x30"  # the first octet of a certificate, a request or a key in DER; no PEM text starts so
 
 
 def der_value(content: bytes) -> bytes:
     """DER (X.690 §8.1) without the NULs, blanks or line ends that a column of fixed width, a block of a medium or an
     editor left behind it. Anything else stays as it is."""
-    end = _end(content)
+    _, end = _bounds(content)
     return content[:end] if not content[end:].strip(_BEHIND) else content
 
 
-def _end(content: bytes) -> int:
-    """The octets of a value in DER, by its own length."""
+def kind_of_key(content: bytes) -> str:
+    """The label that a key in DER would have in PEM, by its shape alone: whoever loads a private key has its primes
+    proven, for hours if they are large. "" for anything else, such as a certificate or a request."""
+    start, _ = _bounds(content)
+    inner = content[start:]
+    if inner.startswith(_INTEGER):  # a version in PKCS #8, PKCS #1, SEC 1, DH and DSA; a modulus in a public key
+        return "PRIVATE KEY" if inner[1:2] == b"\x01" else "PUBLIC KEY"
+    start, end = _bounds(inner)
+    if not inner[start:].startswith(_OBJECT_IDENTIFIER):
+        return ""
+    return "PUBLIC KEY" if inner[end:].startswith(_BIT_STRING) else "ENCRYPTED PRIVATE KEY"
+
+
+def _bounds(content: bytes) -> tuple[int, int]:
+    """Where the value of the first element begins, and where it ends."""
     size = content[1] if len(content) > 1 else 0
     octets = size - 0x80 if size > 0x80 else 0  # of the length, where it has several
-    return 2 + octets + (int.from_bytes(content[2 : 2 + octets]) if octets else size)
+    return 2 + octets, 2 + octets + (int.from_bytes(content[2 : 2 + octets]) if octets else size)
 
 
 def is_der(content: bytes) -> bool:
@@ -38,7 +52,7 @@ def has_whole(content: bytes, label: str) -> bool:
     """Does it hold a PEM block with *label* from its begin to its end, or all the octets of a value in DER? One of 127
     octets, which a text that begins with a zero may look like, is no certificate."""
     if content[:1] == _SEQUENCE and content[1:2] > b"\x80":
-        return _end(content) <= len(content)
+        return _bounds(content)[1] <= len(content)
     begin = content.find(f"-----BEGIN {label}-----".encode())
     return begin >= 0 and content.find(f"-----END {label}-----".encode(), begin) >= 0
 

@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from agent.model.certificate import Keystore
 from agent.model.host_key import HostKey
-from common.certificate import load_certificates, load_request, spki_sha256
+from common.certificate import load_certificates, spki_sha256
 from common.errors import ConfigError, Finding, RefusedError
 from common.files import create_new, make_private_folder, read_password, read_secret
+from common.load_x509 import load_request
 from common.names import common_name, is_address
 from common.pem import private_key
 

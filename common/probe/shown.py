@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from common.certificate import PARSE_ERRORS, certified_names, is_signed_by, must_staple, not_after, not_before
 from common.clock import utc_text
 from common.dataclasses import dataclass, field
+from common.load_x509 import load_certificate
 from common.names import covers
 from common.probe.target import ProbeTarget
 from common.probe.verdict import Match, Verdict, unverifiable
@@ -113,7 +114,7 @@ def shown_at(place: Place, view: View) -> Shown:
     if view.seen is not Seen.SERVED:
         return Shown(place, view)
     try:
-        certificates = tuple(map(x509.load_der_x509_certificate, view.shown))
+        certificates = tuple(map(load_certificate, view.shown))
         certified_names(certificates[0])
         key_text(certificates[0])
     except PARSE_ERRORS as error:

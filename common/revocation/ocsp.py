@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.certificate import PARSE_ERRORS, extension, is_signed_by, not_after, not_before, subject_text
 from common.certificate_urls import OCSP, urls
+from common.load_x509 import refuse_costly_key
 from common.revocation.state import Revocation, fault_of_dates, unknown
 
 _DAY = 86400  # how long an answer counts that does not say it: as long as in Firefox (mozilla::pkix)
@@ -70,6 +71,7 @@ def _signers(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: float) 
     """The issuer, and whom it has let sign in its place (RFC 6960 §4.2.2.2)."""
     yield issuer
     for one in response.certificates:
+        refuse_costly_key(one)
         if _signs_responses(one) and not_before(one) <= now < not_after(one) and is_signed_by(one, issuer):
             yield one
 

@@ -3,24 +3,19 @@
 import functools
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_private_key,
-    load_der_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from common.certificate import PARSE_ERRORS, extension, load_request, spki_sha256
+from common.certificate import PARSE_ERRORS, extension, spki_sha256
+from common.load_x509 import load_certificate, load_request
 from common.names import is_address, parse_certificate_name
-from common.pem import is_der, labels, plain
+from common.pem import is_der, kind_of_key, labels, plain
 from issuer.model.leaf import Damaged, key_type
 
 LARGEST_REQUEST = 65_535
@@ -28,12 +23,6 @@ LARGEST_REQUEST = 65_535
 _REQUESTS = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")  # RFC 7468 §7; the second one is older
 
 _BASE64 = re.compile(rb"MI[A-Za-z0-9+/=\s]{100,}")  # MI: a SEQUENCE of more than 127 octets
-
-_OTHER_KINDS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
-    ("CERTIFICATE", x509.load_der_x509_certificate),
-    ("PRIVATE KEY", lambda content: load_der_private_key(content, None)),
-    ("PUBLIC KEY", load_der_public_key),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +117,13 @@ def _no_single_request(content: bytes) -> str:
 
 def _kinds_of_der(content: bytes) -> list[str]:
     """The label that *content* would have in PEM, if it is one of those things that are mistaken for a request."""
-    for label, load in _OTHER_KINDS:
-        try:
-            load(content)
-        except PARSE_ERRORS:
-            continue
-        return [label]
-    return []
+    if kind := kind_of_key(content):
+        return [kind]
+    try:
+        load_certificate(content)
+    except PARSE_ERRORS:
+        return []
+    return ["CERTIFICATE"]
 
 
 def _common_name(request: x509.CertificateSigningRequest) -> str:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from common.certificate import PARSE_ERRORS
+from common.load_x509 import load_certificate
 from issuer.model.transparency import Checkpoint, Entry
 from issuer.rules.merkle import leaf_hash
 
@@ -112,7 +113,7 @@ def _entry(reader: "_Reader") -> Entry:
 
 def _certificate(der: bytes) -> x509.Certificate | None:
     try:
-        found = x509.load_der_x509_certificate(der)
+        found = load_certificate(der)
         found.public_key()
         list(found.extensions)
     except PARSE_ERRORS:
