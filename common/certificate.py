@@ -275,7 +275,7 @@ def weak_hash(certificate: x509.Certificate) -> str:
         return ""
     try:
         used = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
+    except PARSE_ERRORS:  # also of RSA-PSS without parameters
         return ""
     return used.name.upper() if used is not None and used.name in _WEAK_HASHES else ""
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import wait
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,6 @@ from issuer.loops.systemd import Systemd
 from issuer.model.config import Settings
 from issuer.model.errors import OtherRevision
 from issuer.model.events import Event
-from issuer.model.strangers import RowsFound
 from issuer.model.tries import BY_DAEMON
 from issuer.store.database import Database
 from issuer.store.due_queries import DueQueries
@@ -92,7 +91,8 @@ class _Service:
             outbox,
             queries,
             Reports(settings, database),
-            lambda: _look_at_rows(settings, database, self._note),
+            lambda: Rows(settings, database).audit(self._note, int(time.time())),
+            lambda: Rows(settings, database).look(),
             lambda: _close(database, tools),
             found,
         )
@@ -142,12 +142,6 @@ def _refuse_other_revision(settings: Settings) -> None:
     asked = on_thread(lambda: open_database(settings.database).close())
     if wait([asked], _FIRST_LOOK_SECONDS).done and isinstance(error := asked.exception(), OtherRevision):
         raise error
-
-
-def _look_at_rows(settings: Settings, database: Database, note: Callable[[Event], None]) -> RowsFound:
-    rows = Rows(settings, database)
-    rows.audit(note, int(time.time()))
-    return rows.look()
 
 
 def _close(database: Database, tools: Tools) -> None:

@@ -6,10 +6,14 @@ It decides nothing: issuer/rules/audit.py says what is wrong with a certificate,
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+import structlog
+
+from common.errors import CertfleetError
 from common.revocation.state import Revocation, Status
 from issuer.model.audit import Audited
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.errors import NotAudited
 from issuer.model.events import Event, EventKind, audit_well, audited
 from issuer.rules.audit import (
     ASK_AGAIN,
@@ -23,6 +27,8 @@ from issuer.rules.audit import (
     usual_audit,
     wanted,
 )
+
+log = structlog.get_logger()
 
 
 class AuditStore(Protocol):
@@ -53,7 +59,8 @@ def audit_due(
     *is_ours*: is a row what an operator enrolled, with the certificate that was signed last? Nothing is ordered for
     another one: people are told of it. *revocations*: asks about the certificates of rows at a moment; an answer for
     each. *is_stranger*: did nobody enrol a row? It is not looked at: there may be any number of these. Raises
-    StoreError."""
+    StoreError, and NotAudited at the end where we had a fault at a row: it stays as it is, and stops no other."""
+    faulty = list[str]()
     for rows in store.due(now):
         usual, soon = usual_audit(rows[0].name, now), now + ASK_AGAIN
         strangers = {row.name for row in rows if is_stranger(row)}
@@ -61,19 +68,29 @@ def audit_due(
         clean, unanswered = [*strangers], list[str]()
         for row, revocation in zip(known, revocations(known, now), strict=True):
             is_unknown = revocation.status is Status.UNKNOWN
-            at = next_audit(row, soon if is_unknown else usual, now, policy)
-            found = of_certificate(row, now, policy, revocation=revocation)
-            news = of_audit_only(found)
+            try:
+                at = next_audit(row, soon if is_unknown else usual, now, policy)
+                found = of_certificate(row, now, policy, revocation=revocation)
+                new, news = wanted(row, found, now), of_audit_only(found)
+                left = outcome(row, found, new if new and is_ours(row) else (), at)
+            except CertfleetError:
+                raise
+            except Exception:  # an unforeseen certificate, which anybody may have written
+                log.info("audit.fault_traced", certificate=row.name, exc_info=True)
+                faulty.append(row.name)
+                store.save(row.name, Audited(soon, tuple(row.watch.found), tuple(row.watch.served)), now)
+                continue
             if is_over(row, news):
                 tell(audit_well(row.name))
             if not found and at in (usual, soon):
                 (unanswered if is_unknown else clean).append(row.name)
                 continue
-            new = wanted(row, found, now)
-            store.save(row.name, outcome(row, found, new if new and is_ours(row) else (), at), now)
+            store.save(row.name, left, now)
             if urgent := of_revocation(found):
                 tell(audited(row.name, urgent, EventKind.REVOKED))
             if news:
                 tell(audited(row.name, news, worse=is_worse(row, news)))
         store.put_off(clean, usual)
         store.put_off(unanswered, soon)
+    if faulty:
+        raise NotAudited(faulty)

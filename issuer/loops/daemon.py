@@ -182,6 +182,12 @@ class Daemon:
 
     def _look_at_rows(self) -> None:
         here = self._generation
+        try:
+            here.audit()
+        finally:  # whatever that met: it is no reason to be deaf
+            self._tell_rows(here)
+
+    def _tell_rows(self, here: Generation) -> None:
         found = here.look_at_rows()
         for ended in found.endings:
             if ended.name not in self._rows_not_well:

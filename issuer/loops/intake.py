@@ -73,7 +73,8 @@ class Outbox(Protocol):
 @dataclass(slots=True)
 class Generation:
     """One reading of the configuration and everything that was built from it. *close* gives its connections back.
-    *look_at_rows* finds the rows that are not as they should be. *stamps*: those of its files from before they were
+    *audit* audits the certificates whose moment has come, *look_at_rows* finds the rows that are not as they should be.
+    *stamps*: those of its files from before they were
     read."""
 
     settings: Settings
@@ -81,6 +82,7 @@ class Generation:
     outbox: Outbox
     queries: DueQueries
     hosts: HostStore
+    audit: Callable[[], None]
     look_at_rows: Callable[[], RowsFound]
     close: Callable[[], None]
     stamps: Mapping[Path, Stamp | None]

@@ -7,6 +7,7 @@ from shlex import quote
 from common.errors import CertfleetError, ConfigError, RefusedError, Retry
 from issuer.model.seal_faults import OF_THE_CSR, Fault
 
+_MOST_NAMED = 20
 SHARED_KEY = "docs/many-certificates.md: issuers on one database share it"
 
 
@@ -216,6 +217,15 @@ class Untidied(CertfleetError):
             f"there was no time to take back all that other processes left: {left} rows of orders and challenges stay"
         )
         super().__init__(what, hint="the next run goes on with them; `challenge.left` in its log names the servers")
+
+
+class NotAudited(CertfleetError):
+    """We had a fault at the audit of *names*."""
+
+    def __init__(self, names: Sequence[str]):
+        first, more = ", ".join(names[:_MOST_NAMED]), len(names) - _MOST_NAMED
+        what = f"a fault in certfleet itself: not audited: {first}{f' and {more} more' if more > 0 else ''}"
+        super().__init__(what, hint=f"report what `audit {quote(names[0])} -v` prints; everything else goes on")
 
 
 class Overtaken(CertfleetError):

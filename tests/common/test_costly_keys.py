@@ -14,70 +14,19 @@ from common.probe.target import parse_target
 from common.probe.view import Seen, View
 from issuer.model.csr import csr_of
 from issuer.model.leaf import Damaged
+from tests.common.der_by_hand import DSA, PKCS3, PRIME, RSA, X942, certificate, diffie_hellman, private_key, request
 from tests.servers.process import program
 from tests.servers.stopwatch import Stopwatch
 
 ROOT = Path(__file__).parents[2]
-PRIME = 2**4423 - 1  # to prove it takes seconds; 2**44497 - 1, in a cell of 40 kB, takes hours
 SECONDS = 0.5
-PKCS3, X942 = "06092a864886f70d010301", "06072a8648ce3e0201"
-ECDSA, RSA, DSA = "06082a8648ce3d040302", "06092a864886f70d010101", "06072a8648ce380401"
 LOADERS = ("load_der_x509", "load_pem_x509", "load_der_private_key", "load_pem_private_key")
-
-
-def element(tag: int, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    size = len(content)
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, size] if size < 0x80 else [tag, 0x80 | len(octets), *octets]) + content
-
-
-def sequence(*parts: bytes) -> bytes:
-    return element(0x30, *parts)
-
-
-def integer(number: int) -> bytes:
-    return element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
-
-
-def diffie_hellman(algorithm: str = PKCS3, prime: int = PRIME) -> bytes:
-    """A public key; of X9.42 with an order of its group."""
-    numbers = [prime, 2] if algorithm == PKCS3 else [prime, 2, 2**521 - 1]
-    parameters = sequence(*map(integer, numbers))
-    return sequence(sequence(bytes.fromhex(algorithm), parameters), element(0x03, b"\0", integer(5)))
-
-
-def signed(content: bytes) -> bytes:
-    algorithm = sequence(bytes.fromhex(ECDSA))
-    return sequence(content, algorithm, element(0x03, b"\0", sequence(integer(1), integer(1))))
-
-
-def name() -> bytes:
-    return sequence(element(0x31, sequence(bytes.fromhex("0603550403"), element(0x0C, b"www.example.test"))))
-
-
-def certificate(key: bytes) -> bytes:
-    dates = sequence(element(0x17, b"260101000000Z"), element(0x17, b"270101000000Z"))
-    algorithm = sequence(bytes.fromhex(ECDSA))
-    return signed(sequence(element(0xA0, integer(2)), integer(5), algorithm, name(), dates, name(), key))
-
-
-def request(key: bytes) -> bytes:
-    return signed(sequence(integer(0), name(), key, element(0xA0)))
-
-
-def private(algorithm: str, *numbers: int) -> bytes:
-    """A private key as PKCS #8 wraps it, or without an algorithm as PKCS #1, DSA and SEC 1 have it."""
-    bare = sequence(integer(0), *map(integer, numbers))
-    if not algorithm:
-        return bare
-    return sequence(integer(0), sequence(bytes.fromhex(algorithm), b"\x05\0"), element(0x04, bare))
 
 
 @pytest.mark.parametrize("algorithm", ["", RSA, DSA, PKCS3], ids=["bare", "RSA", "DSA", "Diffie-Hellman"])
 def test_a_private_key_in_a_cell_is_told_by_its_shape(algorithm: str) -> None:
     """Nobody loads it: one whose numbers are wrong is one too, and huge primes take no time."""
-    content = private(algorithm, PRIME**2, 3, PRIME - 2, PRIME, PRIME, 1, 1, 1)
+    content = private_key(algorithm, PRIME**2, 3, PRIME - 2, PRIME, PRIME, 1, 1, 1)
     watch = Stopwatch()
     assert csr_of(content) == Damaged("it holds a private key; keys stay on their host, give the CSR alone")
     assert watch.seconds() < SECONDS

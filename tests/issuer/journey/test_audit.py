@@ -12,6 +12,7 @@ from issuer.check.revocation import nobody_asked
 from issuer.loops.audit import audit_due
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
+from issuer.model.errors import NotAudited
 from issuer.model.events import Event, EventKind, audit_well
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.watch import Watch
@@ -212,3 +213,32 @@ def test_rows_that_nobody_enrolled_are_not_looked_at(faulty: World) -> None:
     store, now = MemoryAudits(faulty.tables), int(faulty.clock())
     audit_due(store, POLICY, now, tell=told.append, is_ours=bool, revocations=nobody, is_stranger=bool)
     assert (told, faulty.row().watch.found) == ([], frozenset())
+
+
+def test_a_fault_of_ours_at_one_certificate_stops_no_other(faulty: World) -> None:
+    """It is named at the end, keeps what was known of it, and is looked at again by the next daily run."""
+    other, now, met = "other.example.test", int(faulty.clock()), list[str]()
+    run(faulty)
+    faulty.enrol(other)
+    assert faulty.process().run()[other].ending is Ending.STORED
+    faulty.change(other, watch=Watch(found=frozenset({"chain"}), served=frozenset({"chain"})))
+
+    def ours(row: Enrolment) -> bool:
+        met.append(row.name)
+        raise ZeroDivisionError("a fault")
+
+    store, told = MemoryAudits(faulty.tables), list[Event]()
+    for name in (NAME, other):
+        faulty.change(name, crt=faulty.row(name).crt, ca=b"")  # its chain is empty now
+    with pytest.raises(NotAudited, match=f"not audited: {NAME}"):
+        audit_due(
+            *(store, POLICY, now),
+            tell=told.append,
+            is_ours=ours,
+            revocations=nobody_asked,
+            is_stranger=lambda _: False,
+        )
+    assert (met, [event.name for event in told]) == ([NAME], [other])
+    watch = faulty.row().watch
+    assert watch.audit_at is not None
+    assert now < watch.audit_at < now + 86400

@@ -34,7 +34,7 @@ class Queries:
 def generation(process: Process) -> Generation:
     unused: Any = None
     tools, queries = process.tools, Queries(process)
-    return Generation(tools.settings, tools, unused, queries, unused, unused, unused, {})
+    return Generation(tools.settings, tools, unused, queries, unused, unused, unused, unused, {})
 
 
 def test_rows_that_nobody_enrolled_take_no_room() -> None:

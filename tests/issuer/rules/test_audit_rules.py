@@ -19,6 +19,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.watch import Watch
 from issuer.rules.audit import AUDIT_EVERY, next_audit, of_certificate, of_names, usual_audit, wanted
+from tests.common.der_by_hand import ED25519_KEY, RSA_PSS, certificate_pem
 from tests.issuer.signing_requests import csr
 
 NAME, DAY = "www.example.test", 86400
@@ -172,6 +173,16 @@ def test_a_weak_signature(digest: str, told: str, old_root: Path) -> None:
     found = [one for one in of_certificate(row(signed, b""), NOW, POLICY) if one.kind is Kind.WEAK_SIGNATURE]
     assert [one.evidence for one in found] == ([f"it is signed with {told}"] if told else [])
     assert all(one.curable for one in found)
+
+
+def test_a_signature_of_a_hash_that_nobody_can_tell() -> None:
+    """RSA-PSS without parameters, which anybody may write into a chain: it is no weak one, and proves nothing."""
+    [found] = [
+        one
+        for one in of_certificate(row(certificate_pem(ED25519_KEY, RSA_PSS), b""), NOW, POLICY)
+        if one.kind is Kind.CHAIN
+    ]
+    assert "the chain is empty" in found.evidence
 
 
 @pytest.mark.parametrize(
