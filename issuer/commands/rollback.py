@@ -11,13 +11,12 @@ from common.command_line import say
 from common.config_file import load
 from common.errors import RefusedError
 from issuer.commands.confirm import confirm
-from issuer.commands.keys import told
 from issuer.commands.sealing import Sealer
-from issuer.commands.versions import COMPROMISED, key_of, undamaged, with_serial
+from issuer.commands.versions import COMPROMISED, NOT_REMEMBERED, key_of, show_doubtful, undamaged, with_serial
 from issuer.journey.sealed import require_seal
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Leaf, leaf_of
+from issuer.model.leaf import Leaf
 from issuer.rules.change import remarks
 from issuer.rules.renewal import renewal_moment
 from issuer.store.certificates import Certificates
@@ -25,7 +24,6 @@ from issuer.store.history import History, Version
 from issuer.store.revision import open_database
 from issuer.trust.statements import Statements
 
-_NOT_REMEMBERED = "this issuer does not remember that it, or another issuer, stored this certificate:"
 _NOT_RENEWED = "by the table it was imported, and while it is the present one, nothing renews it:"
 
 
@@ -55,7 +53,7 @@ def rollback(arguments: argparse.Namespace) -> None:
     due_at = renewal_moment(row.name, not_before(bundle.leaf), not_after(bundle.leaf), settings.renewal)
     require_seal(row, sealer.seals)
     imported = not version.directory
-    doubts = [_NOT_REMEMBERED] if fingerprint(bundle.leaf) not in past.stored else []
+    doubts = [NOT_REMEMBERED] if fingerprint(bundle.leaf) not in past.stored else []
     doubts += [_NOT_RENEWED] if imported and not row.imported else []
     if doubts:
         _let_look(row.name, bundle, doubts, yes=arguments.yes)
@@ -73,12 +71,7 @@ def rollback(arguments: argparse.Namespace) -> None:
 def _let_look(name: str, bundle: Bundle, doubts: Sequence[str], *, yes: bool) -> None:
     """Show a certificate with the *doubts* about it, and raise RefusedError unless a person wants it: the table
     `versions` alone is no reason to sign it, or to end its renewal."""
-    leaf = leaf_of(bundle.leaf_pem)
-    assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
-    for doubt in doubts:
-        say(f"{name}: {doubt}")
-    say(told(leaf))
-    say(f"valid from {utc_text(leaf.starts)}; SHA-256 {leaf.sha256}")
+    show_doubtful(name, bundle, doubts)
     prompt = f"type the name again to go back to it and sign it for {name}: "
     confirm(name, prompt, yes=yes, otherwise="nothing was changed")
 

@@ -27,13 +27,14 @@ from common.names import uncovered
 from issuer.commands.change import change_fields
 from issuer.commands.confirm import confirm
 from issuer.commands.enrolment import checked_comment, enrolment_name
+from issuer.commands.keys import told
 from issuer.commands.sealing import Sealer
 from issuer.commands.takeover import Takeover
 from issuer.commands.wiring import build_authority, build_looks
 from issuer.model.config import Settings
 from issuer.model.csr import md5_modulus
 from issuer.model.enrolment import Enrolment
-from issuer.model.leaf import Damaged, in_short
+from issuer.model.leaf import Damaged, Leaf, in_short, leaf_of
 from issuer.model.reasons import CESSATION, KEY_COMPROMISE, words_of
 from issuer.rules.change import remarks
 from issuer.store.certificates import Certificates
@@ -43,6 +44,7 @@ from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 COMPROMISED = "its key was revoked as compromised"
+NOT_REMEMBERED = "this issuer does not remember that it, or another issuer, stored this certificate:"
 
 
 def history(arguments: argparse.Namespace) -> None:
@@ -145,17 +147,24 @@ def revoke(arguments: argparse.Namespace) -> None:
     settings = load(Settings, arguments.config)
     database = open_database(settings.database)
     store, certificates, name = History(database), Certificates(database), arguments.name
-    row = _row(name, certificates)
+    if (row := _row(name, certificates)) is not None:
+        name = row.name  # MySQL finds it by another case too, and our memory does not
     if row is None and not (arguments.serial and store.versions(name)):  # a removed name has no present certificate
         certificates.get([name])
     bundle, directory = _to_revoke(name, row, store, arguments.serial)
+    memory = Seals(settings.state_dir).memory
+    if fingerprint(bundle.leaf) not in memory.past(name).stored:
+        show_doubtful(name, bundle, [NOT_REMEMBERED])
+        if arguments.yes and not arguments.serial:  # the database alone has chosen it; a serial is a person's word
+            hint = "look at what is shown, then name it with --serial, or run it at a terminal without --yes"
+            raise RefusedError("without --serial, --yes revokes only what this issuer remembers", hint=hint)
     prompt = f"type the name again to revoke serial {serial_text(bundle.leaf)} of {name}: "
     confirm(name, prompt, yes=arguments.yes, otherwise="nothing was revoked")
     now = int(time.time())
     build_authority(settings, directory).revoke(bundle, arguments.reason)
     disabled = store.mark_revoked(name, bundle, directory, arguments.reason, now)
     known = [key_of(bundle)] if arguments.reason == KEY_COMPROMISE else []
-    Seals(settings.state_dir).memory.remember_revoked(name, fingerprint(bundle.leaf), *known)
+    memory.remember_revoked(name, fingerprint(bundle.leaf), *known)
     say(f"{name}: serial {serial_text(bundle.leaf)} is revoked ({words_of(arguments.reason)})")
     if row is None:
         say(f"{name} is not enrolled any more, so nothing else changes here")
@@ -192,10 +201,25 @@ def _tell_same_key(bundle: Bundle, name: str, versions: Sequence[Version], now: 
 
 
 def with_serial(versions: Sequence[Version], serial: str) -> Version | None:
-    """The newest of *versions* with that serial number."""
+    """The newest of *versions* whose certificate has that serial number, whatever stands beside it in the table."""
     wanted = serial_number(serial)
-    same = (version for version in versions if wanted is not None and serial_number(version.serial) == wanted)
-    return next(same, None)
+    return next((version for version in versions if wanted is not None and _serial_of(version) == wanted), None)
+
+
+def _serial_of(version: Version) -> int | None:
+    """The serial number; by the table where the certificate is damaged."""
+    bundle = version.bundle
+    return serial_number(version.serial) if isinstance(bundle, Damaged) else bundle.leaf.serial_number
+
+
+def show_doubtful(name: str, bundle: Bundle, doubts: Sequence[str]) -> None:
+    """Say the *doubts* about a certificate of *name*, and what it is."""
+    leaf = leaf_of(bundle.leaf_pem)
+    assert isinstance(leaf, Leaf)  # noqa: S101 - it was parsed before
+    for doubt in doubts:
+        say(f"{name}: {doubt}")
+    say(told(leaf))
+    say(f"valid from {utc_text(leaf.starts)}; SHA-256 {leaf.sha256}")
 
 
 def key_of(bundle: Bundle) -> str:

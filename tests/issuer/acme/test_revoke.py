@@ -6,6 +6,8 @@ import pytest
 
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
+from tests.issuer.test_sealing import typed
+from tests.servers.authority import Authority
 from tests.servers.ca_proxy import CaProxy, Reply, times
 
 NAME, OTHER, ALIEN = "www.lab.test", "mail.lab.test", "alien.lab.test"
@@ -169,3 +171,21 @@ def test_what_was_removed_can_be_revoked(proxied: Box, proxy: CaProxy) -> None:
     history = proxied.ok("history", NAME, "--json").report()
     assert [version["revoked"] for version in history["versions"]] == [True]
     assert [event["event"] for event in history["events"]][:2] == ["revoked", "removed"]
+
+
+def test_what_this_issuer_does_not_remember_is_shown_and_asked(proxied: Box, proxy: CaProxy) -> None:
+    """Somebody wrote it into the row, as the database alone says: --yes is no answer, a person at a terminal is."""
+    proxied.enrol(NAME)
+    proxied.ok("run")
+    other = Authority("Root").intermediate("CA").sign(bytes(proxied.row(NAME, "csr")[0]))
+    set_to = f"crt = X'{other.cert_pem.hex()}', ca = X'{other.chain_pem.hex()}'"
+    proxied.database.execute(f"UPDATE certs SET {set_to}")  # noqa: S608
+    proxy.before.append(times(1, "/revoke-cert", Reply(200, b"")))
+    refused = proxied.refused(
+        "revoke", NAME, "--yes", code=1, says=["--yes revokes only what this issuer remembers", "--serial"]
+    )
+    assert f"{other.certificate.serial_number:X}" in refused.out
+    assert typed(proxied, "y", "revoke", NAME)[0] == 1
+    assert proxy.paths("/revoke-cert") == []
+    code, screen = typed(proxied, NAME, "revoke", NAME)
+    assert (code, "does not remember" in screen, len(proxy.paths("/revoke-cert"))) == (0, True, 1), screen
