@@ -37,6 +37,7 @@ _NEWER = """ON CONFLICT (name) DO UPDATE SET key = excluded.key, sequence = excl
   WHERE excluded.key <> key OR excluded.sequence >= sequence"""
 _STATE = f"INSERT INTO stated VALUES (?, ?, ?, ?) {_NEWER}"  # noqa: S608 - our own words
 _STATE_SIGNED = f"INSERT INTO stated SELECT * FROM signed WHERE name = ? AND sha256 = ? {_NEWER}"  # noqa: S608
+_BURY = "UPDATE stated SET sequence = MIN(sequence, 9223372036854775806) + 1, sha256 = '' WHERE name = ?"
 _SIGN = "INSERT OR REPLACE INTO signed VALUES (?, ?, ?, ?)"
 _GIVEN = "SELECT key, sequence FROM signed WHERE name = ? UNION SELECT key, sequence FROM stated WHERE name = ?"
 _AT_ONCE = 500  # names in one question
@@ -46,8 +47,8 @@ _STORE = "INSERT OR IGNORE INTO stored VALUES (?, ?, ?)"
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A statement: the id of the *key* that signed it, and the SHA-256 of its certificate. Sequences of one key are
-    compared: after the loss of a key they begin anew."""
+    """A statement: the id of the *key* that signed it, and the SHA-256 of its certificate; "" where the name was
+    removed since. Sequences of one key are compared: after the loss of a key they begin anew."""
 
     key: str
     sequence: int
@@ -72,10 +73,17 @@ class Memory:
             found = {scope for (scope,) in connection.execute("SELECT scope FROM seals WHERE NOT gone")}
             return {scope for scope in found if scope != change_scope(scope.rpartition("/")[2])}
 
-    def remember(self, numbers: Mapping[str, int], *, gone: bool = False) -> None:
-        """Keep a number by scope where it is higher than the one before. *gone*: the rows were removed."""
+    def remember(self, numbers: Mapping[str, int]) -> None:
+        """Keep a number by scope where it is higher than the one before."""
         with self._database.writing() as connection:
-            connection.executemany(_ADD, [(scope, number, gone) for scope, number in numbers.items()])
+            connection.executemany(_ADD, [(scope, number, False) for scope, number in numbers.items()])
+
+    def bury(self, name: str, number: int) -> None:
+        """*name* was removed by an issuer, whose tombstone has this *number*. Where it is enrolled again no certificate
+        is missed, and none of those before counts: sequences go on beyond the last one."""
+        with self._database.writing() as connection:
+            connection.executemany(_ADD, [(scope, number, True) for scope in (name, change_scope(name))])
+            connection.execute(_BURY, (name,))
 
     def stated(self, name: str) -> Stated | None:
         """The last statement of *name*, as far as this issuer knows; None for none."""

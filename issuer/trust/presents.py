@@ -38,7 +38,7 @@ class Presents:
         """Was the certificate of *row* replaced? None as long as no statement about that name was seen."""
         last = self._memory.stated(row.name)
         if last is not None and row.fingerprint == last.sha256:
-            return False
+            return bool(row.crt) and not last.sha256  # "" after a removal, and where the certificate cannot be read
         statement = self._key.statement(row.statement) if row.statement else None
         if statement is None:
             return None if last is None else True

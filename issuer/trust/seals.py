@@ -153,7 +153,7 @@ class Seals:
             return False
         if opened.number <= self.memory.newest(name):
             return False
-        self.memory.remember({name: opened.number, change_scope(name): opened.number}, gone=True)
+        self.memory.bury(name, opened.number)
         return True
 
     def _opened(self, seal: str) -> Sealed | Fault:

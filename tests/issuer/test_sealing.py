@@ -230,6 +230,8 @@ def test_a_kill_between_row_and_seal(lone_box: Box, command: str, step: str, whe
         name = NAME if command == "populate" else OTHER
         words = (*words[:-1], str(lone_box.put_csr(name, csr([name], number=4))))
     place = step if step.endswith("remember") else f"issuer.store.{_writer(command)}:put_seal"
+    if command == "remove":
+        place = place.replace("remember", "bury")
     died = killed_run(lone_box, place, when, 1, words) == -signal.SIGKILL
     assert died or (command, place) == ("remove", "issuer.store.seals:put_seal")
     sealed = command == "adopt" and step.endswith("remember")

@@ -210,7 +210,7 @@ def test_the_memory_is_shared_by_processes(tmp_path: Path) -> None:
     one.remember_stored(NAME, "ee", 90)
     assert third.stated(NAME) == Stated("another key", 9, "ee")
     assert third.names() == {NAME, OTHER}
-    third.remember({OTHER: 2}, gone=True)
+    third.bury(OTHER, 2)
     assert one.names() == {NAME}
     other.remember({OTHER: 3})
     assert one.names() == {NAME, OTHER}
