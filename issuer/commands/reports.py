@@ -6,7 +6,7 @@ from common.chunks import chunks
 from issuer.model.config import Settings
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import Heard, Report, ReportKey
-from issuer.rules.hosts import is_doubtful, is_forgotten, recalled
+from issuer.rules.hosts import is_doubtful, is_forgotten, recalled, renamed
 from issuer.store.database import Database
 from issuer.store.hosts import MOST_READ, Hosts
 from issuer.trust.hosts import HOSTS, HostMemory
@@ -40,6 +40,7 @@ class Reports:
             there, before = stored.get(name, []), heard.get(name, {})
             believed, new = recalled(there, before, now, is_all=is_all)
             old = [one.key for one in believed if one.gone and is_forgotten(one, now, self._hosts)]
+            old += renamed(there, before) if is_all else []
             believed = [one for one in believed if one.key not in old]
             found[name] = (believed, is_doubtful(there, believed, before, signed.get(name, "")))
             news |= new

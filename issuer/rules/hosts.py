@@ -1,7 +1,7 @@
 """How a host stands with a certificate, from the certificate itself and the host's last report. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -40,10 +40,18 @@ def recalled(
         ahead = after.seen < report.reported_at <= now + CLOCK_AHEAD
         moment = after.seen if ahead else report.reported_at
         believed.append(replace(report, reported_at=moment))
-    there = {report.key for report in stored}
+    there = {report.key for report in stored}.union(renamed(stored, heard))
     lost = {key: one for key, one in heard.items() if is_all and key not in there}
     believed += [Report(*key, "", 0, "", min(one.reported, one.seen), gone=True) for key, one in lost.items()]
     return believed, news
+
+
+def renamed(stored: Sequence[Report], heard: Collection[ReportKey]) -> list[ReportKey]:
+    """The keys that were *heard* of hosts that their accounts call by the same name in another case now. Tables of most
+    servers know no difference: the new report has taken the place of the old one."""
+    there = {report.key for report in stored}
+    folded = {(name, host.casefold(), account) for name, host, account in there}
+    return [key for key in heard if key not in there and (key[0], key[1].casefold(), key[2]) in folded]
 
 
 def is_doubtful(

@@ -186,14 +186,22 @@ def _settle_hosts(
     for name, host, account in (*over, *(one.report.key for one in new if one.report.key in told)):
         same = (columns.name == name, columns.host == host, columns.account == account)
         connection.execute(host_alarms.delete().where(*same))
+    new = [one for one in new if _is_kept(connection, one, now)]
     details = details_of(connection, [one.report for one in new if one.state is HostState.NOT_WELL])
     events = [at_host(one, words(one, now, details.get(one.report.key, ""))) for one in new]
     events += [at_host(well[key], "") for key in over if key in well]  # else it is gone, forgotten or disabled
-    if new:
-        keys = ("name", "host", "account")
-        kept = [dict(zip(keys, one.report.key, strict=True), state=one.state.value, since=now) for one in new]
-        connection.execute(host_alarms.insert(), kept)
     return [dataclasses.replace(event, at=now) for event in events]
+
+
+def _is_kept(connection: sa.Connection, one: Standing, now: int) -> bool:
+    """Keep an alarm about a host; False where the table has one whose key it takes for the same, as that of a host in
+    another case: our memory has both, and one of them must not stop what is told of all others."""
+    columns = host_alarms.c
+    cells = dict(zip((columns.name, columns.host, columns.account), one.report.key, strict=True))
+    row = {**cells, columns.state: one.state.value, columns.since: now}
+    is_there = sa.exists().where(*(column == value for column, value in cells.items()))
+    made = sa.select(*(sa.literal(value, column.type) for column, value in row.items())).where(sa.not_(is_there))
+    return connection.execute(host_alarms.insert().from_select(list(row), made)).rowcount > 0
 
 
 def _completed(event: Event, row: sa.Row[Any] | None, now: int) -> Event:

@@ -69,9 +69,11 @@ class HostMemory:
             connection.executemany(_SETTLE, rows)
 
     def forget(self, hosts: Sequence[str], account: str | None) -> int:
-        """Forget *hosts*, all without any, of one *account* or of every one; how many reports that were."""
+        """Forget *hosts*, all without any, of one *account* or of every one; how many reports that were. In any case,
+        as the tables of most servers take them: whoever still has an agent reports again."""
         places = ", ".join("?" * len(hosts))
-        conditions = [f"host IN ({places})"] * bool(hosts) + ["account = ?"] * (account is not None)
+        conditions = [f"host COLLATE NOCASE IN ({places})"] * bool(hosts)
+        conditions += ["account = ? COLLATE NOCASE"] * (account is not None)
         with self._database.writing() as connection:
             values, count = [*hosts, *([] if account is None else [account])], 0
             for table in ("settled", "reports"):
