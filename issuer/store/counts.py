@@ -16,6 +16,8 @@ _UNDER_WAY = orders.c.active_name > ""
 _STORED = orders.c.state == OrderState.STORED.value
 # not one that replaces a certificate in its window of renewal information
 _OUTSIDE = sa.or_(orders.c.replaces.is_(None), orders.c.reason.is_(None), orders.c.reason.not_in(_EXEMPT))
+_LONGEST_NAME = 253  # characters (RFC 1035 §2.3.4): whoever writes the database may write a longer one
+_MOST_LABELS = 12  # of a domain that limits count by: a public suffix and one more
 _Counted = tuple[int, int, bool]  # id, moment of its last step, is its certificate stored?
 
 
@@ -98,11 +100,14 @@ class CountsAtOnce:
 
 
 def _counts_for(names: str, *, domains: bool) -> Iterator[str]:
-    """The set of names of an order, and with *domains* each domain that has one of them, with a dot before it."""
+    """The set of names of an order, and with *domains* each domain that has one of them and that may be asked for, with
+    a dot before it."""
     yield names
     found = set[str]()
     for name in names.split() if domains else ():
-        labels = name.split(".")
+        if len(name) > _LONGEST_NAME:
+            continue
+        labels = name.split(".")[-_MOST_LABELS:]
         found.update(".".join(labels[first:]) for first in range(len(labels)))
     yield from (f".{domain}" for domain in found)
 

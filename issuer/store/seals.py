@@ -8,11 +8,14 @@ import sqlalchemy as sa
 
 from common.chunks import chunks
 from issuer.model.enrolment import change_scope
+from issuer.store.cells import OctetLength
 from issuer.store.database import Database
 from issuer.store.present import add_event
 from issuer.store.tables import certs, events
 
 _AT_ONCE = 500  # rows in one transaction
+_MOST = 1000  # removals of one name: whoever writes the database may write any number
+_LONGEST = 2000  # octets of a mark: it names a row, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class SealStore:
         self._database.write(lambda connection: add_event(connection, now, name, "removed", tombstone))
 
     def tombstones(self, name: str) -> list[str]:
-        """The marks of removals in the history of *name*, the newest first."""
-        removals = sa.select(events.c.detail).where(events.c.name == name, events.c.event == "removed")
-        query = removals.order_by(events.c.id.desc())
+        """The marks of removals in the history of *name*, the newest first; no more of them than anybody removes."""
+        ours = (events.c.name == name, events.c.event == "removed", OctetLength(events.c.detail) <= _LONGEST)
+        query = sa.select(events.c.detail).where(*ours).order_by(events.c.id.desc()).limit(_MOST)
         return self._database.read(lambda connection: list(filter(None, connection.scalars(query))))
