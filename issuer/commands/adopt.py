@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from common.chunks import chunks
 from common.command_line import complain, say
@@ -37,24 +36,25 @@ def adopt(arguments: argparse.Namespace) -> int:
     database = open_database(settings.database)
     if bool(arguments.name) == arguments.all:
         raise UsageError("give either names or --all", hint="`status` shows which rows are not sealed")
-    made = _key_there(settings)
+    keyless = arguments.all and not key_file(settings.state_dir).exists()  # no seal can be proven: every row is shown
     sealer, certificates, look = Sealer(settings), Certificates(database), Rows(settings, database)
     statements = Statements(settings.state_dir)
     lost = arguments.all and statements.absent
     read = _reader(statements, lost=lost)
     every = certificates.all() if arguments.all else certificates.get(names_of(arguments.name))
-    rows = [row for row in every if look.faults(row) or (read and fault_by_hand(row, read))]
-    if not rows and not lost:
+    rows = [row for row in every if keyless or look.faults(row) or (read and fault_by_hand(row, read))]
+    if not rows and not lost and not keyless:
         say("every row is sealed as it is; nothing was changed")
         return 0
-    unsealed = [row for row in rows if look.faults(row)]
+    unsealed = [row for row in rows if keyless or look.faults(row)]
     unsigned = [row for row in rows if read and fault_by_hand(row, read)]
     for row in unsealed:
         show(row)
     for row in unsigned:
         say(facts(row))
     _confirm(rows, yes=arguments.yes)
-    if made:
+    if keyless:
+        create_key(key_file(settings.state_dir))
         complain(f"{key_file(settings.state_dir)} is a new key: put it into the backup, and onto the other issuers")
     seal_all(unsealed, sealer, SealStore(database), int(time.time()))
     say(f"{len(unsealed)} sealed")
@@ -93,7 +93,8 @@ def seal_anew(settings: Settings, database: Database) -> None:
     if sealer.seals.memory.names():
         complain("error: no row is sealed any more: somebody took the seals away; `adopt --all` after a look")
         return
-    _key_there(settings)
+    if not key_file(settings.state_dir).exists():
+        create_key(key_file(settings.state_dir))
     count, now = 0, int(time.time())
     for portion in chunks(Certificates(database).all(), _PORTION):
         for row in portion:
@@ -122,12 +123,3 @@ def show(row: Enrolment) -> None:
             say(f"{row.name}: {what}imported, without a CSR")
         else:
             say(f"{row.name}: {what}its CSR is not usable: {request.why}")
-
-
-def _key_there(settings: Settings) -> bool:
-    """Make the seal key if there is none; was it made?"""
-    file: Path = key_file(settings.state_dir)
-    if file.exists():
-        return False
-    create_key(file)
-    return True

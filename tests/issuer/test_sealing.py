@@ -154,6 +154,9 @@ def test_a_lost_seal_key(lone_box: Box) -> None:
         assert "adopt --all" in outcome.err
     assert "there is no seal key" in lone_box.run("check").out
     lone_box.ok("db", "upgrade")
+    lone_box.refused("adopt", NAME, "--yes", code=2, says=["there is no seal key", "adopt --all"])
+    lone_box.refused("adopt", "--all", code=2, says=["no terminal"])
+    assert typed(lone_box, "1", "adopt", "--all")[0] == 1
     assert not key.exists()
     outcome = lone_box.ok("adopt", "--all", "--yes")
     for name in (NAME, OTHER):
