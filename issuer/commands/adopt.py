@@ -5,9 +5,11 @@ import time
 from collections.abc import Sequence
 
 from common.chunks import chunks
+from common.clock import utc_text
 from common.command_line import complain, say
 from common.config_file import load
 from common.errors import UsageError, render
+from issuer.commands.change import way_fields, way_words
 from issuer.commands.confirm import confirm
 from issuer.commands.keys import facts, sign_seen
 from issuer.commands.many import names_of
@@ -16,6 +18,7 @@ from issuer.commands.sealing import Sealer
 from issuer.model.config import Settings
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
+from issuer.model.seal import Sealed
 from issuer.rules.change import newest
 from issuer.rules.statements import Read, fault_by_hand
 from issuer.store.certificates import Certificates
@@ -113,13 +116,18 @@ def seal_all(rows: Sequence[Enrolment], sealer: Sealer, store: SealStore, now: i
 
 
 def show(row: Enrolment) -> None:
-    """The name of *row*, and the key and names of each of its CSRs."""
+    """All that a seal of *row* covers, and one of its change: key and names of the CSR, how they are validated, whether
+    the certificate is imported, and the moment of a takeover."""
     for seen in dict.fromkeys((row, newest(row))):
         request = seen.request
         what = "its change: " if seen.changing else ""
         if isinstance(request, CsrFacts):
-            say(f"{row.name}: {what}key {request.spki_sha256}, for {', '.join(request.names)}")
+            key = f"key {request.spki_sha256}, for {', '.join(request.names)}"
         elif row.imported:
-            say(f"{row.name}: {what}imported, without a CSR")
+            key = "without a CSR"
         else:
-            say(f"{row.name}: {what}its CSR is not usable: {request.why}")
+            key = f"its CSR is not usable: {request.why}"
+        content = Sealed.of(seen, 0)
+        way = f"; validated by {way_words(way_fields(seen))}"
+        later = f"; ordered from {utc_text(content.takeover)} on" if content.takeover else ""
+        say(f"{row.name}: {what}{key}{'; imported' if content.imported else way}{later}")

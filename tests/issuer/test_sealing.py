@@ -5,6 +5,7 @@ import pty
 import shutil
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.issuer.crash.killer import killed_run
 from tests.issuer.signing_requests import csr
 from tests.issuer.store import legacy_table
 from tests.issuer.store.opened import opened
+from tests.servers.authority import Authority
 from tests.servers.database import Database, SqliteDatabase
 from tests.servers.forks import forks
 
@@ -67,6 +69,21 @@ def test_adopt_shows_a_row_and_asks(lone_box: Box) -> None:
     lone_box.ok("status")
     assert "nothing was changed" in lone_box.ok("adopt", NAME).out
     lone_box.refused("adopt", code=2, says=["either names or --all"])
+
+
+def test_adopt_shows_all_that_it_seals(lone_box: Box) -> None:
+    """How the names are validated, whether it is imported, and when it is taken over."""
+    lone_box.populate(NAME)
+    lone_box.database.execute("UPDATE certs SET certbot = 'Y', webroot_path = '/srv/his', seal = NULL")
+    shown = f"for {NAME}; validated by http-01 through /srv/his\n"
+    assert shown in typed(lone_box, "", "adopt", NAME)[1].replace("\r", "")
+    lone_box.database.execute("UPDATE certs SET imported = 'Y'")
+    assert f"for {NAME}; imported\n" in typed(lone_box, "", "adopt", NAME)[1].replace("\r", "")
+    bought = Authority("CA").sign(csr([NAME]), not_before=datetime(2026, 1, 1, tzinfo=UTC), days=3652).cert_pem.hex()
+    change = f"crt = X'{bought}', change_csr = X'{NEW.hex()}', takeover = 86400"
+    lone_box.database.execute(f"UPDATE certs SET {change}")  # noqa: S608
+    [line] = [line for line in typed(lone_box, "", "adopt", NAME)[1].splitlines() if "its change: " in line]
+    assert line.strip().endswith("; ordered from 2035-12-31T00:00:00Z on")
 
 
 def test_adopt_of_all_shows_each_and_asks_for_their_number(lone_box: Box) -> None:
