@@ -185,6 +185,7 @@ class Outbox:
         try:
             events = self.notices.take(delivery, now)
             if not events:
+                self.notices.sent(delivery)  # those that nobody can read, which were told, are not taken again
                 return
             self._mailed_at = now
             try:

@@ -75,3 +75,12 @@ def test_alarms_about_names_that_nobody_has(world: World) -> None:
     world.outbox.settle()
     assert len(statements) < 50
     assert world.database.read(lambda connection: connection.execute(sa.select(alarms)).all()) == []
+
+
+def test_mail_that_nobody_can_read_is_not_taken_for_ever(world: World) -> None:
+    """It is told once and deleted, also where nothing else waits beside it."""
+    row = {"at": 1, "name": NAME, "kind": "failed", "content": "{"}
+    world.database.write(lambda connection: connection.execute(outbox.insert(), row))
+    world.outbox.deliver()
+    count = sa.select(sa.func.count()).select_from(outbox)
+    assert world.database.read(lambda connection: connection.scalar(count)) == 0
