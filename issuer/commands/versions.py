@@ -101,7 +101,8 @@ def take_in(arguments: argparse.Namespace) -> None:
         what = f"the certificate in {arguments.crt} is refused"
         raise RefusedError(what, why="; ".join(faults), hint="nothing was stored")
     comment = checked_comment(arguments.comment)
-    row = _row(name, certificates)
+    if (row := _row(name, certificates)) is not None:
+        name = row.name  # MySQL finds it by another case too; what is signed and remembered is for the row
     takeover = Takeover(settings, arguments, name, row, bundle) if arguments.takeover_at else None
     what = in_short(bundle.leaf)
     if row is not None:
