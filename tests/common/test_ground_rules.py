@@ -8,7 +8,8 @@ import pytest
 from common.clock import duration_text, parse_duration, utc_text
 from common.command_line import CommandLine, table
 from common.errors import CertfleetError, ConfigError, Finding, LockedError, RefusedError, UsageError, render
-from common.names import covers, parse_dns_name, uncovered
+from common.names import covers, parse_dns_name, redundant, uncovered
+from tests.servers.stopwatch import Stopwatch
 
 
 @pytest.mark.parametrize(
@@ -165,3 +166,22 @@ def test_tables_are_as_wide_as_their_content() -> None:
     """Columns in line, no blanks at the end; no cell looks like two."""
     assert table(["A", "LONG"], [["first", "1"], ["2", ""]]) == ["A      LONG", "first  1", "2"]
     assert table(["A", "B"], [["a  valid", ""]]) == [f"A{' ' * 15}B", "a\\x20\\x20valid"]
+
+
+def test_thousands_of_names_are_compared_at_once() -> None:
+    """As many as fit into a request and a certificate: one pair of these took minutes, in each `status`."""
+    wanted = frozenset(f"a.b{number}.test" for number in range(5000))
+    offered = frozenset(f"*.b{number}.test" for number in range(1, 20_000))
+    watch = Stopwatch()
+    assert uncovered(wanted, offered) == ["a.b0.test"]
+    assert len(redundant([*sorted(wanted), *sorted(offered)])) == 4999
+    assert watch.seconds() < 1
+
+
+def test_names_that_are_looked_up_are_those_that_are_covered() -> None:
+    names = ["test", "a.test", "*.test", "b.a.test", "*.a.test", "*.", "127.0.0.1", "::1", "*.0.0.1"]
+    for name in names:
+        for pattern in names:
+            assert (not uncovered(frozenset([name]), frozenset([pattern]))) is covers(pattern, name)
+            found = redundant([name, pattern]) if name != pattern else []
+            assert ((name, pattern) in found) is (name != pattern and covers(pattern, name))
