@@ -6,6 +6,7 @@ import time
 
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.trust.seals import Seals, order_text
+from tests.common.der_by_hand import diffie_hellman, request
 from tests.issuer.box import Box
 from tests.issuer.signing_requests import csr
 from tests.servers.authority import Authority
@@ -175,6 +176,11 @@ def test_what_a_thief_in_the_database_holds_up(siege: Siege) -> None:
     thief.tries("that another certificate is not renewed meanwhile", got=siege.ordered(NAME) == others)
     thief.tries("a line in the log for each planted order", got=told.count("order.planted") >= 40)
     thief.tries("a line for each row that he adds", got=_crowd(siege) > 20)
+    siege.row(csr=octets(request(diffie_hellman())))
+    began = time.process_time()
+    box.fails("status", says=["not sealed"])
+    got = time.process_time() - began > 5  # it takes some tenths of a second, and to prove that prime several seconds
+    thief.tries("that nothing goes on for hours, by a key of huge primes in a cell", got=got)
     thief.is_told()
 
 
