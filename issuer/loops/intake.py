@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from common.chunks import in_turn
 from common.stamps import Stamp
 from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.ports import Tools
@@ -30,7 +31,8 @@ class DueQueries(Protocol):
         """Raises OtherRevision where the tables are those of another version."""
 
     def due(self, now: int, most: int) -> list[DueRow]:
-        """Enabled certificates whose moment has come or cannot be meant, at most *most* of each kind."""
+        """Enabled certificates whose moment has come or cannot be meant, at most *most* of each kind, and the kinds in
+        turn."""
 
     def left_over(self, now: int) -> list[DueRow]:
         """Certificates whose order is under way without a lease of another issuer and without a person."""
@@ -112,7 +114,7 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
         due = {row.name: row for row in queries.due(now, most)}
         planned = planned_looks(tools.looks, tools.certificates, left_over | due, now)
         found_here = {row.name: DueRow(row.name, row.due_at, row.failures, row.reissue_reason) for row in planned}
-        candidates = left_over | due | found_here
+        candidates = left_over | {row.name: row for row in in_turn(due.values(), found_here.values())}
         taken = in_hand | found.keys()
         wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in taken][: room - len(found)]
         if not wanted:

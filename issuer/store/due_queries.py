@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from common.chunks import in_turn
 from issuer.model.enrolment import NEVER_ISSUED, end_of
 from issuer.model.orders import OrderState
 from issuer.model.survey import DAY, EXPIRY_DAYS, DueRow, Survey
@@ -14,11 +15,12 @@ from issuer.store.holds import in_force
 from issuer.store.orders import free
 from issuer.store.overview import orders_by_hand
 from issuer.store.revision import require
-from issuer.store.rows import due
+from issuer.store.rows import NEAR_END, due
 from issuer.store.tables import certs, has_certificate, holds, is_enabled, orders
 
 _STATES = {state.value for state in OrderState}
 _COLUMNS = (certs.c.name, certs.c.due_at, certs.c.count_fail_update, certs.c.reissue_reason)
+_UNKNOWN = (is_enabled, (certs.c.due_at + 0).is_(None))  # by another index than that of due_at
 
 
 class DueQueries:
@@ -32,11 +34,17 @@ class DueQueries:
         require(self._database)
 
     def due(self, now: int, most: int) -> list[DueRow]:
-        unknown, come, *too_far = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
-        queries = (unknown, come.order_by(certs.c.due_at), *too_far)  # the longest wait first
-        return self._database.read(
-            lambda connection: [DueRow(*row) for query in queries for row in connection.execute(query) if row[0]]
-        )
+        unknown, come, *others = (sa.select(*_COLUMNS).where(*these).limit(most) for these in due(now))
+        # no index has all that are unknown by their end, and a wish may have made a whole fleet so
+        last_days = sa.select(*_COLUMNS).where(*_UNKNOWN, has_certificate, certs.c.ts_expire <= now + NEAR_END)
+        last_days = last_days.order_by(certs.c.ts_expire).limit(most)
+        queries = (last_days, come.order_by(certs.c.due_at), unknown, *others)  # the longest wait first
+
+        def work(connection: sa.Connection) -> list[DueRow]:
+            kinds = [connection.execute(query).all() for query in queries]
+            return [DueRow(*row) for row in in_turn(*kinds) if row[0]]
+
+        return self._database.read(work)
 
     def left_over(self, now: int) -> list[DueRow]:
         """Certificates with an order under way that no other issuer has leased and nobody does by hand, unless they

@@ -16,7 +16,7 @@ from issuer.store.database import Database
 from issuer.store.failures import failure_of, of_text
 from issuer.store.tables import YES, certs, has_certificate, is_enabled, orders, versions
 
-_NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
+NEAR_END = 3 * 86400  # seconds: everything is renewed earlier than this before its end, unless it waits
 _OLD_PAIR = ("old_ca", "old_crt")  # no command of ours reads them
 WATCH = ("audit_at", "audit_found", "audit_served", "mute_until", "mute", "contact", "renewal_note")
 _AS_THEY_ARE = (  # columns that an Enrolment has by the same names
@@ -58,7 +58,7 @@ def due(now: int) -> list[Question]:
     A clock that was wrong once must keep no row waiting for years, so a moment that is too far ahead does not count.
     """
     longest = sa.case((has_certificate, LONGEST_HOLD), else_=FIRST_MAY_WAIT)
-    ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + _NEAR_END)
+    ends_soon = (certs.c.imported.is_(None), certs.c.ts_expire <= now + NEAR_END)
     failed = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))
     retries = sa.func.coalesce(sa.and_(*failed), sa.false())
     past = (certs.c.ts_expire <= now, certs.c.due_at > now)

@@ -167,7 +167,7 @@ def test_the_look_of_every_few_seconds_uses_indexes(fleet: Database) -> None:
     lookout.left_over(now)
     sa.event.remove(fleet._engine, "before_cursor_execute", note)
     questions = [entry for entry in asked if " FROM certs" in entry[0].replace("\n", " ")]
-    assert len(questions) == 7  # of certificates, of changes that wait, and of orders
+    assert len(questions) == 8  # of certificates, of changes that wait, and of orders
     for statement, parameters in questions:
         for step in fleet.read(partial(_plan, statement=statement, parameters=parameters)):
             assert "SCAN" not in str(step), step

@@ -51,3 +51,19 @@ def test_rows_that_nobody_enrolled_take_no_room() -> None:
     world.seals.broken.clear()
     world.clock.moment += NOT_OURS_SECONDS
     assert len(take_in(here, {NAME}, backlog).rows) == MOST_IN_HAND - 1
+
+
+def test_a_wish_for_all_leaves_room_for_what_our_own_memory_looks_at() -> None:
+    """A certificate whose moment somebody has put off in the database is begun beside them."""
+    world, backlog = World(), Backlog()
+    world.enrol()
+    here = world.process()
+    for number in range(2 * MOST_IN_HAND):
+        name = f"n{number}.example.test"
+        world.tables.certs[name] = dataclasses.replace(world.row(), name=name, reissue_reason="all")
+    later = int(world.clock()) + 30 * 86400
+    world.change(due_at=later, ts_expire=later, reissue_reason="revoked")
+    here.tools.looks.plan(NAME, int(world.clock()), 0)
+    begun = [row.name for row, _ in take_in(generation(here), set(), backlog).rows]
+    assert len(begun) == MOST_IN_HAND
+    assert NAME in begun
