@@ -1,11 +1,11 @@
 """Choose what the daemon begins next: certificates that are due, and orders that a stop or a crash left under way."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from common.chunks import in_turn
+from common.chunks import chunks, in_turn
 from common.stamps import Stamp
 from issuer.journey.looks import left_alone, planned_looks
 from issuer.journey.ports import Tools
@@ -22,6 +22,8 @@ from issuer.rules.due import urgency
 
 MOST_IN_HAND = 1000  # certificates at work or waiting; the rest stays in the database until there is room
 NOT_OURS_SECONDS = 60  # for which a certificate is deferred that is not due after all, or under another issuer's lease
+_PORTION = 100  # rows that are in memory together
+_ROUNDS = 20  # each asks for twice as many rows; no table has more, and SQLite takes no number from 2**63 on
 
 
 class DueQueries(Protocol):
@@ -110,24 +112,32 @@ def take_in(generation: Generation, in_hand: set[str], backlog: Backlog) -> Inta
     most = len(in_hand) + len(backlog) + room
     left_over = {row.name: row for row in queries.left_over(now)}
     found: dict[str, tuple[Enrolment, DueRow]] = {}
-    while len(found) < room:
-        due = {row.name: row for row in queries.due(now, most)}
+    for doublings in range(_ROUNDS):
+        if len(found) == room:
+            break
+        due = {row.name: row for row in queries.due(now, most << doublings)}
         planned = planned_looks(tools.looks, tools.certificates, left_over | due, now)
         found_here = {row.name: DueRow(row.name, row.due_at, row.failures, row.reissue_reason) for row in planned}
         candidates = left_over | {row.name: row for row in in_turn(due.values(), found_here.values())}
         taken = in_hand | found.keys()
-        wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in taken][: room - len(found)]
+        wanted = [row for row in backlog.ready(candidates.values(), now) if row.name not in taken]
         if not wanted:
             break
-        enrolled = {row.name: row for row in tools.certificates.enrolled([row.name for row in wanted])}
-        for row in wanted:
-            enrolment = enrolled.get(row.name)
+        for row, enrolment in _read(wanted, tools):
             if enrolment is not None and _is_to_begin(enrolment, tools, resumes=row.name in left_over):
                 found[row.name] = enrolment, row
             else:  # not due, not as enrolled, or removed since
                 backlog.defer(row, now + NOT_OURS_SECONDS, now)
-        most *= 2
+            if len(found) == room:  # a look at one more would put off its next look
+                break
     return Intake(generation, sorted(found.values(), key=lambda pair: urgency(pair[0], now)))
+
+
+def _read(rows: Sequence[DueRow], tools: Tools) -> Iterator[tuple[DueRow, Enrolment | None]]:
+    """*rows*, each with what is enrolled now; few are in memory together."""
+    for portion in chunks(rows, _PORTION):
+        enrolled = {row.name: row for row in tools.certificates.enrolled([row.name for row in portion])}
+        yield from ((row, enrolled.get(row.name)) for row in portion)
 
 
 def _is_to_begin(row: Enrolment, tools: Tools, *, resumes: bool) -> bool:

@@ -67,3 +67,55 @@ def test_a_wish_for_all_leaves_room_for_what_our_own_memory_looks_at() -> None:
     begun = [row.name for row, _ in take_in(generation(here), set(), backlog).rows]
     assert len(begun) == MOST_IN_HAND
     assert NAME in begun
+
+
+class Asked(Queries):
+    """Notes how many rows each question is for, as a database that takes no larger number than its own."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process)
+        self.numbers: list[int] = []
+
+    def due(self, now: int, most: int) -> list[DueRow]:
+        assert most < 2**63
+        self.numbers.append(most)
+        return super().due(now, most)
+
+
+def test_little_room_takes_no_question_after_the_other() -> None:
+    """Rows that take no room are judged many at once, however few certificates can be begun; what is left waits."""
+    world, backlog = World(), Backlog()
+    world.enrol()
+    for number in range(550):
+        name = f"n{number}.example.test"
+        world.tables.certs[name] = dataclasses.replace(world.row(), name=name)
+        world.seals.broken[name] = [Fault.NONE]
+    here = generation(world.process())
+    here.queries = asked = Asked(world.process())
+    in_hand = {f"at-work{number}.test" for number in range(MOST_IN_HAND - 10)}
+    assert [row.name for row, _ in take_in(here, in_hand, backlog).rows] == [NAME]
+    assert len(asked.numbers) < 4
+    world.seals.broken.clear()
+    world.clock.moment += NOT_OURS_SECONDS
+    assert len(take_in(here, in_hand, backlog).rows) == 10
+
+
+class Restless(Queries):
+    """One row, for which somebody asks anew at every question."""
+
+    asked = 0
+
+    def due(self, _now: int, _most: int) -> list[DueRow]:
+        self.asked += 1
+        return [DueRow(NAME, None, 0, f"wish {self.asked}")]
+
+
+def test_a_row_that_never_rests_keeps_nobody() -> None:
+    """It is left alone after some looks, and the next time comes."""
+    world, backlog = World(), Backlog()
+    world.enrol()
+    world.seals.broken[NAME] = [Fault.NONE]
+    here = generation(world.process())
+    here.queries = asked = Restless(world.process())
+    assert take_in(here, set(), backlog).rows == []
+    assert asked.asked < 100
