@@ -60,4 +60,4 @@ def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
     if decision.news is not None and (new or not row.enabled):
         tools.tell(decision.news)
     if decision.until is not None and new and row.enabled:
-        tools.certificates.postpone(row.name, decision.until, change=row.changing)
+        tools.certificates.plan_look(row, decision.until)

@@ -1,8 +1,9 @@
 """The ``certs`` table, with the versions and events that a change adds. One method, one transaction."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from shlex import quote
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -182,6 +183,11 @@ class Certificates:
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         self._change([name], **({"change_due_at": due_at} if change else {"due_at": due_at}))
 
+    def plan_look(self, row: Enrolment, due_at: int) -> None:
+        column = certs.c.change_due_at if row.changing else certs.c.due_at
+        as_read = {certs.c.crt: row.crt, column: row.due_at, certs.c.reissue_reason: row.reissue_reason}
+        self._change_as_read(row.name, as_read, {column.name: due_at})
+
     def give_up_by_hand(
         self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
     ) -> None:
@@ -199,7 +205,23 @@ class Certificates:
         """With the moment that was drawn in the CA's window (RFC 9773 §4.2), so that it is drawn once."""
         start, end = row.ari_window or (None, None)
         drawn = {"ari_at": row.ari_at, "ari_start": start, "ari_end": end, "ari_window": None}
-        self._change([row.name], **drawn, ari_ask_at=row.ari_ask_at, ari_url=explanation_url or None)
+        self._change_as_read(
+            row.name, {certs.c.crt: row.crt}, drawn | {"ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None}
+        )
+
+    def _change_as_read(
+        self, name: str, as_read: Mapping[sa.Column[Any], object], values: Mapping[str, object]
+    ) -> None:
+        """Change the row of *name* if what was read of it is still so. Compared here: what other programs have written
+        into a column reads as one value, and is another one for the database."""
+        present = sa.select(*as_read).where(certs.c.name == name).with_for_update()
+
+        def work(connection: sa.Connection) -> None:
+            found = connection.execute(present).one_or_none()
+            if found is not None and tuple(found) == tuple(as_read.values()):
+                connection.execute(certs.update().where(certs.c.name == name).values(**values))
+
+        self._database.write(work)
 
     def _change(self, names: Sequence[str], **values: object) -> None:
         change = certs.update().where(certs.c.name.in_(names)).values(**values)

@@ -12,6 +12,7 @@ from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.moments import believable
 from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord, OrderState
+from issuer.rules.change import as_changing
 from issuer.rules.due import FIRST_MAY_WAIT
 from issuer.store.present import Signer, unsigned
 from tests.issuer.fakes.tables import Tables
@@ -60,8 +61,19 @@ class MemoryCertificates:
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         (self._change_change if change else self._change)(name, due_at=due_at)
 
+    def plan_look(self, row: Enrolment, due_at: int) -> None:
+        with self._tables.lock:
+            found = self._tables.certs.get(row.name)
+            if found is not None and row.changing:
+                found = as_changing(found, found.change) if found.change is not None else None
+            if found is not None and _looked_at(found) == _looked_at(row):
+                self.postpone(row.name, due_at, change=row.changing)
+
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
-        self._change(row.name, ari_at=row.ari_at, ari_ask_at=row.ari_ask_at, ari_window=row.ari_window)
+        with self._tables.lock:
+            found = self._tables.certs.get(row.name)
+            if found is not None and found.crt == row.crt:
+                self._change(row.name, ari_at=row.ari_at, ari_ask_at=row.ari_ask_at, ari_window=row.ari_window)
 
     def record_failure(self, name: str, failure: Failure, due_at: int, now: int, *, change: bool = False) -> None:
         with self._tables.lock:
@@ -112,6 +124,10 @@ class MemoryCertificates:
         with self._tables.lock:
             if name in self._tables.certs:
                 self._tables.certs[name] = dataclasses.replace(self._tables.certs[name], **values)  # type: ignore[arg-type]
+
+
+def _looked_at(row: Enrolment) -> tuple[bytes, int | None, str]:
+    return row.crt, row.due_at, row.reissue_reason
 
 
 def _due(row: Enrolment, now: int) -> bool:
