@@ -106,7 +106,7 @@ class OrderStore(Protocol):
         """Orders that have not ended and that no living process has the lease of."""
 
     def withheld(self, now: int) -> list[OrderRecord]:
-        """Orders that have not ended and have a lease that does not count."""
+        """Orders that have not ended and have a lease that does not count; that of ours counts on a sealed one."""
 
     def elsewhere(self, name: str, now: int) -> OrderRecord | None:
         """The order under way for *name* that another process has the lease of; None without one."""

@@ -91,7 +91,9 @@ class Orders:
         return self._all_under_way(FREE, now)
 
     def withheld(self, now: int) -> list[OrderRecord]:
-        return [record for record in self._all_under_way(sa.not_(FREE), now) if not record.may_be_leased(now)]
+        ours, leased = orders.c.lease_owner == self._owner, sa.not_(FREE)
+        theirs = [one for one in self._all_under_way(leased & ~ours, now) if not one.may_be_leased(now)]
+        return theirs + [one for one in self._all_under_way(leased & ours, now) if not one.sealed]
 
     def elsewhere(self, name: str, now: int) -> OrderRecord | None:
         leased = sa.and_(sa.not_(FREE), orders.c.lease_owner != self._owner, orders.c.active_name == name)
@@ -117,12 +119,14 @@ class Orders:
         return self._record(row) if row is not None and row["lease_owner"] == self._owner else None
 
     def end_left(self, records: Sequence[OrderRecord], reason: str, now: int) -> list[OrderRecord]:
-        leasable = [record.id for record in records if record.may_be_leased(now)]
-        others = [record.id for record in records if not record.may_be_leased(now)]
+        number, theirs = orders.c.id, orders.c.lease_owner != self._owner
+        planted = [record.id for record in records if not record.sealed]
+        too_long = [record.id for record in records if not record.may_be_leased(now)]
+        may_end = sa.or_(FREE, number.in_(planted), number.in_(too_long) & theirs)
 
         def end(connection: sa.Connection) -> set[int]:
-            either = sa.or_(orders.c.id.in_(leasable) & FREE, orders.c.id.in_(others))
-            left = sa.select(orders.c.id).where(either, orders.c.active_name > "").with_for_update()
+            these = (number.in_([record.id for record in records]), orders.c.active_name > "", may_end)
+            left = sa.select(number).where(*these).with_for_update()
             found = set(connection.scalars(left, {"now": now}))
             connection.execute(orders.update().where(orders.c.id.in_(found)).values(**_given_up(reason, now)))
             return found

@@ -205,6 +205,21 @@ def test_a_lease_does_not_last_for_ever(stores: Stores) -> None:
         other.save(record, record, later)
 
 
+def test_our_own_lease_keeps_no_order_from_us(stores: Stores) -> None:
+    """An order that the CA does not finish is gone on with for days: no sweep beside its next try ends it. One that no
+    issuer wrote has no lease of ours, whatever it says."""
+    mine, later = stores.orders("mine"), NOW + 3 * 86400
+    record = planned(stores, "mine")
+    assert mine.claim(NAME, later) == record
+    assert mine.withheld(later) == []
+    assert mine.end_left([record], "it takes too long", later) == []
+    assert mine.save(record, record, later) == record
+    stores.plant(url="https://thief.example/order", lease_owner="mine", lease_until=later + 60)
+    [found] = mine.withheld(later)
+    assert not found.sealed
+    assert mine.end_left([found], "it is not ours", later) == [found]
+
+
 def test_what_is_under_way_is_listed_by_name(stores: Stores) -> None:
     """Until it has ended."""
     records = [planned(stores, "mine", name) for name in (NAME, OTHER)]

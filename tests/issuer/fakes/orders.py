@@ -46,7 +46,7 @@ class MemoryOrders:
     def withheld(self, now: int) -> list[OrderRecord]:
         with self._tables.lock:
             rows = [row for row in self._tables.orders.values() if row.active and not row.free(now)]
-            return [row.record for row in rows if not row.record.may_be_leased(now)]
+            return [row.record for row in rows if not self._may_lease(row, now)]
 
     def elsewhere(self, name: str, now: int) -> OrderRecord | None:
         with self._tables.lock:
@@ -78,10 +78,13 @@ class MemoryOrders:
 
     def _end_left(self, record: OrderRecord, reason: str, now: int) -> bool:
         row = self._tables.active(record.name)
-        if row is None or row.record.id != record.id or not (row.free(now) or not record.may_be_leased(now)):
+        if row is None or row.record.id != record.id or not (row.free(now) or not self._may_lease(row, now)):
             return False
         self._tables.end(row, dataclasses.replace(row.record, state=OrderState.FAILED, deadline=None), now, reason)
         return True
+
+    def _may_lease(self, row: OrderRow, now: int) -> bool:
+        return row.record.sealed if row.holder == self._owner else row.record.may_be_leased(now)
 
     def let_go_left(self) -> None:
         with self._tables.lock:
