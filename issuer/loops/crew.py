@@ -24,6 +24,7 @@ from issuer.model.outcomes import Ended, Ending, Waiting
 
 log = structlog.get_logger()
 _FAULT_PAUSE = 3600  # seconds
+_NO_THREAD_PAUSE = 1.0  # seconds
 _PUT_BACK = 1.0  # seconds; smaller corrections are normal
 _LAST_STEPS = 2.0  # seconds in which a step at work may finish at the end
 _LAST_LEASES = 1.0  # seconds after that for giving leases back
@@ -80,10 +81,17 @@ class Crew:
         """Let those act whose moment has come, at most *workers* at once."""
         self._follow_clock()
         while self._agenda and self._agenda[0][0] <= self._clock() and self.running < workers:
-            attempt = heapq.heappop(self._agenda)[2]
+            attempt = self._agenda[0][2]
+            try:
+                begun = on_thread(attempt.proceed)
+            except RuntimeError as refusal:  # the system gives no more threads
+                log.warning("attempt.no_thread", certificate=attempt.name, error=str(refusal))
+                self._put_off(_NO_THREAD_PAUSE)
+                return
+            heapq.heappop(self._agenda)
             self._began.setdefault(attempt.name, self._clock())
             self._at_work[attempt.name] = attempt
-            on_thread(attempt.proceed).add_done_callback(self._deliver(attempt))
+            begun.add_done_callback(self._deliver(attempt))
 
     def collect(self, workers: int, longest: float | None) -> Returned | None:
         """Wait for one result, for the next moment of the agenda, for :meth:`wake` or for *longest* seconds. Returns an
@@ -130,6 +138,12 @@ class Crew:
 
     def _put(self, attempt: Attempt, at: float, *, moves: bool) -> None:
         heapq.heappush(self._agenda, (at, next(self._counter), attempt, moves))
+
+    def _put_off(self, seconds: float) -> None:
+        """Let nothing act for so long."""
+        first = self._clock() + seconds
+        self._agenda = [(max(at, first), number, attempt, moves) for at, number, attempt, moves in self._agenda]
+        heapq.heapify(self._agenda)
 
     def _clock_ahead(self) -> float:
         return self._clock() - time.monotonic()

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import cast
 
+import pytest
 import structlog
 
 from issuer.journey.attempt import Attempt
@@ -78,6 +79,35 @@ def test_a_clock_that_is_put_back_before_an_attempt_begins() -> None:
     assert crew.running == 1
     assert crew.next_at is not None
     assert crew.next_at > clock() + 29 * 86400
+
+
+def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full process table costs nobody his place: all wait for a second, and then act in their order."""
+    clock = Clock()
+    crew = Crew(clock)
+
+    def refuses(_work: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    attempts = [OneWait(clock, name) for name in ("first.test", "second.test")]
+    for attempt in attempts:
+        crew.add(cast("Attempt", attempt), clock())
+    with monkeypatch.context() as full:
+        full.setattr("issuer.loops.crew.on_thread", refuses)
+        before = clock()
+        crew.start(2)
+        assert (crew.running, [attempt.name for attempt in crew.waiting]) == (0, ["first.test", "second.test"])
+        assert crew.next_at is not None
+        assert crew.next_at > before + 0.5
+    clock.ahead += 2
+    crew.start(2)
+    assert crew.running == 2
+    until, returned = time.monotonic() + 60, []
+    while not crew.idle and time.monotonic() < until:
+        crew.start(2)
+        returned.append(crew.collect(2, 0.1))
+    assert sorted(each.ended.name for each in returned if each is not None) == ["first.test", "second.test"]
+    assert crew.names == set()
 
 
 def test_how_far_a_run_is() -> None:
