@@ -69,6 +69,7 @@ class Outbox:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _kept: list[Event] = field(default_factory=list)
     _mailed_at: float = 0.0
+    _successor: "Outbox | None" = None  # which has taken over
 
     @property
     def wanted(self) -> bool:
@@ -76,10 +77,13 @@ class Outbox:
         return self.post is not None or bool(self.channels)
 
     def tell(self, event: Event) -> None:
-        if self.wanted:
-            with self._lock:
+        with self._lock:
+            successor = self._successor
+            if successor is None and self.wanted:
                 self._kept.append(event)
                 del self._kept[:-_MOST_KEPT]
+        if successor is not None:
+            successor.tell(event)
 
     def send_urgent(self) -> None:
         """Mail now what was told of revoked certificates, and write the rest down: a run may take hours. Never
@@ -112,9 +116,17 @@ class Outbox:
             kept, self._kept = self._kept, []
         settled = self._settled(lambda now: self.notices.settle(kept, now, others=others), len(kept))
         if not settled:
-            with self._lock:
-                self._kept = kept + self._kept
+            self._give_back(kept)
         return settled
+
+    def _give_back(self, events: list[Event]) -> None:
+        """Keep *events* before the others, or let the outbox that has taken over keep them."""
+        with self._lock:
+            successor = self._successor
+            if successor is None and self.wanted:
+                self._kept = events + self._kept
+        if successor is not None:
+            successor._give_back(events)
 
     def tell_rows(self, rows: RowsFound) -> None:
         events = [event for event in map(of_ending, rows.endings) if event is not None]
@@ -147,8 +159,8 @@ class Outbox:
     def take_over(self, other: "Outbox") -> None:
         with other._lock:
             theirs, other._kept = other._kept, []
-        with self._lock:
-            self._kept = (theirs if self.wanted else []) + self._kept
+            other._successor = self
+        self._give_back(theirs)
         self._mailed_at = other._mailed_at
 
     def close_run(self, endings: Iterable[Ended]) -> list[CertfleetError]:

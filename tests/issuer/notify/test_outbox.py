@@ -2,6 +2,7 @@
 
 import dataclasses
 import socket
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,26 @@ def test_an_outbox_takes_over_what_another_was_told(world: World) -> None:
     old.tell(events.failed(NAME, Failure("it failed")))
     world.outbox.take_over(old)
     assert world.hear() == [f"certfleet: {NAME} failed on box"]
+
+
+@pytest.mark.parametrize("reloads", [1, 2])
+def test_a_reload_while_the_database_does_not_answer_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, reloads: int
+) -> None:
+    """The old outbox was writing down what it had heard, and failed after the new one took over; what it is told later
+    is said too."""
+    outboxes = [world.another_outbox() for _ in range(reloads)] + [world.outbox]
+
+    def reload_and_fail(*_: object, **__: object) -> None:
+        for old, new in pairwise(outboxes):
+            new.take_over(old)
+        raise MailError("away")
+
+    with monkeypatch.context() as away:
+        away.setattr(world.notices, "settle", reload_and_fail)
+        outboxes[0].note(events.failed(NAME, Failure("it failed")))
+    outboxes[0].tell(events.failed("late.example.test", Failure("it failed")))
+    assert world.hear() == ["certfleet: 2 certificates failed on box"]
 
 
 def test_a_mail_waits_for_quiet_and_for_the_mail_before(world: World) -> None:
