@@ -157,6 +157,7 @@ class Database:
         deadline = Deadline(self._patience)
         for attempt in range(_TRIES):
             self._follow_file()
+            first = 0 if self.embedded else self._servers.first
             try:
                 with self._engine.connect() as connection, connection.begin():
                     if self.embedded:
@@ -165,7 +166,7 @@ class Database:
             except (sa.exc.SQLAlchemyError, sqlite3.Error, pymysql.MySQLError) as error:
                 code = code_of(_cause(error))
                 if code in mysql.ELSEWHERE:
-                    self._servers.move_on()
+                    self._servers.move_on(first)
                     self._engine.dispose()  # pooled connections lead to the server that failed
                 last = attempt == _TRIES - 1 or deadline.over
                 if last or code not in AGAIN | mysql.AGAIN_ELSEWHERE:

@@ -5,6 +5,7 @@ and a former primary stays behind for ever. A read-only server serves readers if
 """
 
 import ssl
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,7 +80,8 @@ class MysqlServers:
         self._ways: list[dict[str, Any]] = [{"host": host, "port": port, "ssl": tls} for host, port in address.hosts]
         if address.socket:
             self._ways = [{"unix_socket": address.socket}]
-        self._first = 0  # index of the one that is tried first
+        self._first = 0  # counts up
+        self._lock = threading.Lock()
         self._options: dict[str, Any] = {
             "user": address.user,
             "password": password.encode(),  # PyMySQL would make text Latin-1
@@ -92,9 +94,17 @@ class MysqlServers:
             "client_flag": CLIENT.FOUND_ROWS,  # an UPDATE counts rows matched, on which the leases rely
         }
 
-    def move_on(self) -> None:
-        """Try the next host first from now on: this one failed."""
-        self._first += 1
+    @property
+    def first(self) -> int:
+        """Counts up: which one is tried first."""
+        return self._first
+
+    def move_on(self, failed: int) -> None:
+        """Try the next host first from now on: this *first* one failed. Does nothing where another thread has moved on
+        from it already: together they would come back to it."""
+        with self._lock:
+            if self._first == failed:
+                self._first += 1
 
     def connect(self) -> Any:
         """A connection to the first server that takes writes, else to the first that answers.
