@@ -38,7 +38,7 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     turn = Turn(certificate, before, there, before.pause, before.disabled, journal=journal)
     key = turn.tools.keys.load(certificate.key)
     in_place, installed = found_in_files(turn, key), before.installed
-    in_files = fingerprint(in_place.leaf) if in_place is not None else ""
+    in_files = fingerprint(in_place.leaf) if in_place is not None else _untouched(turn)
     left = dict(before.gone_back.left) if before.gone_back is not None else {}
     chosen = choice(kept(certificate.name, tools), in_files, left, key.spki_sha256, serial)
     to, present = fingerprint(chosen.leaf), in_files or (installed.sha256 if installed is not None else "")
@@ -57,6 +57,15 @@ def go_back(certificate: Certificate, serial: str, tools: Tools) -> Result:
     if result.outcome is Outcome.FAILED:
         return replace(result, refusal=None)  # no run tries it again
     return reported([result], tools)[0]
+
+
+def _untouched(turn: Turn) -> str:
+    """The SHA-256 of the leaf that was installed, if each live file is as that install wrote it: a keystore may not be
+    opened. "" else."""
+    was, files = turn.before.installed, turn.tools.files
+    if was is None or any(files.digest(file.path) != was.files.get(str(file.path)) for file in turn.certificate.files):
+        return ""
+    return was.sha256
 
 
 def stay(turn: Turn, gone_back: GoneBack, mark: Mark) -> Due | Result:

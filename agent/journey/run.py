@@ -173,7 +173,7 @@ def _settled(configured: Mapping[str, Certificate], entry: "JournalEntry", tools
         else:  # its own turn tells how it stands
             _log.warning("install.settled", certificate=name, outcome=result.outcome.value, detail=result.detail)
             if result.installed != turns[name].before.installed:
-                recorded(turns[name], result, tell=False)
+                results[name] = replace(result, ended=result.ended and recorded(turns[name], result, tell=False).ended)
     left = [name for name, result in results.items() if not result.ended]
     if not left:
         tools.state.finish(entry.name)

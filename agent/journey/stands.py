@@ -25,8 +25,11 @@ def with_what_stands(turn: Turn, part: Part, result: Result) -> Result:
         installed = _installed(turn, part)
     except CertfleetError:  # its own turn meets that too, and says so
         return result
-    past = remembered(turn.before, part.sha256)
-    return result if installed is None else replace(result, installed=installed, past=past)
+    if installed is None:
+        return result
+    kept, past = turn.before.gone_back, remembered(turn.before, part.sha256)
+    gone_back = kept if kept is not None and kept.to == part.sha256 else None
+    return replace(result, installed=installed, refusal=None, past=past, gone_back=gone_back)
 
 
 def _installed(turn: Turn, part: Part) -> Installed | None:

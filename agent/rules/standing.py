@@ -3,6 +3,7 @@
 from shlex import quote
 
 from agent.model.result import Installed, Outcome, Result
+from agent.rules.window import ONE_RETRY
 from common.clock import utc_text
 from common.dataclasses import replace
 
@@ -27,7 +28,7 @@ def standing(result: Result, now: float) -> Result:
     newer = "nothing newer is in place" if is_kept_from else "nothing newer has come"
     if installed.not_after <= now:
         outcome, problem = Outcome.EXPIRED, f"it expired at {end}, and {newer}"
-    elif result.outcome not in _IN_DOUBT and result.postponed is None and has_little_left(installed, now):
+    elif result.outcome not in _IN_DOUBT and not _waits(result, installed, now) and has_little_left(installed, now):
         outcome, problem = Outcome.ENDING, f"it ends at {end}, which is soon for its life, and {newer}"
     elif result.outcome.is_well and installed.by_issuer:
         return replace(result, detail=_BY_ISSUER, hint=ROOTS_HINT)
@@ -36,6 +37,12 @@ def standing(result: Result, now: float) -> Result:
     doubt = f"; {result.detail}" if result.outcome in _IN_DOUBT else ""
     hint = (_RELEASE if is_kept_from else _ENABLE if result.disabled else _NEWER).format(name=quote(result.name))
     return replace(result, outcome=outcome, detail=problem + doubt, hint=hint)
+
+
+def _waits(result: Result, installed: Installed, now: float) -> bool:
+    """Does a newer one wait for its window, and has no run missed that yet?"""
+    wait = result.postponed
+    return wait is not None and wait.serial != installed.serial and now < wait.opens + ONE_RETRY
 
 
 def before_the_first(result: Result, life: tuple[int, int] | None, now: float) -> Result:

@@ -1,10 +1,12 @@
 """A run is killed when its new certificate is served already, and a person holds it: it is the one in place."""
 
+import signal
+
 import pytest
 
 from common.certificate import serial_text
 from tests.agent.host import NAME, Host, sha256
-from tests.agent.killed import Step
+from tests.agent.killed import Step, acting
 from tests.agent.test_install_killed import die
 from tests.servers.nginx import Nginx
 
@@ -38,3 +40,22 @@ def test_what_stands_is_in_place(host: Host, nginx: Nginx, step: Step) -> None:
     done = host.agent("rollback", NAME)
     assert done.code == 0, done.err
     assert nginx.served() != renewed.certificate
+
+
+@pytest.mark.soak
+def test_what_stands_is_refused_no_more(host: Host, nginx: Nginx) -> None:
+    """It had failed before; somebody has mended the service, and the run that tried again was killed."""
+    broken = host.folder / "broken"
+    reload = ["sh", "-c", f'[ -e {broken} ] || exec "$@"', "sh", *nginx.activate]
+    probe = [f"https://127.0.0.1:{nginx.port}"]
+    host.configure(check=nginx.check, activate=reload, probe=probe, probe_timeout="1s")
+    host.offer_new()
+    assert host.run().code == 0
+    renewed = host.offer_new()
+    broken.touch()
+    assert host.run().code == 1
+    broken.unlink()
+    assert host.run("--retry", program=acting(STEPS[0])).code == -signal.SIGKILL
+    done = host.run()
+    assert (done.code, done.certificate["state"]) == (0, "installed"), done.err
+    assert nginx.served() == renewed.certificate

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.certificate import serial_text
 from tests.agent.host import NAME, Host
 from tests.servers.process import program
 
@@ -109,6 +110,17 @@ def test_an_older_one_is_refused(host: Host, store: Path) -> None:
     done = host.agent("run", "--json")
     assert done.certificate["state"] == "refused"
     assert "it was issued earlier" in done.certificate["detail"]
+
+
+def test_the_one_before_comes_back_where_it_is_not_opened(host: Host, store: Path) -> None:
+    """In a folder of others the record tells what is in place, as long as the file is as it was written."""
+    first = host.offer_new()
+    host.agent("run")
+    host.offer_new()
+    host.agent("run")
+    store.parent.chmod(0o777)
+    done = host.agent("rollback", NAME)
+    assert f"serial {serial_text(first.certificate)}" in done.out, done.out + done.err
 
 
 @pytest.mark.parametrize(

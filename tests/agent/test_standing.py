@@ -52,6 +52,17 @@ def test_a_newer_one_that_waits_for_its_window_has_come(left: float, outcome: Ou
     assert standing(waits, NOW).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("serial", "opens"),
+    [("02", NOW - 2 * DAY), ("01", NOW + DAY)],
+    ids=["no run since its window", "the same with other settings"],
+)
+def test_one_that_waits_no_more_hides_no_end(serial: str, opens: int) -> None:
+    """The agent may have stopped running; and what waits may be the certificate in place, for a new file."""
+    waits = replace(in_place(90 * DAY, 2 * DAY), postponed=Postponed(serial, "Sun 02:00-04:00", opens))
+    assert standing(waits, NOW).outcome is Outcome.ENDING
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_an_end_is_said_of_what_is_in_place(outcome: Outcome) -> None:
     """What is not well for another reason keeps its state; a doubt about the service stays beside the end."""

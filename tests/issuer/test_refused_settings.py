@@ -187,7 +187,7 @@ def test_a_database_password_that_is_open_or_missing(lone_box: Box, mariadb: Mar
     settings = {"url": database.url, "tls_ca": str(database.tls_ca), "password_file": str(secret)}
     lone_box.write(database=settings)
     lone_box.refused("db", "upgrade", code=2, says=[str(secret), "cannot be read (No such file"])
-    secret.write_text(database.password, encoding="ascii")
+    secret.write_text(database.password, encoding="utf-8")
     secret.chmod(0o604)
     outcome = lone_box.refused("db", "upgrade", code=2, says=[str(secret), "its mode is 0604", "chmod 0600"])
     assert database.password not in outcome.err

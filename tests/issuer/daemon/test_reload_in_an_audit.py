@@ -11,7 +11,6 @@ from issuer.loops.intake import Generation
 from issuer.model.audit import Finding, Kind, Severity
 from issuer.model.config import Settings
 from issuer.model.events import Event, audited
-from issuer.model.strangers import RowsFound
 from tests.issuer.box import Box
 
 NAME = "www.example.test"
@@ -29,9 +28,6 @@ class Rows:
         type(self).reload()
         tell(audited(NAME, [Finding(NAME, Kind.CHAIN, Severity.CRITICAL, "out of order")], worse=True))
 
-    def look(self) -> RowsFound:
-        return RowsFound([], [])
-
 
 def test_a_reload_in_an_audit_loses_no_finding(lone_box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was saved in the row, so that no later audit tells it as news: it stands in the outbox at once."""
@@ -48,7 +44,7 @@ def test_a_reload_in_an_audit_loses_no_finding(lone_box: Box, monkeypatch: pytes
 
     monkeypatch.setattr(daemon, "Rows", Rows)
     monkeypatch.setattr(Rows, "reload", staticmethod(reload), raising=False)
-    first.look_at_rows()
+    first.audit()
     assert [row[0] for row in lone_box.database.query("SELECT name FROM outbox")] == [NAME]
     first.close()
     service.close()
