@@ -57,10 +57,10 @@ LAST = ("tests/issuer/journey/", "tests/issuer/rules/", "tests/properties/")
 
 # Of so many cases of a test that is marked `sampled` one is for `make test`, the others are for `make soak`: each value
 # of most parameters has its turn, for the number of those has no factor in common with this.
-SAMPLED = 5
+SAMPLED = 7
 ENGINES = ("sqlite", *MAKES)
 # Where `make test` has each test of the fixture `database` on every engine; elsewhere each has one of them, in turn.
-ON_EACH_ENGINE = ("tests/issuer/store/", "tests/issuer/contracts/", "tests/trust/", "tests/agent/")
+ON_EACH_ENGINE = ("tests/issuer/store/", "tests/issuer/contracts/", "tests/agent/test_agent_sources.py")
 
 gc.disable()  # until all is collected: nothing of that becomes garbage
 

@@ -123,6 +123,7 @@ FAULTS: dict[str, tuple[Callable[[Host], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.soak
 def test_the_certificate_in_place(host: Host, nginx: Nginx) -> None:
     """Before the first install its faults are no more than warnings; then they count: here its end is near, and later
     its CA is not known to the system's store."""

@@ -79,6 +79,7 @@ def test_apache_goes_down_and_its_log_names_the_one(apache: ApacheVhosts, host: 
     assert host.leftovers() == []
 
 
+@pytest.mark.soak
 def test_apache_goes_down_and_nothing_names_the_one(apache: ApacheVhosts, host: Host) -> None:
     """It must not go down again and again: everything goes back, by one reload more."""
     apache.logs = []
@@ -120,6 +121,7 @@ def test_nginx_runs_on_and_its_log_names_the_one(nginx_hosts: Vhosts, host: Host
     assert "its log says: " in done.err
 
 
+@pytest.mark.soak
 def test_those_that_stay_are_verified_without_the_one(host: Host, nginx: Nginx) -> None:
     """nginx reads another file for one name, which goes back; then the proof of the service fails, and so do they. A
     password among its words is told to nobody."""

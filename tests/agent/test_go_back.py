@@ -227,6 +227,7 @@ def test_one_that_was_revoked_is_not_gone_back_to(
     assert_served(host, nginx, four[2])
 
 
+@pytest.mark.soak
 def test_the_database_goes_back_to_one_that_was_revoked(
     host: Host, nginx: Nginx, published: Published, four: list[Issued], tmp_path: Path
 ) -> None:

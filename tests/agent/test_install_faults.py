@@ -100,6 +100,7 @@ def test_a_file_that_somebody_changed_is_installed_again(host: Host, served: Ngi
     assert served.served() == host.first.certificate
 
 
+@pytest.mark.soak
 def test_a_service_that_shows_another_certificate_is_told_again(host: Host, served: Nginx) -> None:
     """The files are right and the socket is not: the service is told, and proves it."""
     right = host.fullchain.read_bytes()

@@ -51,6 +51,7 @@ def test_the_service_keeps_the_old_certificate(host: Host, served: Nginx) -> Non
     assert host.reported()["sha256"] == sha256(host.first.certificate)
 
 
+@pytest.mark.soak
 def test_a_full_disk_under_log_and_output(host: Host, served: Nginx) -> None:
     """Nothing that cannot be said or logged keeps the old certificate from coming back."""
     host.served_by(served, activate=["true"], probe_timeout="1s")
@@ -87,6 +88,7 @@ def test_a_failed_certificate_is_not_tried_again_before_its_time(host: Host, ser
     assert f"; by now nothing answers at https://127.0.0.1:{served.port}" in host.run().certificate["detail"]
 
 
+@pytest.mark.soak
 def test_mending_the_settings_is_worth_another_try(host: Host, served: Nginx) -> None:
     """A refusal is for these settings: with others, the same certificate is tried at once."""
     probe = [f"https://127.0.0.1:{served.port}"]

@@ -61,6 +61,7 @@ def test_five_at_once(five: Vhosts) -> None:
     assert five.host.leftovers() == []
 
 
+@pytest.mark.soak
 def test_one_that_cannot_be_kept(five: Vhosts, host: Host) -> None:
     """All five are installed; of four the certificate before can be gone back to, of the other it is said."""
     name, *others = five.names
@@ -178,6 +179,7 @@ def test_one_of_two_new_names_is_refused(five: Vhosts, host: Host, nginx: Nginx)
     assert not bad.exists()
 
 
+@pytest.mark.soak
 def test_a_first_certificate_that_the_check_refuses(five: Vhosts, host: Host, nginx: Nginx) -> None:
     """Alone, with the check's words about the new file and not only those about the missing one."""
     five.names.append("new.example.test")

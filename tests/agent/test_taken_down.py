@@ -77,6 +77,7 @@ def jam(vhosts: ApacheVhosts) -> Path:
     return place
 
 
+@pytest.mark.soak
 def test_none_is_called_installed_while_it_is_dead(three: ApacheVhosts, host: Host) -> None:
     """Those that were not due are looked at again before they are reported; `status` says so too."""
     mended = jam(three)
@@ -112,6 +113,7 @@ def test_a_later_run_starts_it(three: ApacheVhosts, host: Host) -> None:
     assert three.commands() == []
 
 
+@pytest.mark.soak
 def test_it_stays_down_while_its_check_fails(three: ApacheVhosts, host: Host) -> None:
     """The run says why the check fails, and the memory stays; a start of ours would be in vain."""
     mended = jam(three)

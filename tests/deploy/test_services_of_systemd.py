@@ -258,6 +258,7 @@ def test_the_unit_that_agent_toml_tells_is_started_again(machine: Machine, servi
     assert site.reported() == "failed"
 
 
+@pytest.mark.soak
 def test_one_that_was_stopped_stays_so_where_its_socket_cannot_be_asked(mine: Site) -> None:
     """The name of its probe has no address on this host: that is no sign that it runs, and systemd says that it does
     not."""

@@ -108,6 +108,7 @@ def test_the_same_csr_changes_nothing_and_drops_what_waits(served: Box) -> None:
     assert "nothing is due" in served.ok("run").out
 
 
+@pytest.mark.soak
 def test_the_later_one_wins(served: Box) -> None:
     """And what the earlier one had published is taken back."""
     replace(served, NEW)
@@ -132,6 +133,7 @@ def test_before_the_first_certificate_nothing_waits(box: Box) -> None:
     assert present(box)[0] == {NAME, ADDED}
 
 
+@pytest.mark.soak
 def test_rollback_says_which_names_the_earlier_one_lacks(served: Box) -> None:
     """So do `status` and `check`: nothing is broken, but a host that wants the name gets a certificate without it."""
     serve(served, ADDED)

@@ -83,6 +83,7 @@ def test_staging_orders_in_earnest_and_stores_nothing(box: Box) -> None:
     assert (folder / "account.pem").read_bytes() != (box.state_dir / "account.pem").read_bytes()
 
 
+@pytest.mark.soak
 def test_a_failure_at_staging_is_no_failure_of_ours(proxied: Box, proxy: CaProxy) -> None:
     """It is told with its cause; no count, no hold, no mail, no next attempt."""
     name = proxied.enrol(NAME)
@@ -130,6 +131,7 @@ def test_the_daemon_withdraws_it_too(left: Box) -> None:
         wait_until(lambda: not left.txt(NAME), "the answer is withdrawn")
 
 
+@pytest.mark.soak
 def test_a_wish_takes_over_from_a_person(box: Box) -> None:
     """As `issue` does; a `run` leaves the steps by hand alone, and at the staging directory nothing is ordered then."""
     name = box.enrol(NAME)

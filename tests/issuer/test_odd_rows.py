@@ -53,6 +53,7 @@ def test_a_run_among_odd_rows(box: Box, tmp_path: Path) -> None:
         assert "damaged" in box.ok("history", NAME).out
 
 
+@pytest.mark.soak
 def test_cells_of_another_kind(box: Box) -> None:
     """SQLite keeps blobs, numbers and text in any column: what is well is issued, and all of it can be looked at."""
     box.enrol(NAME)

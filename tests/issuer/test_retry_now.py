@@ -78,6 +78,7 @@ def _of_first(outcome: Outcome) -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.soak
 def test_a_hold_of_the_ca_is_kept_to(proxied: Box, proxy: CaProxy) -> None:
     """It is not asked before the moment that it has named."""
     name = proxied.enrol(NAMES[0])

@@ -109,6 +109,7 @@ def test_deleted_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
     assert proxied.txt(NAME) == set()
 
 
+@pytest.mark.soak
 def test_a_damaged_csr_with_an_order_under_way(proxied: Box, proxy: CaProxy) -> None:
     """The run ends it, takes back what it had published and gives its authorization back; `populate --replace`, as the
     error says, helps. What a disabled one is owed: tests/issuer/journey/test_killed.py."""

@@ -115,6 +115,7 @@ def test_history_tells_who_sealed_what(lone_box: Box) -> None:
     ]
 
 
+@pytest.mark.soak
 def test_two_issuers_with_different_keys(lone_box: Box, tmp_path: Path) -> None:
     """The second one orders nothing, and says which file it needs; `check` shows what to compare. With the file of the
     first all is well, and what the first removes or seals anew the second knows."""

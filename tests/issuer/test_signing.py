@@ -20,6 +20,7 @@ from tests.servers.authority import Authority, Issued
 from tests.servers.database import Database, SqliteDatabase
 
 
+@pytest.mark.soak
 def test_each_way_into_the_table_is_signed(server_box: Box, tmp_path: Path) -> None:
     """Issued, issued again, gone back to, imported: each has a statement, with a sequence that only grows."""
     box = server_box

@@ -83,6 +83,7 @@ def test_it_was_staged_for_a_window(host: Host, site: RemoteSite, nginx: Nginx, 
     assert host.run().certificate["changed"] is False
 
 
+@pytest.mark.soak
 def test_refused_at_the_check(host: Host, site: RemoteSite, nginx: Nginx, first: bytes) -> None:
     """The old file is back byte for byte, with what the check said; nothing was reloaded, and it is not tried again."""
     told = host.folder / "told"

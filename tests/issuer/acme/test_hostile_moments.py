@@ -3,6 +3,8 @@
 import os
 import time
 
+import pytest
+
 from tests.issuer.box import Box
 from tests.servers.ca_proxy import CaProxy, Reply, Request, problem, times
 from tests.servers.lab import Lab
@@ -10,6 +12,7 @@ from tests.servers.lab import Lab
 NAME = "www.lab.test"
 
 
+@pytest.mark.soak
 def test_a_hold_lasts_a_day_at_most(proxied: Box, proxy: CaProxy) -> None:
     """A Retry-After of thirty years, or in the year 9999, stops nobody for longer than a day, and breaks no command."""
     for value in ("999999999", "Fri, 31 Dec 9999 23:59:59 -2300"):
@@ -72,6 +75,7 @@ def test_run_answers_for_what_failed_before_it(box: Box, lab: Lab) -> None:
     assert f"{NAME}: stored" in box.ok("run").out
 
 
+@pytest.mark.soak
 def test_revoked_is_not_valid(box: Box) -> None:
     """`status` says so until there is another one."""
     box.enrol(NAME)

@@ -61,6 +61,7 @@ def test_orders_that_were_limited_side_by_side_are_all_freed(proxied: Box, proxy
     assert proxied.row(OTHER, "due_at")[0] <= time.time()
 
 
+@pytest.mark.soak
 def test_a_hold_that_was_lifted_too_soon_costs_one_question(proxied: Box, proxy: CaProxy) -> None:
     """The CA says no again, and everything is held again."""
     held(proxied, proxy, still=True)
@@ -119,6 +120,7 @@ def test_more_orders_than_its_ca_may_bear(box: Box) -> None:
     box.ok("status", NAME)
 
 
+@pytest.mark.soak
 def test_the_last_of_so_many_orders_goes_on(box: Box) -> None:
     """While it is under way at the CA no hold of our own is shown: it waits for none."""
     box.enrol(NAME)

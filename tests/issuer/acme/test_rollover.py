@@ -259,6 +259,7 @@ def test_a_daemon_with_the_old_key_says_it(issued: Box, other_box: Box, proxy: C
     assert len(registrations(proxy)) == asked
 
 
+@pytest.mark.soak
 def test_another_key_on_purpose_registers(issued: Box, proxy: CaProxy) -> None:
     """A key that never had an account gets one, although the CA gave us another before."""
     issued.write(acme={"account_key": str(issued.state_dir / "second.pem")})

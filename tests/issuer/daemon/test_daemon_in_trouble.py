@@ -27,6 +27,7 @@ def test_a_loop_that_only_fails_feeds_no_watchdog(box: Box) -> None:
         assert service.end() < QUICK_SECONDS
 
 
+@pytest.mark.soak
 def test_a_fault_in_one_tick_is_survived(box: Box) -> None:
     """One fault of our own is logged, and certificates are issued as if nothing had happened."""
     prelude = (

@@ -96,6 +96,7 @@ def test_a_circle_of_aliases_is_refused(box: Box, lab: Lab) -> None:
     assert box.orders(name) == []
 
 
+@pytest.mark.soak
 def test_an_endless_chain_is_refused(box: Box, lab: Lab) -> None:
     """Nine aliases in a row are more than a resolver may be expected to follow."""
     chain = [f"a{number} CNAME a{number + 1}.example.test." for number in range(12)]
@@ -129,6 +130,7 @@ def test_a_zone_above_what_was_configured_is_refused(box: Box, lab: Lab) -> None
     assert lab.bind.serial("example.test") == 1
 
 
+@pytest.mark.soak
 def test_a_name_that_the_server_delegates_away_is_refused(box: Box, lab: Lab) -> None:
     """An update there would be written below a zone cut, where nobody ever sees it."""
     cut = ["_acme-challenge.www NS ns.elsewhere.test.", "ns A 127.0.0.1"]

@@ -25,6 +25,7 @@ def calls_of_a_change() -> list[Call]:
     return process.calls.made
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", calls_of_a_change(), ids=str)
 def test_killed_anywhere(call: Call, when: str) -> None:

@@ -74,6 +74,7 @@ def test_a_trouble_that_lasts_is_said_once(troubled: Box, smtp: Smtp) -> None:
     assert [letter.subject.partition(" on ")[0] for letter in smtp.letters[1:]] == ["certfleet: c.example.test failed"]
 
 
+@pytest.mark.soak
 def test_a_key_of_statements_that_is_gone_is_said_once(
     troubled: Box, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_mail_that_the_server_refuses_is_kept(troubled: Box, smtp: Smtp) -> No
     assert "450 greylisted" in troubled.ok("run", "-q").err
 
 
+@pytest.mark.soak
 def test_what_failed_and_recovered_unsaid_is_not_worth_a_mail(troubled: Box, smtp: Smtp) -> None:
     """While the mail server was down a certificate failed and recovered: neither is said afterwards."""
     smtp.stop()
