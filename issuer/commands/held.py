@@ -45,9 +45,14 @@ class HeldUp:
             return None
         authorities = self._settings.authorities
         left = remaining(row, self._now) if len(authorities) > 1 else None
-        ca = next_authority(row, authorities, left, lambda each: self._at(row, each))
+        soon = self._now + self._settings.renewal.retry[0]
+        ca = next_authority(row, authorities, left, lambda each: self._held_until(row, each), soon)
         hold = self._at(row, ca) or self._often(row, ca)
         return self._paced(row, ca) if hold is None and paced else hold
+
+    def _held_until(self, row: Enrolment, ca: CaSettings) -> int:
+        hold = self._at(row, ca)
+        return hold.until if hold is not None else 0
 
     def _at(self, row: Enrolment, ca: CaSettings) -> Hold | None:
         """The hold of *ca* that the next attempt of *row* would meet there."""

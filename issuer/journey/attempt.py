@@ -164,7 +164,10 @@ class Attempt:
             record = self._work.record
             if meaning.held:
                 account = authority(record, tools).account_id
-                tools.holds.add(account, meaning.held, meaning.until, failure, now)
+                reason = dataclasses.replace(
+                    failure, hint=""
+                )  # that is about this certificate; a hold may concern others
+                tools.holds.add(account, meaning.held, meaning.until, reason, now)
             tools.orders.save(record, record, now)  # renews the lease, or raises
         if outcome.ending is Ending.HELD:
             moment = look_when_held(outcome.retry_at, now)

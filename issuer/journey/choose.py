@@ -22,7 +22,8 @@ def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> Certificate
     """The first CA; after failures another one, unless CAA forbids it. In need a CA is passed over that refuses our
     account, or named a moment before which it is not to be asked."""
     authorities = list(tools.authorities.values())
-    ca = next_authority(row, authorities, remaining(row, now), lambda each: _is_held(each, row, now, tools))
+    soon = now + tools.settings.renewal.retry[0]
+    ca = next_authority(row, authorities, remaining(row, now), lambda each: _held_until(each, row, now, tools), soon)
     if ca is authorities[0]:
         return ca
     refusal = _caa_refusal(row, csr, ca, tools)
@@ -33,10 +34,10 @@ def choose(row: Enrolment, csr: CsrFacts, now: int, tools: Tools) -> Certificate
     return ca
 
 
-def _is_held(ca: CertificateAuthority, row: Enrolment, now: int, tools: Tools) -> bool:
-    if not ca.registered and refused(ca, tools):
-        return True
-    return tools.holds.until(ca.account_id, row.scope, now) is not None
+def _held_until(ca: CertificateAuthority, row: Enrolment, now: int, tools: Tools) -> int:
+    """Until when (epoch seconds) *ca* is not to be asked for the certificate of *row*; 0 where it may be."""
+    refusal = refused(ca, tools) if not ca.registered else None
+    return max((held[0] for held in (refusal, tools.holds.until(ca.account_id, row.scope, now)) if held), default=0)
 
 
 def _caa_refusal(row: Enrolment, csr: CsrFacts, ca: CertificateAuthority, tools: Tools) -> str:

@@ -77,6 +77,11 @@ class Circumstances:
         return self.authorities > 1 and _is_needed(self.left)
 
     @property
+    def soon(self) -> float:
+        """The moment until which a hold is waited for rather than that another CA is asked."""
+        return self.now + self.policy.retry[0]
+
+    @property
     def kept_until(self) -> int:
         """The moment until which the order is gone on with where it is interrupted; 0 without one."""
         if self.order is None:
@@ -142,15 +147,20 @@ def retry_moment(failures: int, now: int, schedule: tuple[int, ...], left: Remai
 
 
 def next_authority(
-    row: Enrolment, authorities: Sequence[Authority], left: Remaining | None, held: Callable[[Authority], object]
+    row: Enrolment,
+    authorities: Sequence[Authority],
+    left: Remaining | None,
+    held_until: Callable[[Authority], float],
+    soon: float,
 ) -> Authority:
-    """The one of *authorities*, in their configured order, that the next attempt asks. In need one that is *held* is
-    passed over."""
+    """The one of *authorities*, in their configured order, that the next attempt asks. In need one that is held beyond
+    the moment *soon* is passed over (epoch seconds); where all are, the first to be free is asked."""
     index = authority_index(row, len(authorities), left)
     in_turn = [*authorities[index:], *authorities[:index]]
     if len(in_turn) < 2 or not _is_needed(left):
         return in_turn[0]
-    return next((each for each in in_turn if not held(each)), in_turn[0])
+    free = (each for each in in_turn if held_until(each) <= soon)
+    return next(free, None) or min(in_turn, key=held_until)
 
 
 def authority_index(row: Enrolment, count: int, left: Remaining | None) -> int:
@@ -177,15 +187,15 @@ def falls_back(row: Enrolment, validation: Validation, policy: WebrootSettings) 
 
 
 def _held(error: AcmeProblem, met: Circumstances) -> Consequence:
-    """Keep to the moment that the CA named, for the account or this certificate. It is no failure, unless another CA
-    may be asked meanwhile for a new order."""
+    """Keep to the moment that the CA named, for the account or this certificate. It is no failure, unless that is later
+    than the first retry and another CA may be asked meanwhile for a new order."""
     now, fate = int(met.now), _fate(error, met)
     scope = hold_scope(error, met.row.scope)
     until = min(max(int(error.retry_after or 0), now + 1), now + _longest_hold(scope, met.left))
     if met.row.changing and fate is Fate.GOES_ON and until > met.kept_until:
         fate = Fate.ENDS  # it would keep the renewal of the present certificate waiting for as long
-    if met.another and (fate is not Fate.GOES_ON or _is_planned(met)):
-        return replace(_failed(error, met, fate, _MEANWHILE), held=scope, until=until)
+    if met.another and until > met.soon and (fate is not Fate.GOES_ON or _is_planned(met)):
+        return replace(_failed_meanwhile(error, met, fate, until), held=scope, until=until)
     failure = Failure.of(error, hint="")  # its own hint is about failures; a hold needs no action
     urgent = is_overdue(met.row, until, met.policy)
     held = Ended.held(met.row.name, until, failure, by_itself=_by_itself(fate, met), urgent=urgent)
@@ -198,10 +208,19 @@ def _is_planned(met: Circumstances) -> bool:
 
 def _waits_for_account(error: NotRegistered, met: Circumstances) -> Consequence:
     fate = _fate(error, met)
+    if met.another and error.until > met.soon:
+        return _failed_meanwhile(error, met, fate, error.until)
     by, urgent = "the refusal of our account", is_overdue(met.row, error.until, met.policy)
     by_itself = _by_itself(fate, met)
     held = Ended.held(met.row.name, error.until, Failure.of(error), by_itself=by_itself, by=by, urgent=urgent)
     return Consequence(held, fate)
+
+
+def _failed_meanwhile(error: CertfleetError, met: Circumstances, fate: Fate, until: int) -> Consequence:
+    """A failure after which another CA is asked, or this one again at the moment *until* (epoch seconds)."""
+    failed = _failed(error, met, fate, _MEANWHILE)
+    assert isinstance(failed.outcome, Ended)  # noqa: S101 - a failure is one
+    return replace(failed, outcome=replace(failed.outcome, retry_at=min(failed.outcome.retry_at, until)))
 
 
 def _longest_hold(scope: str, left: Remaining | None) -> int:

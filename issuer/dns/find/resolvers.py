@@ -78,12 +78,11 @@ class Resolvers:
 
 
 def _knows_the_root(server: Server) -> bool:
-    """Does it answer at all? Each resolver has that answer at hand."""
+    """Does it answer at all? Each resolver has that answer at hand, unless it has no way to the Internet."""
     try:
-        ask(server, question(ROOT, "NS", recursive=True))
+        return ask(server, question(ROOT, "NS", recursive=True)).rcode() in _USEFUL
     except NoAnswer:
         return False
-    return True
 
 
 def _listed_in(file: Path) -> list[Server]:

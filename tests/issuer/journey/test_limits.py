@@ -163,6 +163,25 @@ def test_a_ca_that_names_a_moment_is_passed_over_in_need(kind: str, status: int,
     assert world.ca.opened == []
 
 
+def test_where_all_cas_name_a_moment_the_first_to_be_free_is_asked() -> None:
+    """At that moment, however often both have refused before."""
+    world = World(CA, OTHER_CA)
+    world.enrol()
+    for seconds in (7 * DAY, 1800):  # of the first CA and of the other
+        process = world.process()
+        busy = refusal("", "busy", 503, retry_after=world.clock() + seconds)
+        process.calls.before(Call("ca.open_order"), raising(busy))
+        ended = process.attempt()
+        assert ended.ending is Ending.FAILED
+        world.clock.wait_until(ended.retry_at)
+    ended = world.process().attempt()
+    if ended.ending is not Ending.STORED:
+        world.clock.wait_until(ended.retry_at)
+        ended = world.process().attempt()
+    assert (ended.ending, world.row().directory) == (Ending.STORED, OTHER_CA)
+    assert world.clock() <= NOW + 60 + 1800 + 1
+
+
 def test_with_life_left_a_moment_of_the_ca_is_waited_for() -> None:
     """However many CAs there are: it is no failure, and the first CA is asked at that moment."""
     world = World(CA, OTHER_CA)

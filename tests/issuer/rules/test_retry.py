@@ -16,6 +16,7 @@ from issuer.model.errors import (
     DnsError,
     GivenUp,
     LeaseLost,
+    NotRegistered,
     OtherAccount,
     Overtaken,
     StoreError,
@@ -26,7 +27,7 @@ from issuer.model.failure import Failure
 from issuer.model.limits import ACCOUNT
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
-from issuer.rules.retry import Circumstances, Fate, authority_index, consequence
+from issuer.rules.retry import Circumstances, Fate, authority_index, consequence, next_authority
 from tests.issuer.rules.test_renewal_and_retry import AUTHORITY, NAME, enrolment
 
 NOW, HOUR, DAY = 1_800_000_000, 3600, 86400
@@ -49,6 +50,7 @@ ERRORS: dict[str, CertfleetError] = {
     "busy": AcmeProblem("busy", kind="serverInternal", status=503, retry_after=NOW + 2),
     "maintenance": AcmeProblem("busy", kind="serverInternal", status=503, retry_after=NOW + 5000),
     "account": OtherAccount("the CA said so"),
+    "refused": NotRegistered(NOW + 5000, "the contact is none"),
     "key": DnsError("BADSIG", hint="copy the key", retry=Retry.NEVER),
     "unseen": DnsError("not visible in time"),
     "server": DnsError("no answer", retry=Retry.SOON),
@@ -174,6 +176,16 @@ def met(**changes: object) -> Circumstances:
             (Ending.HELD, Fate.GOES_ON, 2000),
             "lift",
         ),
+        # a moment before the first retry is waited for, and one before the next retry is kept to
+        ("busy", {"authorities": 2, "order": order(OrderState.PLANNED)}, (Ending.HELD, Fate.GOES_ON, 2), "lift"),
+        (
+            "orders",
+            {"authorities": 2, "order": order(OrderState.PLANNED), "failures": 9},
+            (Ending.FAILED, Fate.GOES_ON, 2000),
+            "another CA is asked next",
+        ),
+        ("refused", {"order": None}, (Ending.HELD, Fate.FORGOTTEN, 5000), "--retry"),
+        ("refused", {"order": None, "authorities": 2}, (Ending.FAILED, Fate.FORGOTTEN, 60), "another CA is asked next"),
         ("limit", {}, (Ending.FAILED, Fate.GOES_ON, 60), ""),
     ],
 )
@@ -257,8 +269,9 @@ def test_whatever_happens(error: str) -> None:
             assert found.held == "" or (authorities > 1 and crt != MUCH and state is OrderState.PLANNED)
         else:
             assert outcome.ending is Ending.HELD
-            assert found.held in (ACCOUNT, NAME)
-            assert found.until == outcome.retry_at
+            at_the_ca = error != "refused"  # a refusal of our account is held already
+            assert found.held in ((ACCOUNT, NAME) if at_the_ca else ("",))
+            assert found.until == (outcome.retry_at if at_the_ca else 0)
             assert outcome.urgent == (crt == LITTLE)
 
 
@@ -282,3 +295,22 @@ def test_whose_turn_it_is(failures: int, reference: str, crt: bytes, count: int,
     failure = Failure("failed", reference=reference) if failures else None
     case = met(failures=failures, failure=failure, crt=crt)
     assert authority_index(case.row, count, case.left) == index
+
+
+@pytest.mark.parametrize(
+    ("crt", "held", "asked"),
+    [
+        (b"", {}, "one"),
+        (b"", {"one": DAY}, "two"),
+        (b"", {"one": 60}, "one"),
+        (b"", {"one": DAY, "two": DAY}, "three"),
+        (b"", {"one": 7 * DAY, "two": DAY, "three": 2 * DAY}, "two"),
+        (LITTLE, {"one": DAY}, "two"),
+        (MUCH, {"one": DAY}, "one"),
+    ],
+)
+def test_one_that_is_held_is_passed_over_in_need(crt: bytes, held: dict[str, int], asked: str) -> None:
+    """Unless it is free soon. Where all are held, the first to be free is asked."""
+    case = met(crt=crt)
+    found = next_authority(case.row, ["one", "two", "three"], case.left, lambda ca: NOW + held.get(ca, -NOW), NOW + 60)
+    assert found == asked
