@@ -112,7 +112,7 @@ class _Service:
             self._generation.close()
 
     def _note(self, event: Event) -> None:
-        """What was begun before the last reload, an order or an audit, is told about by the mail server of today."""
+        """Tell of what was begun before the last reload, an order or an audit, by the mail server of today."""
         if self._generation is not None:
             self._generation.outbox.note(event)
 

@@ -109,7 +109,7 @@ def build_outbox(settings: Settings, database: Database, tries: Tries) -> Outbox
 
 
 def build_notices(settings: Settings, database: Database) -> Notices:
-    """What people were told of, and what waits for a mail."""
+    """The alarms that people were told of, and the events that wait for a mail."""
     by_mail = bool(settings.notify.email_to)
     return Notices(database, stuck_after=settings.renewal.give_up_alarm, by_mail=by_mail)
 

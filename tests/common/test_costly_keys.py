@@ -56,7 +56,7 @@ def test_shapes_as_openssl_writes_them(command: str, kind: str) -> None:
 
 
 def test_shapes_of_nothing() -> None:
-    """What is cut off or empty has none."""
+    """Content that is cut off or empty has none."""
     for content in (b"", b"\x30", b"\x30\x80", b"\x30\x84\xff\xff\xff\xff", b"\x30\x02\x30\x00"):
         assert kind_of_key(content) == ""
 

@@ -1,4 +1,4 @@
-"""What lies around a live file on another host: whose folders and links lead to it, and what is left beside it."""
+"""The surroundings of a live file on another host: whose folders and links lead to it, and what is left beside it."""
 
 import os
 from contextlib import closing
