@@ -57,7 +57,7 @@ class Facts:
     def with_kept(self) -> "Facts":
         """These, and what an earlier run has seen of the same version on the same system: a run may look at some of the
         faults only."""
-        kept = next((one for one in all_facts() if one.file == self.file), self)
+        kept = _read(self.file) if self.file.exists() else self  # others are just writing theirs
         if (kept.package, kept.system) != (self.package, self.system):
             return self
         return replace(self, seen={name: kept.seen[name] for name in FAULTS if name in kept.seen} | self.seen)
@@ -83,7 +83,11 @@ class Facts:
 
 def all_facts() -> list[Facts]:
     """Those on file, by name."""
-    return [Facts(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted(FOLDER.glob("*.json"))]
+    return [_read(file) for file in sorted(FOLDER.glob("*.json"))]
+
+
+def _read(file: Path) -> Facts:
+    return Facts(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def told_words(number: int) -> str:
