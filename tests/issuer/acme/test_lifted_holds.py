@@ -155,7 +155,7 @@ def test_a_hold_of_the_first_ca_holds_up_nothing_that_the_fallback_may_issue(lon
         found: str = row["state"]
         return found
 
-    hold(lone_box, "*", 3600)
+    hold(lone_box, "*", 7200)
     assert state() == "waiting for its first certificate"
-    hold(lone_box, "*", 3600, directory=fallback)
+    hold(lone_box, "*", 7200, directory=fallback)
     assert state() == "held"
