@@ -184,6 +184,7 @@ def test_a_service_without_a_unit_has_ended_when_no_process_is_left(tmp_path: Pa
 
     wait_until(has_ended, "no other process ends while it asks")
     with subprocess.Popen([program, "60"]) as process:
+        wait_until(lambda: not has_ended(), "the kernel names it, a moment after Popen returns")
         assert not any(has_ended() for _ in range(5))
         process.kill()
     wait_until(has_ended, "it is gone")
