@@ -62,7 +62,7 @@ def uses(
 def service_of(
     name: str, preset: Preset, presence: Presence, words: Mapping[str, str], own: CertificateSettings | None = None
 ) -> Service:
-    """The service of a *preset*, by its *presence* on the host. What agent.toml says goes before the preset. *words*:
+    """The service of a *preset*, by its *presence* on the host. Words of agent.toml go before the preset's. *words*:
     those for the places in commands; *own*: the entry of agent.toml."""
     filled = partial(_filled, words={**words, "program": presence.program or next(iter(preset.programs), "")})
     given = {part: value for part in _OVERRULED if (value := getattr(own, part, None)) is not None}

@@ -1,5 +1,6 @@
 """A host without an agent: another folder behind a real sshd, worked on by an agent that is elsewhere."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,3 +51,17 @@ class RemoteSite:
 
 def is_as_before(host: Host, nginx: Nginx, first: bytes) -> bool:
     return host.fullchain.read_bytes() == first and nginx.served() == host.first.certificate and not host.leftovers()
+
+
+def own_preset(host: Host, own: Sequence[str]) -> str:
+    """Write a preset of the operator's whose unit is not there, so that the *own* command of the daemon is used.
+    Returns the lines of a certificate's entry that name it and the live file."""
+    lines = [
+        'note = "Ours."',
+        'units = ["no-such-unit"]',
+        'programs = ["no-such-program", "sh"]',
+        'activate = "reload"',
+    ]
+    (host.folder / "presets").mkdir()
+    (host.folder / "presets" / "mine.toml").write_text("\n".join([*lines, f"own = {json.dumps(own)}", ""]))
+    return f'service = "mine"\n[certificate.files]\nfullchain = "{host.fullchain}"'

@@ -9,7 +9,7 @@ from tests.servers.authority import asked_at
 
 def test_what_a_host_needs(host: Host) -> None:
     """Its source, its mail server, hosts that it works on over SSH, its resolver, and what its live certificate names;
-    of its sockets those that are on another machine, and all of another host. What does not answer makes it exit 1."""
+    of its sockets those that are on another machine, and all of another host. A silent one makes it exit 1."""
     with closing(socket.create_server(("127.0.0.1", 0))) as database:
         port = database.getsockname()[1]
         host.authority.added = asked_at(ocsp="http://127.0.0.1:9/")

@@ -108,8 +108,8 @@ def test_an_older_certificate(host: Host, served: Apache) -> None:
 
 
 def test_an_older_one_where_no_file_holds_the_chain(host: Host) -> None:
-    """The service has its chain from elsewhere. What is in place is trusted by the chain of the one that is offered,
-    and `check` does not ask for a file that nobody wants."""
+    """The service has its chain from elsewhere. The chain of the one that is offered leads from the one in place to
+    its root, and `check` does not ask for a file that nobody wants."""
     host.configure(files=f'[certificate.files]\ncertificate = "{host.fullchain}"')
     host.offer_new()
     assert host.run().certificate["state"] == "unprovable"

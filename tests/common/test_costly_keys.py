@@ -100,8 +100,8 @@ def test_a_cell_and_a_server_with_such_a_key() -> None:
 
 
 def test_certificates_and_private_keys_have_one_door() -> None:
-    """Who loads them otherwise loads what a stranger wrote without a look at its algorithm; key files of our own are
-    loaded where they are read."""
+    """Another loader would take what a stranger wrote without a look at its algorithm; key files of our own are loaded
+    where they are read."""
     loading = {
         str(file.relative_to(ROOT))
         for part in ("agent", "common", "issuer")

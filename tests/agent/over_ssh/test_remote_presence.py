@@ -1,6 +1,5 @@
 """How the services of a host without an agent are run, asked over a real sshd."""
 
-import json
 import shlex
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from agent.settings.preset import Presets
 from tests.agent.host import NAME, Host
 from tests.agent.over_ssh.test_remote_faults import quick, session_with
 from tests.agent.over_ssh.test_remote_install import BOTH
-from tests.agent.remote import RemoteSite, is_as_before
+from tests.agent.remote import RemoteSite, is_as_before, own_preset
 from tests.agent.test_install_killed import die
 from tests.servers.nginx import Nginx
 from tests.servers.sshd import Sshd
@@ -81,15 +80,7 @@ def test_an_interrupted_install_is_settled_by_commands_that_fit(
     """Also in a run for another certificate, of this machine: the host of the first one is asked then."""
     told, near = host.folder / "told", "near.example.test"
     own = ["{program}", "-c", f"echo >> {told}; {shlex.join(nginx.activate)}"]
-    lines = [
-        'note = "Ours."',
-        'units = ["no-such-unit"]',
-        'programs = ["no-such-program", "sh"]',
-        'activate = "reload"',
-    ]
-    (host.folder / "presets").mkdir()
-    (host.folder / "presets" / "mine.toml").write_text("\n".join([*lines, f"own = {json.dumps(own)}", ""]))
-    files = f'service = "mine"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    files = own_preset(host, own)
     site.configure(probe=[f"https://127.0.0.1:{nginx.port}"], files=files)
     written = "".join(
         line for line in host.config.read_text().splitlines(keepends=True) if not line.startswith("activate")

@@ -1,12 +1,11 @@
 """Two certificates of one host, each with a login of its own."""
 
-import json
 import shlex
 
 import pytest
 
 from tests.agent.host import NAME, Host
-from tests.agent.remote import RemoteSite
+from tests.agent.remote import RemoteSite, own_preset
 from tests.servers.nginx import Nginx
 from tests.servers.sshd import new_key
 
@@ -18,15 +17,7 @@ OTHER = "other.example.test"
 def test_one_that_the_host_refuses(host: Host, site: RemoteSite, nginx: Nginx, is_first: bool) -> None:
     """The other certificate is installed by the commands that fit the host, whichever stands first in agent.toml."""
     own = ["{program}", "-c", shlex.join(nginx.activate)]
-    lines = [
-        'note = "Ours."',
-        'units = ["no-such-unit"]',
-        'programs = ["no-such-program", "sh"]',
-        'activate = "reload"',
-    ]
-    (host.folder / "presets").mkdir()
-    (host.folder / "presets" / "mine.toml").write_text("\n".join([*lines, f"own = {json.dumps(own)}", ""]))
-    files = f'service = "mine"\n[certificate.files]\nfullchain = "{host.fullchain}"'
+    files = own_preset(host, own)
     site.configure(probe=[f"https://127.0.0.1:{nginx.port}"], files=files)
     head, entry = host.config.read_text().replace("activate = []\n", "").split("[[certificate]]")
     login = site.settings.replace(str(site.sshd.key), str(new_key(host.folder / "refused")))
