@@ -55,7 +55,12 @@ class Certfleet:
         self._box = Box(folder, self.database)
         self._box.write(
             acme={"directory": world.directory, "ca_bundle": str(world.bundle), **acme},
-            dns={"server": world.server, "port": world.port, "tsig_key_file": str(world.key_file)},
+            dns={
+                "server": world.server,
+                "port": world.port,
+                "tsig_key_file": str(world.key_file),
+                "resolvers": [],  # the room's own, as of every peer
+            },
             renewal={"retry": ["1s"], "max_run": "10m"},
         )
         self._box.set_up()
