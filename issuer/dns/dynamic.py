@@ -82,7 +82,9 @@ class DynamicZones:
             problem = "is missing: the address of the name server that takes the updates"
             raise ConfigError("configuration", [Finding("dns.server", problem)])
         servers = configured_servers("server", [route.server], route.port)
-        server = next(filter(has_route, servers), servers[0])  # on a machine with IPv6 alone, not the IPv4 address
+        server = servers[0]
+        if len(servers) > 1:  # on a machine with IPv6 alone, not the IPv4 address
+            server = next(filter(has_route, servers), server)
         return dataclasses.replace(server, key=self._signer(route))
 
     def _locate(self, challenge: str) -> Place:
