@@ -73,7 +73,7 @@ def _up_to_date(
             yield found
     try:
         for turn, result in _installed(due, tools):
-            installed.append((turn, result))
+            installed.append((replace(turn, before=result), result))
             yield result
     except Stopped:
         yield from (result for _, result in seen)
@@ -98,7 +98,7 @@ def _each_taken_up(
         found = taken_up(begin, answer, tell=not is_silent)
         begin.tools.files.release()
         is_silent = is_silent or (isinstance(answer, SourceError) and isinstance(found, Result) and found.unsent > 0)
-        yield begin, found
+        yield replace(begin, before=found) if isinstance(found, Result) and not found.took_down else begin, found
 
 
 def _started_again(begins: Sequence[Turn | Result]) -> "tuple[Sequence[Turn | Result], Efforts]":
@@ -222,7 +222,10 @@ def taken_up(turn: Turn, answer: Mapping[str, Mark] | SourceError, *, tell: bool
     result = _guarded(turn, found)
     if not isinstance(result, Result):
         return result
-    return recorded(turn, with_notes_told(standing(result, turn.tools.now)), tell=tell)
+    told = with_notes_told(standing(result, turn.tools.now))
+    if told.took_down:  # the end of the run says how that service is, and puts it on record
+        return told
+    return recorded(turn, told, tell=tell)
 
 
 def _guarded(turn: Turn, find: "Callable[[], Due | Result]") -> "Due | Result":

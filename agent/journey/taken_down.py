@@ -7,7 +7,7 @@ install took down is started: a service that a person has stopped stays so.
 from collections.abc import Collection, Mapping, Sequence
 
 from agent.journey.member import Life, life_by
-from agent.journey.on_record import recorded
+from agent.journey.on_record import on_record, reported
 from agent.journey.ports import Tools, Turn
 from agent.journey.roll_back import tell
 from agent.journey.watch import Together, look_at_all, watch
@@ -104,8 +104,16 @@ def look_again(
     if after_installs:
         down = [service for service, is_down in broken.items() if is_down]
         efforts = {**efforts, **start_again([replace(turn, before=result) for turn, result in seen], down)}
-    together = Together([turn for turn, result in seen if result.took_down or _lost(turn, broken)])
-    return [_again(turn, result, broken, efforts, together) for turn, result in seen]
+    concerned = [(turn, result) for turn, result in seen if result.took_down or _lost(turn, broken)]
+    together = Together([turn for turn, _ in concerned])
+    found = [(turn, _again(turn, result, broken, efforts, together)) for turn, result in concerned]
+    # one that went down with an earlier install is not on record yet: it would be well there for a moment
+    news = [(turn, now) for (turn, was), (_, now) in zip(concerned, found, strict=True) if was.took_down or now != was]
+    kept = {}
+    if news:
+        tools = news[0][0].tools
+        kept = {one.name: one for one in reported(on_record(news, tools), tools)}
+    return [kept.get(result.name, result) for _, result in seen]
 
 
 def _lost(turn: Turn, broken: Mapping[Service, bool]) -> list[Service]:
@@ -114,8 +122,6 @@ def _lost(turn: Turn, broken: Mapping[Service, bool]) -> list[Service]:
 
 def _again(turn: Turn, result: Result, broken: Mapping[Service, bool], efforts: Efforts, looks: Together) -> Result:
     lost = _lost(turn, broken)
-    if not lost and not result.took_down:
-        return result
     found, notes = replace(result, took_down=_still_down(turn, result, efforts)), list[str]()
     if result.outcome in _IN_PLACE and result.installed is not None:
         was, sights = result.installed, looks.of(turn)
@@ -128,5 +134,4 @@ def _again(turn: Turn, result: Result, broken: Mapping[Service, bool], efforts: 
     notes += [efforts[one].note for one in turn.certificate.services if one in efforts and one.name in found.took_down]
     if found.outcome.is_well and found.took_down:  # as of a hold, or of one without a socket: its service is down
         found = replace(found, outcome=Outcome.BROKEN, hint=_LOOK)
-    found = with_notes_told(standing(replace(found, notes=tuple(notes)), turn.tools.now))
-    return result if found == result else recorded(replace(turn, before=result), found)
+    return with_notes_told(standing(replace(found, notes=tuple(notes)), turn.tools.now))

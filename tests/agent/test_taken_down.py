@@ -156,6 +156,10 @@ def test_a_hold_makes_nothing_well(three: ApacheVhosts, host: Host, *, is_first:
     done = host.run(*names)
     assert (done.code, states(done)[name]) == (1, "broken"), done.err
     assert "went down with an install that failed, and " in done.err
+    record = next((host.state_dir / "records").glob(f"{name}.json"))
+    written = record.stat().st_mtime_ns
+    assert states(host.run(*names))[name] == "broken"
+    assert record.stat().st_mtime_ns == written  # nothing is new: it is broken since the first run that said so
     if is_first:
         three.serve(three.names[:3])
     else:
