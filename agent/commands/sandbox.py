@@ -17,28 +17,31 @@ DROP_IN = "folders.conf"
 _HEAD = "# Made by `certfleet-agent init --system` from {config}, and made anew each time: add nothing here.\n"
 
 
-def folders_to_write(settings: AgentSettings, certificates: Iterable[Certificate]) -> list[Path]:
-    """The folders that a run writes to: the state folder, the folders of live files, and that of an SQLite database,
-    with links followed."""
+def folders_to_write(
+    settings: AgentSettings, certificates: Iterable[Certificate], keys: Iterable[Path] = ()
+) -> list[Path]:
+    """The folders that a run writes to: the state folder, the folders of live files and of these *keys*, which next
+    ones replace, and that of an SQLite database, with links followed."""
     database = database_file(settings.source)
     files = [file.path for one in certificates if one.host is None for file in one.files]
-    inside = [os.path.realpath(one) for one in (*files, *([database] if database else []))]
+    inside = [os.path.realpath(one) for one in (*files, *keys, *([database] if database else []))]
     return sorted({Path(os.path.realpath(settings.state_dir)), *(Path(one).parent for one in inside)})
 
 
-def closed_folders(settings: AgentSettings, certificates: Iterable[Certificate]) -> list[Path]:
+def closed_folders(settings: AgentSettings, certificates: Sequence[Certificate]) -> list[Path]:
     """The folders of :func:`folders_to_write` that the unit, with every drop-in, may not write; none where there is no
-    such unit."""
+    such unit. That of a key counts while a next one waits there."""
     found = unit_properties(UNIT, "LoadState", "ProtectSystem", "ReadWritePaths", "StateDirectory")
     if found.get("LoadState") != ["loaded"]:
         return []
     writable = [Path(one.lstrip("-+")) for one in found["ReadWritePaths"]]
     writable += [Path("/var/lib") / one for one in found["StateDirectory"]]
-    return closed(folders_to_write(settings, certificates), "".join(found["ProtectSystem"]), map(_real, writable))
+    keys = [one.key for one in certificates if one.host is None and os.path.lexists(one.next_key)]
+    return closed(folders_to_write(settings, certificates, keys), "".join(found["ProtectSystem"]), map(_real, writable))
 
 
 def fit_unit(
-    config: Path, settings: AgentSettings, certificates: Iterable[Certificate], *, command: Sequence[str]
+    config: Path, settings: AgentSettings, certificates: Sequence[Certificate], *, command: Sequence[str]
 ) -> None:
     """Let the unit start *command*, write every folder that *config* names, and do what the commands of its services
     need. The unit's own file may be older than any of these, and changed by hand."""
@@ -46,7 +49,8 @@ def fit_unit(
     names = dict.fromkeys(name for one in settings.certificate if one.host is None for name in one.service)
     allowed = dict.fromkeys(line for name in names if (preset := presets.load(name)) for line in preset.sandbox)
     more = (*starting(command), *allowed)
-    write_drop_in(UNIT, DROP_IN, _HEAD.format(config=config) + drop_in(folders_to_write(settings, certificates), more))
+    folders = folders_to_write(settings, certificates, [one.key for one in certificates if one.host is None])
+    write_drop_in(UNIT, DROP_IN, _HEAD.format(config=config) + drop_in(folders, more))
 
 
 def _real(path: Path) -> Path:

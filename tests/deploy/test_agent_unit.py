@@ -102,6 +102,23 @@ def test_a_service_that_systemd_did_not_start(issued: Machine) -> None:
     assert web.up_to_date()
 
 
+@pytest.mark.soak
+def test_the_folder_of_a_key_that_changes(issued: Machine) -> None:
+    """The run that takes the next key writes there: `check` says where the unit may not, once such a key waits."""
+    keys, agent, config = "/etc/web/keys", "/opt/certfleet/bin/certfleet-agent", "/etc/certfleet/agent.toml"
+    WebServer(issued)
+    issued.run("sh", "-c", f"mkdir -p {keys}; mv /etc/ssl/private/{NAME}.key {keys}/")
+    issued.write(config, CERTIFICATE.replace("/etc/ssl/private", keys))
+    issued.run("sh", "-c", f"sed -i s,/etc/ssl/private/,{keys}/, /etc/nginx/conf.d/site.conf")
+    issued.run("systemctl", "start", "nginx")
+    assert keys not in "".join(line for line in issued.run(agent, "check").splitlines() if AGENT in line)
+    issued.run(agent, "request", "--next", NAME, "--csr", "-")
+    assert f"it may not write {keys}," in issued.run(agent, "check", code=1)
+    issued.run(agent, "init", "--system")
+    assert "bad" not in issued.run(agent, "check")
+    assert f'"-{keys}"' in issued.run("systemctl", "cat", AGENT)
+
+
 def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine) -> None:
     """A file in a folder that the unit does not name is left as it is, with what to do; `check` says it too. `init
     --system` lets the unit write there, also where a link leads."""
