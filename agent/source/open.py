@@ -49,8 +49,11 @@ def own_files(settings: SourceSettings) -> tuple[Path, ...]:
 
 
 def database_file(settings: SourceSettings) -> Path | None:
-    """The SQLite database that *settings* name; None for a server."""
-    address = parse_database_url(settings.url)
+    """The SQLite database that *settings* name; None for a server, and for an URL that :func:`open_source` refuses."""
+    try:
+        address = parse_database_url(settings.url)
+    except ValueError:
+        return None
     return address.file if isinstance(address, SqliteAddress) else None
 
 

@@ -318,6 +318,18 @@ def test_urls_that_cannot_be_meant(url: str, sentence: str) -> None:
     assert "secret-word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("words", [["run"], ["check"], ["check", "--nagios"]])
+def test_a_url_that_no_command_takes(host: Host, words: list[str]) -> None:
+    """Each command says the same of it, a plugin in its one line."""
+    entry = f'[[certificate]]\nname = "{NAME}"\nkey = "{host.key}"\nactivate = ["true"]\n'
+    files = f'probe = []\n[certificate.files]\nfullchain = "{host.fullchain}"\n'
+    source = f'state_dir = "{host.state_dir}"\n[source]\nurl = "https://certs.example.com/certfleet/"\n'
+    host.config.write_text(source + entry + files)
+    done = host.agent(*words)
+    assert "a later feature" in done.out + done.err, done.out + done.err
+    assert done.code != 0
+
+
 def test_a_password_file_open_to_all(tmp_path: Path) -> None:
     """A secret that everybody can read is refused."""
     file = tmp_path / "password"
