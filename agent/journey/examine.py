@@ -90,6 +90,8 @@ def _files(turn: Turn) -> Iterator[Line]:
         refuse_dangling(filter(files.is_dangling, real))
         for target in targets:
             files.owner_ids(target.owner, target.group)
+            if target.keystore is not None:
+                turn.tools.keys.stored(target.keystore, b"")  # raises for its password file
         digests = {str(target.path): files.digest(target.path) for target in targets}
     except CertfleetError as error:
         yield Line(BAD, name, str(error), error.hint)

@@ -137,6 +137,8 @@ def test_without_a_password_nothing_is_touched(
         password.write_text(content)
         password.chmod(mode)
     host.offer_new()
+    checked = host.agent("check")
+    assert (checked.code, f"bad  {NAME}: " in checked.out, says in checked.out) == (1, True, True), checked.out
     done = host.agent("run", "--json")
     assert (done.code, done.certificate["state"]) == (1, "failed")
     assert says in done.certificate["detail"]
