@@ -64,5 +64,5 @@ def _probe(name: str, presets: Sequence[Preset]) -> str:
     usual = ["https://{name}"] if asked or not presets else []
     usual += [one for preset in presets for one in preset.probe or ()]
     host = in_url(name.replace("*", "www", 1))
-    line = f"probe = {json.dumps([one.replace('{name}', host) for one in usual])}"
+    line = f"probe = {json.dumps([one.replace('{name}', host).replace('{here}', '127.0.0.1') for one in usual])}"
     return line if asked or host != in_url(name) else f"# {line}"

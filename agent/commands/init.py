@@ -100,11 +100,14 @@ def _write(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     trust = TrustSettings(_option("--issuer-key", issuer_key, arguments.issuer_key or ""))
     open_source(SourceSettings(source.url), arguments.config).close()  # raises ConfigError for a wrong URL
     services = _services(arguments)
+    content = _text(state_dir, source, trust, names, services).encode()
+    if len(names) > 1:  # a service may have files for one alone
+        settings_in(content, arguments.config)
     _require_roots_own(arguments.config)
     _require_roots_state(state_dir)
     make_private_folder(state_dir)
     make_folder(arguments.config.parent)
-    create_new(arguments.config, _text(state_dir, source, trust, names, services).encode(), mode=0o644)
+    create_new(arguments.config, content, mode=0o644)
     say(f"wrote {arguments.config}; services found here: {', '.join(services.found) or 'none'}")
     say(f"state folder {state_dir}")
 
@@ -139,10 +142,10 @@ def _refuse_others(arguments: argparse.Namespace, settings: AgentSettings) -> No
     """Raises UsageError for options that say something else than agent.toml, which is kept as it is."""
     source, trust = settings.source, settings.trust
     options: list[tuple[str, object, object]] = [
-        ("--state-dir", arguments.state_dir, settings.state_dir),
+        ("--state-dir", _file_option("--state-dir", arguments.state_dir), settings.state_dir),
         ("--source", arguments.source, source.url),
-        ("--password-file", arguments.password_file, source.password_file),
-        ("--tls-ca", arguments.tls_ca, source.tls_ca),
+        ("--password-file", _file_option("--password-file", arguments.password_file), source.password_file),
+        ("--tls-ca", _file_option("--tls-ca", arguments.tls_ca), source.tls_ca),
         ("--issuer-key", arguments.issuer_key, trust.issuer_key),
     ]
     others = [option for option, given, present in options if given is not None and str(given) != str(present)]

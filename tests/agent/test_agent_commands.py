@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.settings.config import load_settings
+from agent.settings.preset import Presets
 from tests.agent.host import AGENT, NAME, ROOT, Host
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
@@ -196,6 +197,23 @@ def test_init_with_one_name_twice(bare: Host) -> None:
     assert [one.name for one in load_settings(bare.config)[1]] == [NAME]
 
 
+def test_init_writes_nothing_that_no_command_takes(bare: Host) -> None:
+    """Two names for a service with one file: refused before anything is there."""
+    words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--source", f"sqlite:///{bare.database}"]
+    done = bare.agent("init", NAME, "b.example.test", "--service", "cockpit", *words)
+    assert (done.code, "is written twice" in done.err, bare.config.exists()) == (2, True, False), done.err
+
+
+def test_init_fills_every_place_in(bare: Host) -> None:
+    """Also for a wildcard name, whose sockets the entry names itself."""
+    for name in Presets(bare.config).names:
+        bare.config.unlink(missing_ok=True)
+        words = ["--config", str(bare.config), "--state-dir", str(bare.state_dir), "--service", name]
+        done = bare.agent("init", "*.example.test", *words, "--source", f"sqlite:///{bare.database}")
+        probes = [line for line in bare.config.read_text().splitlines() if "probe = " in line]
+        assert (done.code, "{" in "".join(probes)) == (0, False), probes
+
+
 def test_init_obeys_no_option_that_agent_toml_contradicts(bare: Host) -> None:
     """It keeps the file, and so an option that says something else would be lost: refused, with its name."""
     places = ["--config", str(bare.config), "--state-dir", str(bare.state_dir)]
@@ -207,6 +225,7 @@ def test_init_obeys_no_option_that_agent_toml_contradicts(bare: Host) -> None:
         assert (done.code, done.out, bare.config.read_bytes()) == (2, "", written)
         assert f"exists already, and does not say the same as {other[0]}" in done.err
     assert bare.agent("init", "b.example.test", *places, *source).code == 0
+    assert bare.agent("init", "b.example.test", *places[:-1], f"{bare.state_dir}/", *source).code == 0
 
 
 def test_init_pins_the_issuers_key(bare: Host) -> None:
