@@ -2,6 +2,7 @@
 folders, the unit, commands, sockets, stapling, clock."""
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -179,7 +180,7 @@ def _interrupted(name: str) -> Line:
 def _folders(settings: AgentSettings, certificates: Sequence[Certificate]) -> Iterator[Line]:
     """Room and rights where an install writes."""
     targets = {file.path.parent for certificate in certificates for file in certificate.files}
-    folders = [one for one in (settings.state_dir, *sorted(targets)) if one.exists()]
+    folders = [one for one in (settings.state_dir, *sorted(targets)) if os.path.exists(one)]
     short = [(one, why) for one in folders if (why := shortage(one))]
     for folder, why in short:
         yield Line(BAD, "folders", f"{folder} {why}", "nothing is installed there before that is mended")

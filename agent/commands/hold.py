@@ -80,7 +80,7 @@ def _moment(text: str, now: float) -> int:
     """The end of a day, or the moment, in epoch seconds. Raises UsageError for another text, and for a past moment."""
     try:
         found = datetime.fromisoformat(text)
-        if "T" not in text and " " not in text:
+        if len(text) <= len("2026-12-31"):
             found += timedelta(days=1)
         moment = found.timestamp()
     except (ValueError, OverflowError, OSError) as error:

@@ -29,10 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
     last_run = state.last_run()
     shown, is_under_way = utc_text(last_run) if last_run else None, is_locked(state.lock_file)
     if arguments.json:
-        documents = [
-            {**document(one, well=one.outcome.is_well and not one.outdated), "kept": state.kept_serials(one.name)}
-            for one in results
-        ]
+        documents = [{**document(one, well=is_well(one, now)), "kept": state.kept_serials(one.name)} for one in results]
         report({"last_run": shown, "under_way": is_under_way, "certificates": documents})
     else:
         say(f"last run {shown or 'never'}{', which is still under way' * is_under_way}")

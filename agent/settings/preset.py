@@ -101,5 +101,5 @@ def _load(shipped: Path, own: Path) -> Preset:
         if director := who_directs_root(own):
             finding = Finding("", f"{director} could make root run any command by it")
             raise ConfigError(str(own), [finding], hint="keep it in a folder of root's own, writable for root alone")
-        source, merged = own, merged | document(own)
+        source, merged = own, merged | {"proven": ""} | document(own)  # it was proven as it is shipped
     return parse(Preset, merged, str(source))

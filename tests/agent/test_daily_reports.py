@@ -83,6 +83,7 @@ def test_a_report_that_nobody_takes_for_a_day(own_agents: Agents, host: Host) ->
     assert f"{NAME}: the issuer's side has not been told since " in done.err
     assert host.agent("status").code == 1
     assert "has not been told since" in host.agent("status").out
+    assert host.agent("status", "--json").certificate["well"] is False
     own_agents.server.read_only(False)
     assert (host.run().code, host.agent("status").code) == (0, 0)
 

@@ -49,6 +49,14 @@ def test_nothing_new_is_taken_until_release(host: Host, nginx: Nginx, first: Iss
     assert "nothing held it" in host.agent("release", host.name).out
 
 
+@pytest.mark.parametrize("moment", ["2090-12-31T06:00Z", "2090-12-31 06:00Z", "2090-12-31t06:00Z"])
+@pytest.mark.usefixtures("first")
+def test_a_moment_is_no_day(host: Host, moment: str) -> None:
+    """RFC 3339 §5.6 lets the T be a small one."""
+    hold(host, moment)
+    assert "held by hand until 2090-12-31T06:00:00Z" in host.agent("status").out
+
+
 def test_a_hold_ends_by_itself(host: Host, nginx: Nginx, first: Issued) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=4)
     hold(host, soon.isoformat())

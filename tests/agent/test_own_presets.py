@@ -31,6 +31,8 @@ def test_ones_own_preset_overrules_the_shipped_one_key_by_key(own: Path) -> None
     assert [(str(file.path), file.parts) for file in one.files] == [("/etc/haproxy/www.example.com.pem", ("key",))]
     assert one.services[0].check == words("c")
     assert one.services[0].activate == service('service = "haproxy"').activate
+    loaded, shipped = Presets(config).load("haproxy"), Presets(own.parent / "elsewhere" / "agent.toml").load("haproxy")
+    assert loaded and shipped and (loaded.proven, bool(shipped.proven)) == ("", True)  # nobody has tried this one
 
 
 def test_a_preset_of_ones_own_needs_little(own: Path) -> None:
