@@ -31,8 +31,6 @@ from issuer.model.outcomes import Ended, Ending
 from issuer.rules.change import newest
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
-from issuer.trust.looks import LOOKS
-from issuer.trust.memory import MEMORY
 from issuer.trust.seals import create_key, key_file
 from issuer.trust.statements import Statements
 
@@ -101,9 +99,8 @@ def _tools(theirs: Settings) -> Iterator[tuple[Database, Tools]]:
         _clear(tools)
         yield database, tools
         if _clear(tools):
-            memories = [theirs.state_dir / name for name in (MEMORY, LOOKS)]
-            databases = theirs.state_dir.glob(f"{_DATABASE}*")
-            for file in (*databases, *memories, statements.file, key_file(theirs.state_dir)):
+            databases = theirs.state_dir.glob("*.db*")  # its own, and this issuer's memory of what is in it
+            for file in (*databases, statements.file, key_file(theirs.state_dir)):
                 file.unlink(missing_ok=True)
     finally:
         database.close()
