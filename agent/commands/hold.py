@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from datetime import datetime, timedelta
+from datetime import date, datetime
 
 from agent.commands.run import refuse_directors
 from agent.commands.wiring import refuse_beside_a_run, selected_of
@@ -76,13 +76,19 @@ def _reason(text: str) -> str:
     return found
 
 
+def _end(text: str) -> datetime:
+    """The midnight after a day, or the moment itself. ISO 8601. Raises ValueError."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+    return datetime.fromordinal(day.toordinal() + 1)
+
+
 def _moment(text: str, now: float) -> int:
     """The end of a day, or the moment, in epoch seconds. Raises UsageError for another text, and for a past moment."""
     try:
-        found = datetime.fromisoformat(text)
-        if len(text) <= len("2026-12-31"):
-            found += timedelta(days=1)
-        moment = found.timestamp()
+        moment = _end(text).timestamp()
     except (ValueError, OverflowError, OSError) as error:
         hint = "write it like 2026-12-31 or 2026-12-31T06:00"
         raise UsageError(f"--until {text!r} is no date", hint=hint) from error

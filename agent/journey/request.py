@@ -15,6 +15,7 @@ from common.errors import FileError, RefusedError
 
 _MOST_NAMES = 100  # as many as CAs accept in one certificate
 _DEFAULT_KEY_TYPE = "ecdsa-p256"
+_ANOTHER_CSR = "move it away, or name another file with --csr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def request(wanted: Request, keys: Keys) -> Requested:
         raise RefusedError(f"{len(wanted.names)} names are more than CAs accept in one certificate ({_MOST_NAMES})")
     if wanted.csr_file is not None and _is_there(wanted.csr_file) and not keys.is_there(wanted.key_file):
         why = f"its key is not {wanted.key_file}, which does not exist"
-        raise FileError(f"{wanted.csr_file} exists already", why=why, hint="move it away, or name its key with --key")
+        raise FileError(f"{wanted.csr_file} exists already", why=why, hint=_ANOTHER_CSR)
     if wanted.csr_file is not None and not os.path.isdir(wanted.csr_file.parent):
         hint = "name another file with --csr; - is standard output"
         raise FileError(f"cannot write {wanted.csr_file}", why="there is no such folder", hint=hint)
@@ -64,7 +65,7 @@ def _key(wanted: Request, keys: Keys) -> tuple[HostKey, bool]:
             raise RefusedError(
                 f"{wanted.key_file} exists already",
                 why=f"it is a key of type {key.key_type}, not {wanted.key_type}; keys are never overwritten",
-                hint="leave out --key-type to make a CSR for it, or name another file with --key",
+                hint="leave out --key-type to make a CSR for it; a key that nothing uses may be moved away",
             )
         return key, False
     return keys.create(wanted.key_file, wanted.key_type or _DEFAULT_KEY_TYPE), True
@@ -74,16 +75,17 @@ def _existing_csr(wanted: Request, key: HostKey, keys: Keys) -> bytes:
     """The CSR that is there already, if it asks for just this; empty if one must be written."""
     if wanted.csr_file is None or not _is_there(wanted.csr_file):
         return b""
-    hint = "move it away, or name another file with --csr"
     try:
         content = files.read_regular(wanted.csr_file)
         found_spki, found_names = keys.csr_facts(content)
     except OSError as error:
-        raise FileError(f"cannot read {wanted.csr_file}", why=error.strerror or str(error), hint=hint) from error
+        raise FileError(
+            f"cannot read {wanted.csr_file}", why=error.strerror or str(error), hint=_ANOTHER_CSR
+        ) from error
     except ValueError as error:
-        raise FileError(f"{wanted.csr_file} exists already", why="it is not a CSR", hint=hint) from error
+        raise FileError(f"{wanted.csr_file} exists already", why="it is not a CSR", hint=_ANOTHER_CSR) from error
     if found_spki != key.spki_sha256:
-        raise FileError(f"{wanted.csr_file} exists already", why="it belongs to another key", hint=hint)
+        raise FileError(f"{wanted.csr_file} exists already", why="it belongs to another key", hint=_ANOTHER_CSR)
     return content if found_names == tuple(sorted(wanted.names)) else b""
 
 

@@ -49,7 +49,7 @@ def test_nothing_new_is_taken_until_release(host: Host, nginx: Nginx, first: Iss
     assert "nothing held it" in host.agent("release", host.name).out
 
 
-@pytest.mark.parametrize("moment", ["2090-12-31T06:00Z", "2090-12-31 06:00Z", "2090-12-31t06:00Z"])
+@pytest.mark.parametrize("moment", ["2090-12-31T06:00Z", "2090-12-31 06:00Z", "2090-12-31t06:00Z", "2090W527T06Z"])
 @pytest.mark.usefixtures("first")
 def test_a_moment_is_no_day(host: Host, moment: str) -> None:
     """RFC 3339 §5.6 lets the T be a small one."""

@@ -107,6 +107,9 @@ def test_a_second_request(host: Host) -> None:
     assert (first.json["key_created"], second.json["key_created"]) == (True, False)
     assert first.json["spki_sha256"] == second.json["spki_sha256"]
     assert (first.json["names"], second.json["names"]) == ([NAME], [NAME, OTHER])
+    refused = request(host, "--key-type", "rsa2048")
+    assert (refused.code, "leave out --key-type" in refused.err) == (1, True)
+    assert "with --key" not in refused.err  # which --next refuses
     offer_next(host)
     assert host.run().code == 0
     third = request(host, "--json", "--csr", "-")
