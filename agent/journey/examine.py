@@ -123,8 +123,7 @@ def _certificate(turn: Turn) -> Iterator[Line]:
         if bundle is None:
             return
         is_whole = bool(bundle.chain) or any("chain" in file.parts for file in turn.certificate.files)
-        is_new = installed is None
-        found = audit(name, turn.certificate.names, bundle, turn.tools.now, installed=not is_new, whole=is_whole)
+        found = audit(turn.before, turn.certificate.names, bundle, turn.tools.now, whole=is_whole)
         yield from found
         if found or not is_whole:  # for one of these reasons clients may refuse it too; the service has its chain
             return

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from agent.rules.standing import little_left
+from agent.model.result import Result
+from agent.rules.standing import ending_hint, little_left, waits_for_window
 from common.certificate import (
     Bundle,
     certified_names,
@@ -28,32 +29,31 @@ _ANOTHER_KEY = "make another: `certfleet-agent request --next`, then `certfleet-
 _PLACEHOLDER = "the first `run` of the agent replaces it"
 
 
-def audit(name: str, names: Iterable[str], bundle: Bundle, now: float, *, installed: bool, whole: bool) -> list[Line]:
-    """The findings about *bundle*, which must cover *names*, at *now* (epoch seconds); empty where all is well.
-    *installed*: the agent has put a certificate in place, so this is no placeholder of the first day. *whole*: the
-    files are to hold its chain too."""
-    found = [*_of_dates(bundle, now), *_of_leaf(bundle, names), *_of_chain(bundle, now, whole=whole)]
-    level = BAD if installed else WARN
-    hint = "" if installed else _PLACEHOLDER
-    return [Line(level, name, sentence, hint or remedy, kind) for kind, sentence, remedy in found]
+def audit(record: Result, names: Iterable[str], bundle: Bundle, now: float, *, whole: bool) -> list[Line]:
+    """The findings about *bundle*, which must cover *names*, at *now* (epoch seconds); empty where all is well. It lies
+    in the files of the certificate whose *record* is given: a placeholder of the first day, or what the agent has put
+    there. *whole*: the files are to hold its chain too."""
+    found = [*_of_dates(bundle, record, now), *_of_leaf(bundle, names), *_of_chain(bundle, now, whole=whole)]
+    level, hint = (WARN, _PLACEHOLDER) if record.installed is None else (BAD, "")
+    return [Line(level, record.name, sentence, hint or remedy, kind) for kind, sentence, remedy in found]
 
 
 _Found = tuple[str, str, str]  # kind, evidence, remedy
 
 
-def _of_dates(bundle: Bundle, now: float) -> Iterator[_Found]:
+def _of_dates(bundle: Bundle, record: Result, now: float) -> Iterator[_Found]:
     starts, ends = not_before(bundle.leaf), not_after(bundle.leaf)
-    overdue = "see `certfleet-issuer status` for the next one, which is overdue"
     if ends <= now:
-        yield "expired", f"its certificate expired at {utc_text(ends)}", overdue
+        yield "expired", f"its certificate expired at {utc_text(ends)}", ending_hint(record)
     elif starts > now:
         yield (
             "not-yet-valid",
             f"its certificate is not valid before {utc_text(starts)}",
             "look at the clock of this host",
         )
-    elif little_left(starts, ends, now):
-        yield "expires-soon", f"its certificate ends at {utc_text(ends)}, in {duration_text(ends - now)}", overdue
+    elif little_left(starts, ends, now) and not waits_for_window(record, now):
+        left = duration_text(ends - now)
+        yield "expires-soon", f"its certificate ends at {utc_text(ends)}, in {left}", ending_hint(record)
 
 
 def _of_leaf(bundle: Bundle, names: Iterable[str]) -> Iterator[_Found]:

@@ -28,21 +28,28 @@ def standing(result: Result, now: float) -> Result:
     newer = "nothing newer is in place" if is_kept_from else "nothing newer has come"
     if installed.not_after <= now:
         outcome, problem = Outcome.EXPIRED, f"it expired at {end}, and {newer}"
-    elif result.outcome not in _IN_DOUBT and not _waits(result, installed, now) and has_little_left(installed, now):
+    elif result.outcome not in _IN_DOUBT and not waits_for_window(result, now) and has_little_left(installed, now):
         outcome, problem = Outcome.ENDING, f"it ends at {end}, which is soon for its life, and {newer}"
     elif result.outcome.is_well and installed.by_issuer:
         return replace(result, detail=_BY_ISSUER, hint=ROOTS_HINT)
     else:
         return result
     doubt = f"; {result.detail}" if result.outcome in _IN_DOUBT else ""
-    hint = (_RELEASE if is_kept_from else _ENABLE if result.disabled else _NEWER).format(name=quote(result.name))
-    return replace(result, outcome=outcome, detail=problem + doubt, hint=hint)
+    return replace(result, outcome=outcome, detail=problem + doubt, hint=ending_hint(result))
 
 
-def _waits(result: Result, installed: Installed, now: float) -> bool:
+def ending_hint(result: Result) -> str:
+    """The way to a newer certificate, where the one of *result* ends soon or has ended."""
+    words = _RELEASE if result.is_kept_from_newer else _ENABLE if result.disabled else _NEWER
+    return words.format(name=quote(result.name))
+
+
+def waits_for_window(result: Result, now: float) -> bool:
     """Does a newer one wait for its window, and has no run missed that yet?"""
-    wait = result.postponed
-    return wait is not None and wait.serial != installed.serial and now < wait.opens + ONE_RETRY
+    wait, installed = result.postponed, result.installed
+    if wait is None or installed is None:
+        return False
+    return wait.serial != installed.serial and now < wait.opens + ONE_RETRY
 
 
 def before_the_first(result: Result, life: tuple[int, int] | None, now: float) -> Result:

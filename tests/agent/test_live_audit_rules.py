@@ -1,6 +1,7 @@
 """What `check` finds wrong with a certificate in the live files: each kind, alone."""
 
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from agent.model.offer import Mark
+from agent.model.result import Installed, Outcome, Result
+from agent.model.waiting import Pause, Postponed
 from agent.rules.audit import audit
 from agent.rules.verify import installed_in
 from common.certificate import pem, spki_sha256
@@ -54,6 +58,7 @@ def made(
 
 CA = made("CA", CA_KEY, issuer="Root", days=(-1000, 1000), names=(), ca=True)
 OLD_CA = made("CA", CA_KEY, issuer="Root", days=(-1000, -1), names=(), ca=True)
+PLACED = Result(NAME, Outcome.INSTALLED, installed=Installed("", "01", 0, Mark(1, 1), {}, ""))
 SMALL = rsa.generate_private_key(65537, 1024)  # noqa: S505
 
 FAULTS: dict[str, tuple[tuple[x509.Certificate, ...], set[str]]] = {
@@ -80,11 +85,26 @@ def test_each_kind(fault: str) -> None:
     content = b"".join(map(pem, certificates))
     bundle = installed_in([content], spki_sha256(certificates[0].public_key()), placeholder=True)
     assert bundle is not None
-    found = audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=True, whole=True)
+    found = audit(PLACED, (NAME,), bundle, NOW.timestamp(), whole=True)
     assert {line.kind for line in found} == expected, found
     assert all(line.level == BAD and line.sentence and line.hint for line in found)
     # before the first install it is a placeholder
-    assert {line.level for line in audit(NAME, (NAME,), bundle, NOW.timestamp(), installed=False, whole=True)} <= {WARN}
+    assert {line.level for line in audit(Result(NAME), (NAME,), bundle, NOW.timestamp(), whole=True)} <= {WARN}
+
+
+@pytest.mark.parametrize("left", [10, -1], ids=["soon", "expired"])
+def test_a_newer_one_that_waits_for_its_window_or_a_person(left: float) -> None:
+    """What `run` does not call late, `check` does not; both say what lets the newer one in."""
+    leaf = made("a", days=(-80, left))
+    bundle = installed_in([pem(leaf), pem(CA)], spki_sha256(leaf.public_key()), placeholder=True)
+    assert bundle is not None
+    now = int(NOW.timestamp())
+    waits = replace(PLACED, postponed=Postponed("02", "Sun 02:00-04:00", now + 86400))
+    held = replace(PLACED, pause=Pause(now + 86400, "fair", now))
+    by_record = [audit(one, (NAME,), bundle, now, whole=True) for one in (PLACED, waits, held)]
+    assert [len(found) for found in by_record] == [1, int(left < 0), 1]
+    assert "overdue" in by_record[0][0].hint
+    assert "certfleet-agent release" in by_record[2][0].hint
 
 
 def test_the_certificate_of_another_key_is_none() -> None:
@@ -102,7 +122,5 @@ def test_a_weak_signature(tmp_path: Path) -> None:
     leaf = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
     bundle = installed_in([leaf, pem(CA)], spki_sha256(KEY.public_key()), placeholder=True)
     assert bundle is not None
-    (line,) = audit(
-        NAME, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, installed=True, whole=True
-    )
+    (line,) = audit(PLACED, (NAME,), bundle, bundle.leaf.not_valid_before_utc.timestamp() + 60, whole=True)
     assert (line.kind, line.sentence) == ("weak-signature", "its certificate is signed with SHA1")
