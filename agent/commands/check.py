@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.commands.run import refuse_directors
-from agent.commands.sandbox import UNIT, closed_folders
+from agent.commands.sandbox import UNIT, closed_folders, forbidden
 from agent.commands.stapling import stapling_lines
 from agent.commands.wiring import LocalTools
 from agent.host.capacity import shortage
@@ -62,6 +62,7 @@ def _findings(arguments: argparse.Namespace) -> list[Line]:
     lines += _folders(settings, here)
     lines += _programs(here)
     lines += (_closed(folder) for folder in closed_folders(settings, certificates))
+    lines += map(_forbidden, forbidden(arguments.config, settings))
     with closing(LocalTools(settings, certificates, arguments.config, retry=False)) as tools:
         reached = tools.reach(certificates)
         turns = with_first_looks([_turn(certificate, tools) for certificate in reached])
@@ -223,6 +224,12 @@ def _closed(folder: Path) -> Line:
     """The finding on a folder that the timer's unit may not write. A run in a shell may."""
     hint = f"`certfleet-agent init --system` gives the unit its line, {writable(folder)}"
     return Line(BAD, UNIT, f"it may not write {folder}, so the timer's run installs nothing there", hint)
+
+
+def _forbidden(line: str) -> Line:
+    """The finding on what the timer's unit may not do for a service, which needs it in some configurations."""
+    hint = "`certfleet-agent init --system` gives the unit this line"
+    return Line(WARN, UNIT, f"it lacks {line}, which commands of a service may need", hint)
 
 
 def _offered(certificate: Certificate, tools: LocalTools, away: SourceError | None = None) -> Iterator[Line]:

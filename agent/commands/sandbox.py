@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agent.model.certificate import Certificate
-from agent.rules.sandbox import closed, drop_in, starting
+from agent.rules.sandbox import closed, drop_in, lacking, setting_of, starting
 from agent.settings.config import AgentSettings
 from agent.settings.preset import Presets
 from agent.source.open import database_file
@@ -40,15 +40,27 @@ def closed_folders(settings: AgentSettings, certificates: Sequence[Certificate])
     return closed(folders_to_write(settings, certificates, keys), "".join(found["ProtectSystem"]), map(_real, writable))
 
 
+def forbidden(config: Path, settings: AgentSettings) -> list[str]:
+    """The lines that the commands of services need in the unit, and that it has in no form; none where there is no such
+    unit."""
+    lines = _allowed(config, settings)
+    found = unit_properties(UNIT, "LoadState", *map(setting_of, lines)) if lines else {}
+    return lacking(lines, found) if found.get("LoadState") == ["loaded"] else []
+
+
+def _allowed(config: Path, settings: AgentSettings) -> list[str]:
+    """The lines in the presets of the services of this host."""
+    presets = Presets(config)
+    names = dict.fromkeys(name for one in settings.certificate if one.host is None for name in one.service)
+    return [*dict.fromkeys(line for name in names if (preset := presets.load(name)) for line in preset.sandbox)]
+
+
 def fit_unit(
     config: Path, settings: AgentSettings, certificates: Sequence[Certificate], *, command: Sequence[str]
 ) -> None:
     """Let the unit start *command*, write every folder that *config* names, and do what the commands of its services
     need. The unit's own file may be older than any of these, and changed by hand."""
-    presets = Presets(config)
-    names = dict.fromkeys(name for one in settings.certificate if one.host is None for name in one.service)
-    allowed = dict.fromkeys(line for name in names if (preset := presets.load(name)) for line in preset.sandbox)
-    more = (*starting(command), *allowed)
+    more = (*starting(command), *_allowed(config, settings))
     folders = folders_to_write(settings, certificates, [one.key for one in certificates if one.host is None])
     write_drop_in(UNIT, DROP_IN, _HEAD.format(config=config) + drop_in(folders, more))
 

@@ -1,4 +1,4 @@
-"""Compare the folders that systemd lets the agent's unit write with those that agent.toml wants written. Pure."""
+"""Compare what systemd lets the agent's unit do with what agent.toml and the presets want of it. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +19,27 @@ def closed(folders: Iterable[Path], protect_system: str, writable: Iterable[Path
 
 def _nearest(folder: Path, rules: Mapping[Path, bool]) -> bool:
     return next((rules[one] for one in (folder, *folder.parents) if one in rules), True)
+
+
+def lacking(lines: Iterable[str], properties: Mapping[str, Sequence[str]]) -> list[str]:
+    """The *lines* that allow something which a unit with these *properties*, as systemd shows them, may not do. A
+    property without a word forbids nothing."""
+    return [one for one in lines if not _allowed(one, properties)]
+
+
+def setting_of(line: str) -> str:
+    """The name before the equals sign."""
+    return line.partition("=")[0]
+
+
+def _allowed(line: str, properties: Mapping[str, Sequence[str]]) -> bool:
+    words = {_bare(one) for one in properties.get(setting_of(line), ())}
+    return not words or words.issuperset(map(_bare, line.partition("=")[2].split()))
+
+
+def _bare(word: str) -> str:
+    """Without the sign for a path that need not be there; systemd shows capabilities in small letters."""
+    return word.lstrip("-+").lower()
 
 
 def drop_in(folders: Sequence[Path], more: Iterable[str] = ()) -> str:

@@ -16,7 +16,7 @@ from agent.model.result import Installed, Outcome, Refusal, Result
 from agent.rules.install_states import InstallState, check_transition
 from agent.rules.record import back_off, from_document, to_document
 from agent.rules.remedy import remedy
-from agent.rules.sandbox import closed, drop_in
+from agent.rules.sandbox import closed, drop_in, lacking
 from agent.rules.statement import NO_COLUMN, STATEMENT
 from agent.rules.targets import as_left, is_as_wanted, refuse_detours, wanted
 from agent.rules.verify import Expectation, InstalledCertificate, verify
@@ -246,6 +246,21 @@ def test_the_moment_decides() -> None:
 def test_folders_that_a_unit_closes(protect_system: str, writable: list[str], folder: str, *, is_closed: bool) -> None:
     """What systemd.exec(5) says of ProtectSystem= and ReadWritePaths=."""
     assert closed([Path(folder)], protect_system, map(Path, writable)) == [Path(folder)] * is_closed
+
+
+@pytest.mark.parametrize(
+    ("line", "shown", "lacks"),
+    [
+        ("CapabilityBoundingSet=CAP_SYS_CHROOT", ["cap_chown", "cap_kill"], True),
+        ("CapabilityBoundingSet=CAP_SYS_CHROOT", ["cap_chown", "cap_sys_chroot"], False),
+        ("SystemCallFilter=chroot", [], False),
+        ("ReadWritePaths=-/etc/pve", ["-/etc/ssl"], True),
+        ("ReadWritePaths=-/etc/pve", ["-/etc/ssl", "/etc/pve"], False),
+    ],
+)
+def test_lines_that_a_unit_lacks(line: str, shown: list[str], *, lacks: bool) -> None:
+    """By the words that `systemctl show` has for that property; none where the unit leaves it open."""
+    assert lacking([line], {line.partition("=")[0]: shown}) == [line] * lacks
 
 
 def test_a_drop_in_in_systemds_own_spelling() -> None:

@@ -135,7 +135,11 @@ def test_a_folder_outside_the_sandbox_is_said_and_can_be_let_in(issued: Machine)
     found = issued.run(agent, "check", code=1)
     assert "bad  certfleet-agent.service: it may not write /srv/100% web," in found
     assert 'ReadWritePaths="-/srv/100%% web"' in " ".join(found.split())
+    lines = ["CapabilityBoundingSet=CAP_SYS_CHROOT", "SystemCallFilter=chroot"]
+    issued.run("mkdir", "-p", "/etc/certfleet/presets")
+    issued.write("/etc/certfleet/presets/nginx.toml", f"note = 'nginx'\nsandbox = {lines}\n")
+    assert [one for one in lines if f"it lacks {one}," in issued.execute(agent, "check").stdout] == lines
     issued.run(agent, "init", "--system")
-    assert "bad" not in issued.run(agent, "check")
+    assert not {"bad", "lacks"}.intersection(issued.run(agent, "check").split())
     issued.run("systemctl", "start", AGENT)
     assert web.up_to_date()
