@@ -207,6 +207,11 @@ class Enrolment:
         return end_of(self.crt, self.ts_expire, imported=self.imported)
 
     @property
+    def is_revoked(self) -> bool:
+        """Did we revoke the present certificate, or did its CA say so at the last audit?"""
+        return self.revoked or self.watch.revoked
+
+    @property
     def own_end(self) -> int:
         """The end in the present certificate itself (epoch seconds); 0 where it cannot be read."""
         return self.life[1] if self.life is not None else 0

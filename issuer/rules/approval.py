@@ -40,7 +40,7 @@ def _latest(row: Enrolment, policy: RenewalSettings) -> int:
     """The moment at which half of the time from the renewal of the present certificate to its end has passed; 0 for one
     that is no good."""
     leaf = row.present
-    if not isinstance(leaf, Leaf) or row.revoked or row.watch.revoked or row.is_misfit or row.imported:
+    if not isinstance(leaf, Leaf) or row.is_revoked or row.is_misfit or row.imported:
         return 0
     moment = renewal_moment(row.name, leaf.starts, leaf.ends, policy)
     return moment + (leaf.ends - moment) // 2

@@ -166,7 +166,7 @@ def _cause(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Cau
 def urgency(row: Enrolment, now: int) -> tuple[bool, bool, int]:
     """A sort key: first the certificates that are revoked, then those whose window of the CA has passed (an incident,
     as a rule), then those that expire first."""
-    return not (row.revoked or row.watch.revoked), row.ari_at is None or window_end(row) > now, row.ends
+    return not row.is_revoked, row.ari_at is None or window_end(row) > now, row.ends
 
 
 def _watched(row: Enrolment, now: int, policy: RenewalSettings) -> NotDue:

@@ -75,7 +75,7 @@ def state_of(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = 
     an issuer signed."""
     if row.crt and row.ends <= now:
         return "expired"
-    if row.revoked:
+    if row.is_revoked:
         return "revoked"
     if key_is_known(row):
         return "key compromised"

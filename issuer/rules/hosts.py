@@ -84,6 +84,12 @@ def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -
     return Standing(report, HostState.BEHIND if is_late else HostState.WAITING, stored_at)
 
 
+def is_still_behind(told: str, now: Standing | None) -> bool:
+    """Is a host that people were *told* is behind no better *now*? A newer certificate was stored meanwhile, for which
+    it waits."""
+    return told == HostState.BEHIND.value and now is not None and now.state is HostState.WAITING
+
+
 def is_bad(standing: Standing, now: int, settings: HostSettings) -> bool:
     """Is the host not well, and was it there lately?"""
     return not (standing.state.is_well or is_forgotten(standing.report, now, settings))

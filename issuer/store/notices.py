@@ -20,7 +20,7 @@ from issuer.model.events import Event, EventKind, at_host, from_json, recovered,
 from issuer.model.hosts import HostState, Standing
 from issuer.model.moments import CLOCKS_APART
 from issuer.rules.alarms import FAILURES, OF_ROWS, graded, is_mailed, is_passed_over, weigh
-from issuer.rules.hosts import words
+from issuer.rules.hosts import is_still_behind, words
 from issuer.store.cells import LONGEST_TOLD, believable, known
 from issuer.store.database import Database, rows_of
 from issuer.store.hosts import details_of
@@ -182,7 +182,8 @@ def _settle_hosts(
     silent = {row.name for row in rows if watch_of(row._mapping).silent(now)}
     new = [one for key, one in bad.items() if told.get(key) != one.state.value and one.report.name not in silent]
     new = new[:_MOST_NEWS]
-    over = [key for key in told if key not in bad][:_MOST_NEWS]
+    better = [key for key in told if key not in bad and not is_still_behind(told[key], well.get(key))]
+    over = better[:_MOST_NEWS]
     for name, host, account in (*over, *(one.report.key for one in new if one.report.key in told)):
         same = (columns.name == name, columns.host == host, columns.account == account)
         connection.execute(host_alarms.delete().where(*same))

@@ -31,7 +31,7 @@ class CrtSh:
         *seen* or *unread*; None for one that is whole and cannot be parsed."""
         content = self._get({"q": name, "output": "json", "exclude": "expired"})
         try:
-            found = parse_json(content or b"[]")
+            found = parse_json(content or b"")  # no certificates are a list too
             numbers = sorted({_number(one["id"]) for one in found})
         except (ValueError, KeyError, TypeError) as error:
             raise TransparencyError(self.url, "its answer is no list of certificates") from error

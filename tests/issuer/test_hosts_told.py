@@ -78,6 +78,20 @@ def test_a_host_that_does_not_take_the_new_one(stored: Box, smtp: Smtp) -> None:
     assert stored.database.query("SELECT hosts_look_at FROM certs") == [(None,)]
 
 
+def test_a_host_that_is_behind_when_a_newer_one_is_stored(stored: Box, smtp: Smtp) -> None:
+    """It has followed nowhere, and is not well again before it serves the present one."""
+    told_by_mail(stored, smtp)
+    report(stored, "web1", **OLD)
+    stored.ok("run")
+    stored.database.execute(f"UPDATE certs SET ts_last_update = {int(time.time())}")  # noqa: S608
+    assert "waiting: its agent has not taken" in stored.ok("status", "--hosts").out
+    stored.ok("run")
+    assert subjects(smtp) == [f"certfleet: {NAME} is behind at a host"]
+    report(stored, "web1")
+    stored.ok("run")
+    assert subjects(smtp)[1:] == [f"certfleet: {NAME} is well again at a host"]
+
+
 def test_a_host_that_goes_back(stored: Box, smtp: Smtp) -> None:
     """All hosts had the present one; then one is restored from a backup, and another one comes with an earlier one. Who
     looks in between takes no mail away."""

@@ -124,6 +124,14 @@ def test_an_answer_that_is_cut_off(packed: bool) -> None:
         server.shutdown()
 
 
+@pytest.mark.parametrize("answer", [None, b""], ids=["missing", "nothing"])
+def test_a_search_without_a_list(answer: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is not there, as by a wrong address, says nothing about certificates."""
+    monkeypatch.setattr(crt_sh, "get", lambda _url, _seconds: answer)
+    with pytest.raises(TransparencyError, match="no list of certificates"):
+        list(crt_sh.CrtSh("https://crt.example/", 0).certificates(NAME, ()))
+
+
 @pytest.mark.parametrize("number", ["9223372036854775808", "-1", '"x"', "null", "[]"])
 def test_a_search_with_odd_numbers(number: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A number that the memory cannot keep is an answer that cannot be read, and no fault of ours."""

@@ -12,6 +12,7 @@ from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.failure import Failure
 from issuer.model.orders import Cause
+from issuer.model.watch import Watch
 from issuer.rules.due import Due, NotDue, decide
 from issuer.rules.health import health, severity, state_of
 from issuer.rules.renewal import Remaining, remaining, renewal, renewal_moment
@@ -217,6 +218,8 @@ def test_a_window_that_passed_before_our_own_moment(window: tuple[int, int], cau
         ({"failures": 10, "failure": Failure("x")}, ("stuck", False)),
         ({"failures": 3, "crt": OURS}, ("valid", True)),  # counted by an old script
         ({"revoked": True, "crt": b"x", "ts_expire": NOW + 1}, ("revoked", False)),
+        ({"crt": OURS, "watch": Watch(audit_at=NOW, found=frozenset({"revoked"}))}, ("revoked", False)),  # by its CA
+        ({"crt": OURS, "watch": Watch(found=frozenset({"revoked"}))}, ("valid", True)),  # a new one since that audit
         ({"crt": b"x", "ts_expire": NOW + 1}, ("damaged", False)),
         ({"crt": b"x", "ts_expire": NOW + 1, "failures": 1, "failure": OH}, ("failing", False)),
         ({"crt": b"x", "ts_expire": NOW + 1, "enabled": False}, ("disabled", True)),
