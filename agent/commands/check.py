@@ -96,9 +96,10 @@ def _shown(lines: Sequence[Line], arguments: argparse.Namespace) -> int:
     well = all(one.level != BAD for one in lines)
     if arguments.json:
         report({"well": well, "findings": [_document(one) for one in lines]})
-    elif not arguments.quiet:
+    else:
         for one in lines:
-            say(str(one))
+            if one.level == BAD or not arguments.quiet:
+                say(str(one))
     return 0 if well else 1
 
 

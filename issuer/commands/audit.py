@@ -95,7 +95,8 @@ def _show(arguments: argparse.Namespace, look: "_Look") -> None:
     if arguments.verbose:
         say(*(f"{name}: nothing was found" for name in well))
         say(*(f"{name}: revocation: {answer.sentence}" for name, answer in sorted(said.items())))
-    say(summary(found, len(said), len(coming), now=arguments.fix))
+    if found or not arguments.quiet:
+        say(summary(found, len(said), len(coming), now=arguments.fix))
 
 
 class _Look:

@@ -4,7 +4,7 @@ import argparse
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from common.check_line import Level, Line
 from common.clock import parse_duration
@@ -49,7 +49,8 @@ def check(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--wait: {error}", hint="like --wait 2m") from error
     settings = load(Settings, arguments.config)
-    tell = _Report(silent=arguments.json or arguments.quiet)
+    told = () if arguments.json else (Level.BAD,) if arguments.quiet else tuple(Level)
+    tell = _Report(told)
     tell([ok("configuration", f"{arguments.config} is well formed")])
     subjects, orders = _subjects(settings, arguments.name, tell)
     authorities = _authorities(settings, tell)
@@ -82,18 +83,18 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 class _Report:
-    """Prints findings as they come, unless *silent*, and keeps them. Where many differ in their subject alone, the
+    """Keeps findings, and prints those of the levels *told* as they come. Where many differ in their subject alone, the
     first few come at once, and :meth:`tell_others` tells how many others there were."""
 
-    def __init__(self, *, silent: bool):
+    def __init__(self, told: Collection[Level]):
         self.lines: list[Line] = []
-        self._silent = silent
+        self._told = told
         self._alike: dict[tuple[Level, str, str], list[str]] = {}
 
     def __call__(self, lines: Sequence[Line]) -> None:
         self.lines += lines
-        for line in lines if not self._silent else ():
-            if self._is_new(line):
+        for line in lines:
+            if line.level in self._told and self._is_new(line):
                 say(str(line))
 
     def tell_others(self) -> None:

@@ -25,7 +25,7 @@ from issuer.store.cells import LONGEST_TOLD, believable, known
 from issuer.store.database import Database, rows_of
 from issuer.store.hosts import details_of
 from issuer.store.rows import WATCH, watch_of
-from issuer.store.tables import alarms, certs, host_alarms, outbox
+from issuer.store.tables import alarms, certs, host_alarms, is_enabled, outbox
 
 log = structlog.get_logger()
 _TAKEN_SECONDS = 600
@@ -160,13 +160,13 @@ def _read_all(contents: Iterable[str]) -> list[Event]:
 
 
 def _rows_well_again(connection: sa.Connection, told: Collection[str]) -> list[Event]:
-    """The end of each alarm about a row that is there and not among those *told*; of one that is gone the alarm is
-    forgotten."""
+    """The end of each alarm about an enabled row that is not among those *told*. That about a disabled one stays: such
+    rows are never told. That about one which is gone is forgotten."""
     standing = {name for name, kinds in _alarms(connection, None).items() if OF_ROWS & kinds.keys()}
     missed = standing.difference(told)
-    there = {name for (name,) in rows_of(connection, sa.select(certs.c.name), certs.c.name, missed)}
-    _forget(connection, missed - there, OF_ROWS)
-    return [row_well(name) for name in sorted(there)]
+    there = dict(iter(rows_of(connection, sa.select(certs.c.name, is_enabled), certs.c.name, missed)))
+    _forget(connection, missed - there.keys(), OF_ROWS)
+    return [row_well(name) for name in sorted(there) if there[name]]
 
 
 def _settle_hosts(

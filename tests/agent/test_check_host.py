@@ -37,6 +37,13 @@ def test_all_is_well(installed: Host) -> None:
     out = installed.agent("check").out
     assert "its sockets show what was installed, serial" in out
     assert "its files hold what was installed" in out
+    assert installed.agent("-q", "check").out == ""
+
+
+def test_with_q_cron_mails_what_is_bad_alone(installed: Host) -> None:
+    installed.key.chmod(0o644)
+    told = installed.agent("check").out.splitlines()
+    assert installed.agent("-q", "check").out.splitlines() == [line for line in told if line.startswith("bad")] != []
 
 
 def test_before_the_first_run(host: Host, nginx: Nginx) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from common.check_line import Level
 from issuer.commands.check import _Report
 from issuer.model.audit import Finding, Kind, Severity
 from issuer.model.strangers import MOST_TOLD
@@ -103,7 +104,7 @@ def test_forged_rows_do_not_make_a_schedule_too_slow(fleet: Box) -> None:
 
 def test_check_tells_one_cause_of_many_names_once(capsys: pytest.CaptureFixture[str]) -> None:
     """The first few by name, the others by their count; what is well, or has another cause, by itself."""
-    tell = _Report(silent=False)
+    tell = _Report(tuple(Level))
     for number in range(1000):
         name = f"www.firm{number}.test"
         tell([ok(name, "its CSR is usable"), bad(name, f"the server of {name} is away", f"`check {name}` again")])

@@ -67,6 +67,9 @@ def test_a_database_that_cannot_be_opened(box: Box) -> None:
     found = findings(box, NAME)
     told(found, "bad", "database: ")
     told(found, "ok", "takes updates with our key")
+    quiet = box.run("check", "-q", NAME)  # as cron mails it
+    assert quiet.code == 1
+    assert [line[:15] for line in quiet.out.splitlines()] == ["bad  database: "]
 
 
 def test_a_ca_that_is_away(box: Box, lab: Lab) -> None:

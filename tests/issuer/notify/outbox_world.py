@@ -40,7 +40,9 @@ class World:
         settings = DatabaseSettings(database.url, database.password_file, database.tls_ca)
         self.database = Database(settings)
         migrated(database, lambda: migrate.upgrade(self.database))
-        Certificates(self.database).enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=1)
+        certificates = Certificates(self.database)
+        certificates.enrol(NAME, read_csr(csr([NAME])), comment="", validation=Validation(), now=1)
+        certificates.set_enabled([NAME], enabled=True, now=1)
         self.now = 1_700_000_000.0
         self.post = Pigeons()
         self.notices = Notices(self.database, stuck_after=10, by_mail=True)

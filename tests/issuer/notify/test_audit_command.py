@@ -58,6 +58,7 @@ def test_what_is_found_and_what_to_do(audited: Box) -> None:
     """Nothing, and then a fault with its severity, evidence and remedy: a table, --json, and a monitoring system's
     line; each with its exit code."""
     assert audited.ok("audit", "--local").out == "0 of 1 certificate with findings\n"
+    assert audited.ok("audit", "--local", "-q").out == ""
     assert f"{NAME}: nothing was found" in audited.ok("audit", "--local", "-v").out
     assert audited.ok("audit", "--local", "--nagios").out == (
         "AUDIT OK - 0 of 1 with findings | 'critical'=0 'warning'=0 'certificates'=1\n"

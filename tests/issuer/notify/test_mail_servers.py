@@ -93,6 +93,11 @@ def test_a_mail_that_nobody_takes_for_a_day_fails_the_run(troubled: Box, smtp: S
     troubled.database.execute("UPDATE outbox SET at = at - 90000")
     quiet = troubled.fails("run", "-q", says=["error: a mail has waited since 2", "certfleet-issuer check"])
     assert quiet.out == ""
+    for file in troubled.state_dir.glob("hosts.db*"):
+        file.unlink()
+    (troubled.state_dir / "hosts.db").write_bytes(b"nothing that sqlite knows" * 99)
+    troubled.fails("run", "-q", says=["hosts.db", "error: a mail has waited since 2"])  # one trouble hides no other
+    (troubled.state_dir / "hosts.db").unlink()
     smtp.refuse("")
     troubled.ok("run", "-q")
 

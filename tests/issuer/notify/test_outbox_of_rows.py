@@ -9,6 +9,7 @@ from issuer.model import events
 from issuer.model.failure import Failure
 from issuer.model.outcomes import Ended, Ending
 from issuer.model.strangers import MOST_TOLD, RowsFound
+from issuer.store.certificates import Certificates
 from issuer.store.tables import alarms, outbox
 from tests.issuer.notify.outbox_world import NAME, World
 
@@ -29,6 +30,17 @@ def test_rows_that_are_not_what_was_enrolled(world: World) -> None:
     assert hear() == []  # it was removed by `remove`
     assert hear(gone) == ["certfleet: gone.example.test is gone from the table on box"]
     assert hear(spoilt) == [f"certfleet: {NAME} is not what was enrolled on box"]
+
+
+def test_a_row_that_is_not_what_was_enrolled_and_is_disabled(world: World) -> None:
+    """By an operator, or by whoever changed it: no run tells it any more, and it is not right again."""
+    certificates = Certificates(world.database)
+    world.outbox.tell_rows(RowsFound([Ended(NAME, Ending.UNSEALED, failure=Failure("it differs"))]))
+    assert len(world.hear()) == 1
+    for is_enabled, heard in ((False, []), (True, [f"certfleet: {NAME} is right again in the table on box"])):
+        certificates.set_enabled([NAME], is_enabled, now=1)
+        world.outbox.tell_rows(RowsFound())
+        assert world.hear() == heard
 
 
 def test_many_rows_that_nobody_enrolled(world: World) -> None:
