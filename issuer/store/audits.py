@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 
 from common.chunks import chunks
+from common.pem import LARGEST
 from issuer.model.audit import Audited
 from issuer.model.enrolment import Enrolment
 from issuer.model.watch import MAILS, REPLACING
@@ -27,8 +28,9 @@ class Audits:
 
     def due(self, now: int) -> Iterator[list[Enrolment]]:
         """Portions of the enabled rows with a certificate whose audit has come, was never made, or is further ahead
-        than one is ever put off. Each question has the index of ``audit_at``."""
-        of_ours = (is_enabled, sa.func.length(certs.c.crt) > 0)
+        than one is ever put off. Each question has the index of ``audit_at``. A certificate that is longer than we read
+        is told as damaged by every run; to write a cell beside it SQLite would need room for all of its row."""
+        of_ours = (is_enabled, sa.func.length(certs.c.crt).between(1, LARGEST))
         questions: list[Question] = [
             (*of_ours, certs.c.audit_at.is_(None)),
             (*of_ours, certs.c.audit_at <= now),
