@@ -27,6 +27,7 @@ _WORST_FIRST = (
 )
 
 _ADVICE = {
+    "revoked": "clients refuse it; `issue {}` makes a new one, `import` takes one from elsewhere",
     "damaged": "the present certificate cannot be read; `issue {}` makes a new one",
     "wrong key": f"{MISFIT}; `issue {{}}` makes a new one",
     "ends soon": "its renewal is overdue: see that `run` or `daemon` is at work; `issue {}` makes a new one",
