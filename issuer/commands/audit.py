@@ -160,7 +160,8 @@ class _Look:
         if not kinds or not self._rows.is_ours(row):
             return frozenset()
         if self._arguments.fix:
-            self._audits.save(row.name, outcome(row, found, kinds, self._now + AUDIT_EVERY), self._now)
+            left = outcome(row, found, kinds, self._now + AUDIT_EVERY)
+            return kinds if self._audits.save(row, left, self._now) else frozenset()
         return kinds
 
 

@@ -40,9 +40,9 @@ class AuditStore(Protocol):
     def put_off(self, names: Sequence[str], at: int) -> None:
         """Nothing was found in *names*, which are audited again *at* that moment."""
 
-    def save(self, name: str, audited: Audited, now: int) -> None:
-        """Save what the audit leaves in the row. Where that has a reason, the row is due, whatever its dates say, until
-        a new certificate is stored."""
+    def save(self, row: Enrolment, audited: Audited, now: int) -> bool:
+        """Save what the audit leaves in *row*. Where that has a reason, the row is due, whatever its dates say, until a
+        new certificate is stored. False, and nothing is saved, where another one was stored since *row* was read."""
 
 
 def audit_due(
@@ -78,14 +78,15 @@ def audit_due(
             except Exception:  # an unforeseen certificate, which anybody may have written
                 log.info("audit.fault_traced", certificate=row.name, exc_info=True)
                 faulty.append(row.name)
-                store.save(row.name, Audited(soon, tuple(row.watch.found), tuple(row.watch.served)), now)
+                store.save(row, Audited(soon, tuple(row.watch.found), tuple(row.watch.served)), now)
                 continue
             if is_over(row, news):
                 tell(audit_well(row.name))
             if not found and at in (usual, soon):
                 (unanswered if is_unknown else clean).append(row.name)
                 continue
-            store.save(row.name, left, now)
+            if not store.save(row, left, now):
+                continue
             if urgent := of_revocation(found):
                 tell(audited(row.name, urgent, EventKind.REVOKED))
             if news:

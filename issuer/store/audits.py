@@ -49,18 +49,23 @@ class Audits:
         if names:
             self._database.write(work, durable=False)
 
-    def save(self, name: str, audited: Audited, now: int) -> None:
+    def save(self, row: Enrolment, audited: Audited, now: int) -> bool:
         found, served, reason = " ".join(audited.found), " ".join(audited.served), audited.reason
         values: dict[str, object] = {"audit_at": audited.at, "audit_found": found, "audit_served": served}
         if reason:
             values |= {"reissue_reason": reason, "due_at": None}
 
-        def work(connection: sa.Connection) -> None:
-            connection.execute(certs.update().where(certs.c.name == name).values(**values))
-            if reason:
-                add_event(connection, now, name, "to be replaced", reason)
+        present = sa.select(certs.c.crt).where(certs.c.name == row.name).with_for_update()
 
-        self._database.write(work)
+        def work(connection: sa.Connection) -> bool:
+            if connection.scalar(present) != row.crt:
+                return False
+            connection.execute(certs.update().where(certs.c.name == row.name).values(**values))
+            if reason:
+                add_event(connection, now, row.name, "to be replaced", reason)
+            return True
+
+        return self._database.write(work)
 
     def mute(self, names: Sequence[str], until: int | None, *, replacing: bool, mails: bool, now: int) -> None:
         """Until that moment nothing replaces the certificates of *names* because of a finding (*replacing*), and no

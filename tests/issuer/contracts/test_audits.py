@@ -40,7 +40,8 @@ def test_the_certificate_itself_says_that_it_is_there(stores: Stores) -> None:
 def test_what_was_found_stays_with_the_row(stores: Stores) -> None:
     """The kinds, those that were served, and the moment; what is not wanted again is not due."""
     issued(stores, NAME, OTHER)
-    stores.audits.save(NAME, Audited(NOW + 50, ("chain", "weak-key"), ("chain",)), NOW)
+    [row] = stores.certificates.enrolled([NAME])
+    assert stores.audits.save(row, Audited(NOW + 50, ("chain", "weak-key"), ("chain",)), NOW)
     [row] = stores.certificates.enrolled([NAME])
     watch = row.watch
     assert (watch.audit_at, watch.found, watch.served) == (
@@ -58,6 +59,17 @@ def test_what_is_wanted_is_due(stores: Stores) -> None:
     """Whatever the dates of its row say."""
     issued(stores, NAME, OTHER)
     assert stores.certificates.due(NOW) == []
-    stores.audits.save(NAME, Audited(NOW + 50, ("chain",), ("chain",), "the audit found: chain"), NOW)
+    [row] = stores.certificates.enrolled([NAME])
+    assert stores.audits.save(row, Audited(NOW + 50, ("chain",), ("chain",), "the audit found: chain"), NOW)
     [row] = stores.certificates.due(NOW)
     assert (row.name, row.reissue_reason, row.watch.served) == (NAME, "the audit found: chain", frozenset({"chain"}))
+
+
+def test_nothing_is_left_with_a_certificate_that_was_stored_meanwhile(stores: Stores) -> None:
+    """Whether the one before is revoked is asked for as long as a minute."""
+    issued(stores, NAME)
+    [row] = stores.certificates.enrolled([NAME])
+    stores.change(NAME, crt=CRT + b"2")
+    assert not stores.audits.save(row, Audited(NOW + 50, ("revoked",), ("revoked",), "the audit found: revoked"), NOW)
+    [row] = stores.certificates.enrolled([NAME])
+    assert (row.watch.found, row.reissue_reason) == (frozenset(), "")

@@ -25,11 +25,15 @@ class MemoryAudits:
         for name in names:
             self._leave(name, Audited(at))
 
-    def save(self, name: str, audited: Audited, now: int) -> None:
-        self._leave(name, audited)
+    def save(self, row: Enrolment, audited: Audited, now: int) -> bool:
+        if self._tables.certs[row.name].crt != row.crt:
+            return False
+        self._leave(row.name, audited)
         if audited.reason:
             wish = {"reissue_reason": audited.reason, "due_at": None}
-            self._tables.certs[name] = dataclasses.replace(self._tables.certs[name], **wish)  # type: ignore[arg-type]
+            changed = dataclasses.replace(self._tables.certs[row.name], **wish)  # type: ignore[arg-type]
+            self._tables.certs[row.name] = changed
+        return True
 
     def _leave(self, name: str, audited: Audited) -> None:
         found, served = frozenset(audited.found), frozenset(audited.served)
