@@ -56,8 +56,8 @@ def _next_look(row: Enrolment, decision: Due | NotDue | Consult, now: int) -> in
 
 def save_next_look(row: Enrolment, decision: NotDue, tools: Tools) -> None:
     """Save the moment of the next look at *row*, and tell the news of *decision*. A disabled row stays as it is."""
-    new = decision.until is not None and decision.until != row.due_at
+    new = decision.until is not None and (decision.until != row.due_at or decision.over)
     if decision.news is not None and (new or not row.enabled):
         tools.tell(decision.news)
     if decision.until is not None and new and row.enabled:
-        tools.certificates.plan_look(row, decision.until)
+        tools.certificates.plan_look(row, decision.until, over=decision.over)

@@ -124,7 +124,7 @@ class RehearsedCertificates:
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         """Does nothing: a rehearsal does not look at *name* again after this."""
 
-    def plan_look(self, row: Enrolment, due_at: int) -> None:
+    def plan_look(self, row: Enrolment, due_at: int, *, over: bool = False) -> None:
         """Does nothing, as :meth:`postpone`."""
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:

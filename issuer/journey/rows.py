@@ -36,9 +36,9 @@ class CertificateRows(Protocol):
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         """Save the next moment of *name*."""
 
-    def plan_look(self, row: Enrolment, due_at: int) -> None:
-        """Save the next moment of *row*, which is not due, or of its change where the row is seen by that. Does nothing
-        where the table has another certificate, moment or wish by now."""
+    def plan_look(self, row: Enrolment, due_at: int, *, over: bool = False) -> None:
+        """Save the next moment of *row*, which is not due, or of its change where the row is seen by that; and that its
+        failure is *over*. Does nothing where the table has another certificate, moment or wish by now."""
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         """Save the row's moments of renewal information; *explanation_url* is the page of the CA about it, "" for

@@ -167,7 +167,8 @@ class Pass:
         if decision is None:
             self._add(row, self._tools.clock())
             return
-        failed = failed_as(row) if decision.reason != GIVEN_UP else None
+        seen = dataclasses.replace(row, failures=0, failure=None) if decision.over else row
+        failed = failed_as(seen) if decision.reason != GIVEN_UP else None
         next_at = failed.due_at if failed is not None and failed.changing else decision.until
         if failed is not None and next_at is not None:
             if self._comes_before(self._ends, next_at):
@@ -176,7 +177,9 @@ class Pass:
                 self._end(dataclasses.replace(_failure(failed, next_at), before=True))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
-        if decision.news is not None and decision.reason != GIVEN_UP:  # of that a mail tells once
+        if (
+            decision.news is not None and decision.reason != GIVEN_UP and not decision.over
+        ):  # a mail tells of these once
             self._complain(f"warning: {row.name}: {sentence(row) if row.enabled else decision.news.told.sentence}")
 
     def _add(self, row: Enrolment, at: float) -> None:

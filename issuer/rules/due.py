@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from issuer.model.config import RenewalSettings
 from issuer.model.enrolment import Enrolment
-from issuer.model.events import Event, given_up, not_renewed
+from issuer.model.events import Event, given_up, not_renewed, recovered
 from issuer.model.leaf import Damaged, Leaf
 from issuer.model.limits import LONGEST_HOLD
 from issuer.model.moments import believable
@@ -31,12 +31,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class NotDue:
-    """Not before *until* (epoch seconds); None: not by itself at all. *news*: an event that people are to hear."""
+    """Not before *until* (epoch seconds); None: not by itself at all. *news*: an event that people are to hear. *over*:
+    what failed is not wanted any more, as where the CA has taken an early window back, or another issuer has done it.
+    """
 
     name: str
     until: int | None
     reason: str
     news: Event | None = None
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def _by_moment(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) ->
     if moment <= now:
         return Due(row.name, _cause(row, leaf, now, policy))
     until = moment if row.ari_ask_at is None else min(moment, max(row.ari_ask_at, now + 1))
-    return NotDue(row.name, until, "valid")
+    return NotDue(row.name, until, "valid", recovered(row.name) if row.failing else None, over=row.failing)
 
 
 def _cause(row: Enrolment, leaf: Leaf, now: int, policy: RenewalSettings) -> Cause:

@@ -20,7 +20,7 @@ from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.database import Database
-from issuer.store.failures import failure_cells, line, to_text
+from issuer.store.failures import NO_FAILURE, failure_cells, line, to_text
 from issuer.store.orders import cause_of, give_up
 from issuer.store.present import (
     Signer,
@@ -183,10 +183,11 @@ class Certificates:
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         self._change([name], **({"change_due_at": due_at} if change else {"due_at": due_at}))
 
-    def plan_look(self, row: Enrolment, due_at: int) -> None:
+    def plan_look(self, row: Enrolment, due_at: int, *, over: bool = False) -> None:
         column = certs.c.change_due_at if row.changing else certs.c.due_at
         as_read = {certs.c.crt: row.crt, column: row.due_at, certs.c.reissue_reason: row.reissue_reason}
-        self._change_as_read(row.name, as_read, {column.name: due_at})
+        ended = {"count_fail_update": 0, **NO_FAILURE} if over else {}
+        self._change_as_read(row.name, as_read, {column.name: due_at, **ended})
 
     def give_up_by_hand(
         self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False

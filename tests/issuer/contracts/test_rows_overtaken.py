@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from issuer.model.enrolment import AT_ONCE, Enrolment
+from issuer.model.failure import Failure
 from issuer.rules.change import as_changing
 from tests.issuer.contracts.conftest import Stores
 from tests.issuer.contracts.test_certificate_store import changing, issued
@@ -33,6 +34,17 @@ def test_the_next_look_is_saved_for_the_row_that_was_looked_at(stores: Stores) -
     stores.certificates.plan_look(looked_at, NOW + 200)
     assert read(stores).due_at == NOW + 200
     stores.certificates.plan_look(dataclasses.replace(row, name="gone.test"), NOW + 100)
+
+
+def test_a_failure_of_what_is_not_wanted_any_more_is_over(stores: Stores) -> None:
+    """Not where the row has another certificate by now."""
+    stored(stores, NOW + 9)
+    stores.certificates.record_failure(NAME, Failure("no server"), NOW + 10, NOW)
+    failing = read(stores)
+    stores.certificates.plan_look(dataclasses.replace(failing, crt=b"another"), NOW + 100, over=True)
+    assert read(stores) == failing
+    stores.certificates.plan_look(failing, NOW + 100, over=True)
+    assert read(stores) == dataclasses.replace(failing, failures=0, failure=None, due_at=NOW + 100)
 
 
 @pytest.mark.parametrize("wish", ["", "by hand"])

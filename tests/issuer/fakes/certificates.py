@@ -61,13 +61,15 @@ class MemoryCertificates:
     def postpone(self, name: str, due_at: int, *, change: bool = False) -> None:
         (self._change_change if change else self._change)(name, due_at=due_at)
 
-    def plan_look(self, row: Enrolment, due_at: int) -> None:
+    def plan_look(self, row: Enrolment, due_at: int, *, over: bool = False) -> None:
         with self._tables.lock:
             found = self._tables.certs.get(row.name)
             if found is not None and row.changing:
                 found = as_changing(found, found.change) if found.change is not None else None
             if found is not None and _looked_at(found) == _looked_at(row):
                 self.postpone(row.name, due_at, change=row.changing)
+                if over:
+                    self._change(row.name, failures=0, failure=None)
 
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         with self._tables.lock:

@@ -8,7 +8,9 @@ import pytest
 
 from common.certificate import serial_text
 from common.errors import Retry
+from issuer.loops.run import Pass
 from issuer.model.errors import AcmeProblem, DnsError
+from issuer.model.events import EventKind
 from issuer.model.orders import OrderState
 from issuer.model.outcomes import Ending
 from issuer.rules.csr import read_csr
@@ -17,7 +19,7 @@ from tests.issuer.fakes.ca import refusal
 from tests.issuer.fakes.calls import Call, Killed, raising
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.world import NAME, World
-from tests.issuer.journey.scenes import calls_of, first_by_dns
+from tests.issuer.journey.scenes import DAY, calls_of, first_by_dns
 from tests.issuer.signing_requests import csr
 
 CALLS = calls_of(first_by_dns)
@@ -230,3 +232,28 @@ def test_only_our_own_answers_are_published() -> None:
     world.clock.wait_until(world.clock() + 86400)
     assert second.run()[NAME].ending is Ending.STORED
     assert seen == {ours.value}
+
+
+def test_a_failure_beside_another_issuer_that_has_renewed() -> None:
+    """Ours stands in the fresh row, although there is nothing left to do: the next run ends it, and is well."""
+    world = World()
+    world.ca.offers_ari = False
+    world.enrol()
+    world.process("one").run()
+    world.clock.wait_until(NOW + 85 * DAY)
+    world.forget_what_was()
+
+    def overtaken() -> None:
+        world.process("two").run()
+        raise DnsError("our way to the name server is cut", retry=Retry.SOON)
+
+    assert ending_with(world, Call("zone.place"), overtaken) is Ending.FAILED
+    assert (world.row().failures, len(world.tables.versions)) == (1, 1)
+    world.clock.wait_until(world.clock() + DAY)
+    world.events.clear()
+    complained: list[str] = []
+    one_pass = Pass(world.process("one").tools, lambda *_: None, lambda *lines: complained.extend(lines))
+    one_pass.run([world.row()], stay=0)
+    assert (one_pass.summary.well, complained) == (True, [])
+    assert (world.row().failures, world.row().failure) == (0, None)
+    assert [event.kind for event in world.events] == [EventKind.RECOVERED]
