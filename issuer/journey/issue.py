@@ -26,8 +26,9 @@ from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import Enrolment
 from issuer.model.errors import AcmeProblem
 from issuer.model.leaf import in_short
+from issuer.model.moments import believable
 from issuer.model.obtained import Obtained
-from issuer.model.orders import Cause, OrderState
+from issuer.model.orders import HAND_SECONDS, Cause, OrderState
 from issuer.rules.acceptance import accept
 from issuer.rules.approval import approval_wanted_until, telling_of_wait
 from issuer.rules.challenges import Answer, answers, pending
@@ -136,7 +137,7 @@ def await_visibility(work: Work, tools: Tools) -> float | None:
         return None
     longest = max(solver.patience for solver, _ in looks)  # the deadline is that of the most patient type
     for solver, laggards in looks:
-        if laggards and _late(work, tools, sooner=longest - solver.patience):
+        if laggards and _late(work, tools, longest, sooner=longest - solver.patience):
             raise solver.too_late(laggards)
     return _look_again(work, tools, first=0.05, longest=5.0)
 
@@ -251,10 +252,12 @@ def _look_again(work: Work, tools: Tools, *, first: float, longest: float, asked
     return now + wait
 
 
-def _late(work: Work, tools: Tools, *, sooner: int = 0) -> bool:
-    """Is the state's deadline over, or the moment *sooner* seconds before it? An order without one was left by an older
+def _late(work: Work, tools: Tools, longest: int = 0, *, sooner: int = 0) -> bool:
+    """Is the state's deadline over, or the moment *sooner* seconds before it? One that is further ahead than *longest*
+    seconds, or a person's time, comes from a wrong clock and is over too. An order without one was left by an older
     version."""
-    return tools.clock() >= (work.record.deadline or 0) - sooner
+    now, deadline = tools.clock(), work.record.deadline or 0
+    return now >= deadline - sooner or not believable(deadline, now, max(longest, HAND_SECONDS))
 
 
 def _order(work: Work, tools: Tools, *expected: str) -> CaOrder:

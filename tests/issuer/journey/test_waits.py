@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from issuer.journey.attempt import Attempt
 from issuer.model.acme import CaOrder
 from issuer.model.asked import Log
 from issuer.model.orders import OrderRecord, OrderState
-from issuer.model.outcomes import Ending
+from issuer.model.outcomes import Ended, Ending
 from tests.issuer.fakes.calls import Call, Calls
 from tests.issuer.fakes.clock import NOW
 from tests.issuer.fakes.world import NAME, World
@@ -51,6 +52,19 @@ def test_a_zone_that_never_shows_it() -> None:
     assert world.tables.states() == [OrderState.FAILED]
     assert world.ca.waiting == []
     assert world.left == []
+
+
+def test_a_zone_that_never_shows_it_and_a_clock_that_was_ahead() -> None:
+    """The deadline was saved by a clock of a month ahead: the order ends all the same, and people hear of it."""
+    world = first_by_dns()
+    world.zones["dns-01"].delay = math.inf
+    world.clock.moment = NOW + 30 * 86400
+    one = Attempt(world.row(), world.process("one").tools, stopping=lambda: False)
+    while not isinstance(ended := one.proceed(), Ended):
+        if world.tables.states() == [OrderState.PUBLISHED]:
+            world.clock.moment = NOW
+    assert (ended.ending, ended.reference) == (Ending.FAILED, "dns-not-visible")
+    assert world.clock() < NOW + 605
 
 
 @pytest.mark.parametrize("seconds", [1.0, 60.0, 1700.0])
