@@ -155,6 +155,7 @@ class Daemon:
             return
         self._health.database_answered()
         if failures:
+            self._health.attempt_ended()
             log.warning("database.back", failures=failures)
         generation = intake.generation
         for enrolment, row in intake.rows:
@@ -219,8 +220,9 @@ class Daemon:
             detail = str(ended.failure or ended.detail)
             log.info(word, certificate=ended.name, detail=detail, seconds=round(returned.seconds, 1))
         event = of_ending(ended)
-        # a database that is away is no failure of the certificate
-        if event is not None and ended.reference != StoreError.reference:
+        is_unsaved = ended.reference == StoreError.reference
+        self._health.attempt_ended(str(ended.failure) if is_unsaved else "")
+        if event is not None and not is_unsaved:  # a database that is away is no failure of the certificate
             self._generation.outbox.tell(event)
 
     def _let_go(self, ended: Ended) -> None:

@@ -18,6 +18,7 @@ class Health:
         self._clock = clock
         self._ticked_at = self._answered_at = clock()
         self._trouble = "the database has not been asked yet"
+        self._unsaved = ""
 
     def ticked(self) -> None:
         self._ticked_at = self._clock()
@@ -30,6 +31,10 @@ class Health:
         """*why* is a sentence."""
         self._trouble = why
 
+    def attempt_ended(self, unsaved: str = "") -> None:
+        """*unsaved*: the sentence why the database took no step of it; "" where it did."""
+        self._unsaved = unsaved
+
     def faults(self) -> list[str]:
         """Sentences about everything that is wrong; [] when all is well."""
         now = self._clock()
@@ -40,4 +45,6 @@ class Health:
             found.append(self._trouble)
         elif now - self._answered_at > LONGEST_SILENCE:
             found.append(f"the database has not answered for {duration_text(now - self._answered_at)}")
+        if self._unsaved:
+            found.append(f"the database answers, and takes no changes: {self._unsaved}")
         return found

@@ -166,3 +166,18 @@ def test_a_mail_server_that_hangs_holds_up_nothing(box: Box) -> None:
             with closing(silent.accept()[0]):
                 service.wait_stored(box.enrol("www.example.test"))
                 assert service.end() < QUICK_SECONDS
+
+
+def test_a_database_that_takes_no_changes_is_seen_in_health(lab: Lab, tmp_path: Path) -> None:
+    """It is read as before, and no attempt can save a step."""
+    with MariaDB() as server:
+        box = Box(tmp_path / "box", server.create_database(), bind=lab.bind, pebble=lab.pebble)
+        box.set_up()
+        name = box.enrol("www.example.test")
+        server.read_only(True)
+        with Service(box, prelude="import issuer.store.database as d\nd._TRIES = 2") as service:
+            wait_until(lambda: service.get("/healthz")[0] == 503, "/healthz says that nothing can be saved")
+            wait_until(lambda: "takes no changes: " in service.get("/healthz")[1], "it says why")
+            server.read_only(False)
+            service.wait_stored(name)
+            wait_until(lambda: service.get("/healthz")[0] == 200, "/healthz is well again")
