@@ -236,6 +236,20 @@ def test_the_zone_is_one_script_for_the_name_server(fresh: Machine) -> None:
 
 
 @pytest.mark.soak
+def test_the_zone_script_beside_a_key_that_a_person_has_brought(fresh: Machine) -> None:
+    """By another file name: BIND would not start with two keys of one name, so its configuration stays as it was."""
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--server", "127.0.0.1")
+    fresh.run("sh", "-c", "tsig-keygen -a hmac-sha256 certfleet > /etc/bind/acme.key")
+    place = fresh.path("/etc/bind/named.conf.local")
+    place.write_text('include "/etc/bind/acme.key";\n', encoding="utf-8")
+    words = ("/opt/certfleet/bin/certfleet-issuer", "zone", NAME, "--ns", "ns1.example.test", "--shell")
+    done = fresh.execute("sh", stdin=fresh.run(*AS_CERTFLEET, *words))
+    assert (done.returncode, "named.conf.local is as it was" in done.stderr) == (1, True)
+    assert place.read_text(encoding="utf-8") == 'include "/etc/bind/acme.key";\n'
+    assert [one.name for one in place.parent.glob("named.conf.local*")] == ["named.conf.local"]
+
+
+@pytest.mark.soak
 def test_only_root_sets_up_a_machine(fresh: Machine) -> None:
     """Anybody else is told so, and nothing has changed."""
     for program in ("certfleet-issuer", "certfleet-agent"):

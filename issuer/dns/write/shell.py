@@ -12,6 +12,8 @@ _HEAD = """\
 # For a root shell of the primary name server (BIND on Debian). It holds the secret of the key "{key}".
 set -e
 conf=/etc/bind/named.conf.local
+touch "$conf"
+cp -p "$conf" "$conf.before"
 (umask 077; cat > /etc/bind/{key}.key.new <<'END'
 {secret}END
 )
@@ -29,7 +31,12 @@ cat >> "$conf" <<'END'
 fi
 """
 _TAIL = """\
-named-checkconf
+if ! named-checkconf; then
+  mv -f "$conf.before" "$conf"
+  echo "BIND refuses what was to be added, see above: $conf is as it was" >&2
+  exit 1
+fi
+rm -f "$conf.before"
 rndc reconfig
 cat <<'END'
 Now into the zone file of the parent, by hand; then raise its serial and `rndc reload` it:
