@@ -74,9 +74,9 @@ def _link(place: Path, target: Path) -> None:
     say(f"made     {place}, a link to {target}")
 
 
-def install_units(folder: str, names: Sequence[str], started: Path, changes: Sequence[tuple[str, str]] = ()) -> bool:
-    """Write the units *names*, which lie in the package *folder*, for the program *started*, with *changes* of their
-    text. Returns False, and tells it, on a machine without systemd."""
+def install_units(folder: str, names: Sequence[str], started: Path) -> bool:
+    """Write the units *names*, which lie in the package *folder*, for the program *started*. Returns False, and tells
+    it, on a machine without systemd."""
     if not _RUNNING.is_dir():
         say(f"no systemd runs here: for the daily run copy deploy/cron/{started.name} into /etc/cron.d")
         return False
@@ -86,9 +86,7 @@ def install_units(folder: str, names: Sequence[str], started: Path, changes: Seq
             say(f"kept     {file}")
             continue
         text = resources.files(folder).joinpath("systemd", name).read_text(encoding="utf-8")
-        for old, new in ((f"/opt/certfleet/bin/{started.name}", str(started)), *changes):
-            text = text.replace(old, new)
-        create_new(file, text.encode(), mode=0o644)
+        create_new(file, text.replace(f"/opt/certfleet/bin/{started.name}", str(started)).encode(), mode=0o644)
         say(f"wrote    {file}")
     act("systemctl", "daemon-reload")
     return True

@@ -21,7 +21,17 @@ from common.config_file import load
 from common.errors import RefusedError
 from common.files import create_new, give
 from common.owners import owner_ids
-from common.system import act, disable, enable, install_units, is_enabled, link, program, require_root
+from common.system import (
+    act,
+    disable,
+    enable,
+    install_units,
+    is_enabled,
+    link,
+    program,
+    require_root,
+    write_drop_in,
+)
 from issuer.commands.setup import EXAMPLE, example, make_all
 from issuer.model.config import Settings
 from issuer.trust.seals import key_file
@@ -30,13 +40,10 @@ from issuer.trust.statements import Statements
 USER = "certfleet"
 _STATE = Path("/var/lib/certfleet")
 _TIMER, _DAEMON = "certfleet-issuer.timer", "certfleet-issuer-daemon.service"
-_SERVICES = {  # by --schedule: the unit that is started, and changes of the timer's text
-    "daily": (_TIMER, ()),
-    "hourly": (
-        _TIMER,
-        (("OnCalendar=*-*-* 01:30", "OnCalendar=hourly"), ("RandomizedDelaySec=2h", "RandomizedDelaySec=10m")),
-    ),
-    "daemon": (_DAEMON, ()),
+_SCHEDULE = "schedule.conf"  # a drop-in: the timer's own file may be there already, and changed by hand
+_TIMES = {  # by --schedule
+    "daily": "OnCalendar=*-*-* 01:30\nRandomizedDelaySec=2h\n",
+    "hourly": "OnCalendar=hourly\nRandomizedDelaySec=10m\n",
 }
 _UNITS = ("certfleet-issuer.service", _TIMER, _DAEMON)
 _MARIADB = f"""CREATE DATABASE IF NOT EXISTS certfleet;
@@ -70,12 +77,19 @@ def set_up(arguments: argparse.Namespace) -> None:
     act("runuser", "-u", USER, "--", str(started), "--config", str(arguments.config), "db", "upgrade")
     say("made     the tables")
     link(started)
-    kept = "daemon" if is_enabled(_DAEMON) else "daily"
-    unit, changes = _SERVICES[arguments.schedule or kept]
-    if install_units("issuer.commands", _UNITS, started, changes):
-        disable(*{_TIMER, _DAEMON} - {unit})
-        enable(unit)
+    if install_units("issuer.commands", _UNITS, started):
+        _start(arguments.schedule)
     say(f"then     `zone NAME --shell` and `populate --enable NAME`, as the user {USER}: runuser -u {USER} -- …")
+
+
+def _start(schedule: str) -> None:
+    """Start the daemon, or the timer with the times of that *schedule*; "" for what is started already."""
+    if schedule in _TIMES:
+        write_drop_in(_TIMER, _SCHEDULE, f"[Timer]\nOnCalendar=\n{_TIMES[schedule]}")
+    is_daemon = schedule == "daemon" or (not schedule and is_enabled(_DAEMON))
+    unit, other = (_DAEMON, _TIMER) if is_daemon else (_TIMER, _DAEMON)
+    disable(other)
+    enable(unit)
 
 
 def _user() -> None:

@@ -22,6 +22,11 @@ def fresh(systemd_or_skip: None, tmp_path: Path) -> Iterator[Machine]:
         yield booted
 
 
+def calendar(machine: Machine) -> str:
+    """When the timer starts a run, as systemd has it."""
+    return machine.run("systemctl", "show", "--value", "--property=TimersCalendar", "certfleet-issuer.timer")
+
+
 def test_a_central_machine_in_one_command(fresh: Machine) -> None:
     """User, folders, key, configuration, tables, unit and timer; a run by the unit is well. A second time nothing
     changes."""
@@ -44,12 +49,14 @@ def test_a_central_machine_in_one_command(fresh: Machine) -> None:
     assert re.search(r'^server +=  ?"192.0.2.53"', text, re.MULTILINE)
     assert re.search(r'^email_to +=  ?\["noc@example.com"\]', text, re.MULTILINE)
     assert fresh.show("certfleet-issuer.timer", "ActiveState", "UnitFileState") == ("active", "enabled")
-    assert "OnCalendar=hourly" in fresh.path("/etc/systemd/system/certfleet-issuer.timer").read_text(encoding="utf-8")
+    assert "OnCalendar=*-*-* *:00:00 " in calendar(fresh)
     fresh.run("systemctl", "start", "certfleet-issuer")
     assert fresh.show("certfleet-issuer", "Result", "ExecMainStatus") == ("success", "0")
     again = fresh.run(*words, *options)
     assert "wrote" not in again
     assert fresh.path("/etc/certfleet/issuer.toml").read_text(encoding="utf-8") == text
+    fresh.run(*words, "--schedule", "daily")
+    assert "OnCalendar=*-*-* 01:30:00 " in calendar(fresh)
 
 
 @pytest.mark.soak
