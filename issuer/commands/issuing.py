@@ -280,11 +280,10 @@ class _Issuing:
         unsigned = Statements(self.settings.state_dir).fault()
         if unsigned is not None:
             complain(*render(unsigned), "  meanwhile: new certificates go out without a statement")
-        if summary.troubles:
-            *others, last = summary.troubles
-            for trouble in others:
-                complain(*render(trouble))
-            raise last
+        for trouble in summary.troubles[:-1]:
+            complain(*render(trouble))
+        for trouble in summary.troubles[-1:]:
+            raise trouble
         return 0 if summary.well and unsigned is None else 1
 
     def _look_at_all(self, one_pass: Pass, outbox: Outbox) -> None:

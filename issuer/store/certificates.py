@@ -20,7 +20,7 @@ from issuer.model.obtained import Obtained
 from issuer.model.orders import OrderRecord, OrderState, is_by_hand
 from issuer.rules.change import failed_as
 from issuer.store.database import Database
-from issuer.store.failures import NO_FAILURE, failure_cells, line, to_text
+from issuer.store.failures import NO_FAILURE, failure_cells, let_failures_be_news, line, to_text
 from issuer.store.orders import cause_of, give_up
 from issuer.store.present import (
     Signer,
@@ -152,6 +152,7 @@ class Certificates:
 
         def work(connection: sa.Connection) -> None:
             connection.execute(certs.update().where(certs.c.name.in_(names)).values(enable=flag))
+            let_failures_be_news(connection, names)  # while it is disabled nobody waits for its recovery
             for name in names:
                 add_event(connection, now, name, word, "")
 

@@ -8,18 +8,16 @@ import sqlalchemy as sa
 from common.errors import RefusedError
 from issuer.model.csr import CsrFacts
 from issuer.model.enrolment import AT_ONCE, Enrolment, Validation, csr_digest
-from issuer.rules.alarms import FAILURES
 from issuer.rules.change import Outcome, outcome_of
 from issuer.store.database import Database
-from issuer.store.failures import NO_FAILURE
+from issuer.store.failures import NO_FAILURE, let_failures_be_news
 from issuer.store.orders import give_up
 from issuer.store.present import NO_CHANGE, add_event
 from issuer.store.rows import named
 from issuer.store.seals import Seal, put_seal
-from issuer.store.tables import alarms, certs
+from issuer.store.tables import certs
 
 _ANEW = {"count_fail_update": 0, "due_at": None, **NO_FAILURE}  # a row whose failures were those of another CSR
-_FAILURES = [kind.value for kind in FAILURES]
 _ANOTHER = "another CSR was enrolled"
 
 
@@ -55,8 +53,7 @@ class Changes:
                 )
             outcome = outcome_of(row, by.csr)
             if outcome is Outcome.TAKEN or (outcome is not Outcome.SAME and not row.failing):
-                # people were told of another CSR: the next failure is news
-                connection.execute(alarms.delete().where(alarms.c.name == name, alarms.c.kind.in_(_FAILURES)))
+                let_failures_be_news(connection, [name])  # people were told of another CSR
             if row.change is not None and row.change.csr != by.csr.pem and row.ordered == csr_digest(row.change.csr):
                 give_up(connection, name, _ANOTHER, now)
             if outcome is Outcome.DROPPED:

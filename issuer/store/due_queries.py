@@ -25,8 +25,9 @@ _UNKNOWN = (is_enabled, (certs.c.due_at + 0).is_(None))  # by another index than
 _CHANGE_ALONE_FAILS = (
     certs.c.change_due_at.is_not(None),
     certs.c.change_failures > 0,
-    sa.func.coalesce(certs.c.count_fail_update, 0) <= 0,
+    sa.or_(sa.func.coalesce(certs.c.count_fail_update, 0) <= 0, certs.c.last_error.is_(None)),
 )
+_FAILS = (certs.c.count_fail_update > 0, certs.c.last_error.is_not(None))  # a count alone is of old scripts
 
 
 class DueQueries:
@@ -87,8 +88,9 @@ def _survey(connection: sa.Connection, now: int, stuck_after: int, most: int, be
         enabled=enabled,
         issued=with_certificate,
         due=count(certs.c.due_at.is_(None)) + count(certs.c.due_at <= now) - _due_by_hand(connection, now),
-        failing=count(certs.c.count_fail_update > 0) + count(*_CHANGE_ALONE_FAILS),
-        stuck=count(certs.c.count_fail_update >= stuck_after),
+        failing=count(*_FAILS) + count(*_CHANGE_ALONE_FAILS),
+        stuck=count(*_FAILS, certs.c.count_fail_update >= stuck_after)
+        + count(*_CHANGE_ALONE_FAILS, certs.c.change_failures >= stuck_after),
         soonest=tuple(soonest),
         expiring={days: max(count, seen[days]) for days, count in expiring.items()},
         orders=_by_known_state(connection.execute(by_state)),

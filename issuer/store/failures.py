@@ -5,12 +5,15 @@ The line wins: if it differs from the parts, an earlier version or a script wrot
 
 import dataclasses
 import json
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
 from common.strict_json import made, parse_json
 from issuer.model.failure import Failure
+from issuer.rules.alarms import FAILURES
 from issuer.store.cells import LONGEST_TOLD
+from issuer.store.tables import alarms
 
 _PARTS = ("what", "why", "hint", "reference", "url", "asked")
 NO_FAILURE = dict.fromkeys(("last_error", *(f"last_{part}" for part in _PARTS)))
@@ -48,3 +51,9 @@ def of_text(text: str) -> Failure | None:
         return made(Failure, parse_json(text)) if text else None
     except (ValueError, TypeError):
         return Failure(text)
+
+
+def let_failures_be_news(connection: sa.Connection, names: Collection[str]) -> None:
+    """Forget that people were told of failures of *names*, so that they hear of the next one."""
+    kinds = [kind.value for kind in FAILURES]
+    connection.execute(alarms.delete().where(alarms.c.name.in_(names), alarms.c.kind.in_(kinds)))

@@ -100,7 +100,10 @@ def _fill(connection: sa.Connection, now: int) -> None:
             "name": f"host{number:05}.example.test",
             "ts_expire": now + 3600 * number - 1800,
             "due_at": now - 5 if number < 10 else now + DAY,
-            "count_fail_update": 12 if number < 2 else 1 if number < 5 else 0,
+            "count_fail_update": 12 if number in (0, 1, 7) else 1 if number < 5 else 0,
+            "last_error": "no server" if number < 5 else None,  # an old script has counted one more
+            "change_due_at": now + DAY if number == 8 else None,
+            "change_failures": 12 if number == 8 else 0,
         }
         for number in range(4_000)
     ]
@@ -123,7 +126,7 @@ def test_a_large_table_is_counted_and_shown_within_bounds(fleet: Database) -> No
     """Only the first thousand to expire have a series of their own; all of them are in the counts."""
     now = int(time.time())
     survey = DueQueries(fleet, "me").survey(now, stuck_after=10, most=MOST_CERTIFICATES)
-    assert (survey.enabled, survey.issued, survey.due, survey.failing, survey.stuck) == (4_000, 4_000, 9, 5, 2)
+    assert (survey.enabled, survey.issued, survey.due, survey.failing, survey.stuck) == (4_000, 4_000, 9, 6, 3)
     assert survey.orders == {"PUBLISHED": 4}
     assert len(survey.soonest) == MOST_CERTIFICATES
     assert survey.soonest[0][0] == "host00000.example.test"

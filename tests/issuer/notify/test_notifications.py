@@ -218,6 +218,16 @@ def test_what_failed_and_recovered_unsaid_is_not_worth_a_mail(troubled: Box, smt
     assert troubled.database.query("SELECT * FROM alarms") == troubled.database.query("SELECT * FROM outbox") == []
 
 
+def test_a_failure_after_a_certificate_was_disabled(troubled: Box, smtp: Smtp) -> None:
+    """It is enabled again months later: the mail of then says nothing about now."""
+    troubled.fails("run", says=["failed"])
+    for word in ("disable", "enable"):
+        troubled.ok(word, "a.example.test")
+    try_again(troubled)
+    troubled.fails("run", says=["failed"])
+    assert [letter.subject.partition(" on ")[0] for letter in smtp.letters[1:]] == ["certfleet: a.example.test failed"]
+
+
 def test_nobody_to_tell_costs_nothing(troubled: Box, smtp: Smtp) -> None:
     """Without recipients nothing is sent and nothing is remembered."""
     troubled.write(notify={"email_to": []})
