@@ -145,7 +145,7 @@ class _Look:
     def _of_one(self, row: Enrolment, answer: Revocation, standings: Sequence[Standing]) -> list[Finding]:
         days = self._settings.audit.imported_days
         found = of_certificate(row, self._now, self._settings.renewal, imported_days=days, revocation=answer)
-        found += of_hosts(row, [one for one in standings if row.enabled and self._standings.is_bad(one)], self._now)
+        found += of_hosts(row, [one for one in standings if one.bad], self._now)
         doubt = self._rows.doubt(row)
         found += of_doubt(row, doubt)
         if self._surroundings is not None and doubt is None:

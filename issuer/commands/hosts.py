@@ -19,7 +19,7 @@ from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import HostState, Report, Standing
 from issuer.notify.outbox import Outbox
-from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first
+from issuer.rules.hosts import count_words, standing, words, worst_first
 from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
@@ -32,8 +32,7 @@ _LONGEST = 80  # characters of a host's or an account's name
 
 
 class Standings:
-    """How the hosts of some certificates stand at *now*. Only enabled certificates have hosts that are not well: nobody
-    asked us to keep the others fresh. Raises StoreError, FileError."""
+    """How the hosts of some certificates stand at *now*. Raises StoreError, FileError."""
 
     def __init__(self, hosts: Reports, settings: HostSettings, now: int):
         self._hosts = hosts
@@ -55,10 +54,7 @@ class Standings:
 
     def counts(self, row: Enrolment) -> Counter[HostState]:
         """How many hosts are not well, by how they are not."""
-        return Counter(one.state for one in self.of(row) if row.enabled and self.is_bad(one))
-
-    def is_bad(self, one: Standing) -> bool:
-        return is_bad(one, self._now, self._settings)
+        return Counter(one.state for one in self.of(row) if one.bad)
 
     def in_full(self, row: Enrolment, present: str, serials: Mapping[str, str]) -> dict[str, Any]:
         """The worst hosts with their agents' sentences, and how many more there are, for --json."""
@@ -79,7 +75,7 @@ class Standings:
             "account": report.account or None,
             "state": report.state,
             "standing": one.state.value,
-            "well": not self.is_bad(one),
+            "well": not one.bad,
             "since": utc_text(one.since) if one.since else None,
             "words": words(one, self._now, detail),
             "sha256": report.sha256 or None,

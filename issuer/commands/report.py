@@ -116,7 +116,7 @@ class _Gathering:
     def _entry(self, row: Enrolment, look: Look) -> Entry:
         fact, settings = look.fact, self._settings
         standings = self._view.standings.of(row)
-        self._not_well += [one for one in standings if row.enabled and self._view.standings.is_bad(one)]
+        self._not_well += [one for one in standings if one.bad]
         self._hosts_bad.update(fact["hosts"])
         held = self._view.held_up.sentence(look.hold) if look.hold is not None else ""
         causes = rules.why(row, look.state, self._now, settings.renewal, faults=fact["not_sealed"], held=held)
@@ -139,7 +139,7 @@ class _Gathering:
             names=tuple(names[:_MOST_NAMES]),
             names_count=len(names),
             hosts=tuple(
-                HostLine(_host(one.report.host), words(one, self._now), one.state.is_well)
+                HostLine(_host(one.report.host), words(one, self._now), not one.bad)
                 for one in worst_first(standings)[:_MOST_HOSTS]
             ),
             hosts_count=len(standings),

@@ -71,7 +71,7 @@ def status(arguments: argparse.Namespace) -> int:
 def _status_of_hosts(view: View, arguments: argparse.Namespace) -> int:
     found, well = list[Standing](), True
     for row, look in counted(view.looks()):
-        found += [one for one in view.standings.of(row) if not arguments.failing or view.standings.is_bad(one)]
+        found += [one for one in view.standings.of(row) if not arguments.failing or one.bad]
         well = well and not look.fact["hosts_not_well"]
     document = view.standings.listed(found)
     if arguments.json:

@@ -12,7 +12,7 @@ from common.chunks import chunks
 from issuer.journey.rows import CertificateRows
 from issuer.model.config_watch import HostSettings
 from issuer.model.hosts import HostState, Report, Standing
-from issuer.rules.hosts import is_bad, is_forgotten, standing
+from issuer.rules.hosts import is_forgotten, standing
 
 _AT_ONCE = 500  # certificates whose rows and reports are in memory
 
@@ -37,9 +37,8 @@ class HostStore(Protocol):
         """Save that a look at *reports* finds nothing more until they change: all is well, or nobody needs to know."""
 
 
-Tell = Callable[[Collection[str], Mapping[Standing, bool]], None]
-"""Tells what is new about the hosts of some certificates; each standing with whether it is bad. Never raises
-CertfleetError."""
+Tell = Callable[[Collection[str], Collection[Standing]], None]
+"""Tells what is new about the hosts of some certificates. Never raises CertfleetError."""
 
 
 def look_at_hosts(
@@ -48,12 +47,11 @@ def look_at_hosts(
     """How many hosts are not well, by how they are not; what is news is told. Raises StoreError, FileError."""
     found: Counter[HostState] = Counter()
     for names in chunks(hosts.suspects(now, settings), _AT_ONCE):
-        reports, follow, standings = dict(hosts.reports(names, now)), [], dict[Standing, bool]()
+        reports, follow, standings = dict(hosts.reports(names, now)), list[str](), list[Standing]()
         settled: list[Report] = []
         for row in rows.enrolled(names):
             mine = reports.pop(row.name, ())
-            theirs = [standing(report, row, now, settings) for report in mine]
-            standings |= {one: row.enabled and is_bad(one, now, settings) for one in theirs}
+            standings += (standing(report, row, now, settings) for report in mine)
             well = [one for one in mine if one.sha256 == row.fingerprint or is_forgotten(one, now, settings)]
             settled += well
             if len(well) == len(mine):
@@ -61,5 +59,5 @@ def look_at_hosts(
         hosts.all_follow(follow, now, settings.behind)
         tell(names, standings)
         hosts.settle([*settled, *(report for of_nobody in reports.values() for report in of_nobody)])
-        found.update(one.state for one, bad in standings.items() if bad)
+        found.update(one.state for one in standings if one.bad)
     return found

@@ -51,7 +51,7 @@ class Outbox(Protocol):
         """Tell what is new about rows that are not as they should be: these and no others. Never raises
         CertfleetError."""
 
-    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+    def tell_hosts(self, names: Collection[str], standings: Collection[Standing]) -> None:
         """Tell what is new about the hosts of *names*; each standing with whether it is bad. Never raises
         CertfleetError."""
 

@@ -65,8 +65,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the host of a *report* stands, and *since* when; 0 where that is not known."""
+    """How the host of a *report* stands, and *since* when; 0 where that is not known. *bad*: it is not well, and that
+    concerns people: it was there lately, and its certificate is to be kept fresh."""
 
     report: Report
     state: HostState
     since: int = 0
+    bad: bool = False

@@ -6,7 +6,7 @@ is away; both are tried again.
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Protocol
 
@@ -134,7 +134,7 @@ class Outbox:
             events.append(of_strangers(rows.crowd))
         self._settled(lambda now: self.notices.settle_rows(events, rows.strangers, now), len(events))
 
-    def tell_hosts(self, names: Collection[str], standings: Mapping[Standing, bool]) -> None:
+    def tell_hosts(self, names: Collection[str], standings: Collection[Standing]) -> None:
         self._settled(lambda now: self.notices.settle_hosts(names, standings, now), len(standings))
 
     def _settled(self, settle: Callable[[int], Sequence[Event]], events: int) -> bool:

@@ -65,6 +65,11 @@ def is_doubtful(
 
 def standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:
     """How the host of *report* stands with the certificate of *row*."""
+    found = _standing(report, row, now, settings)
+    return replace(found, bad=row.enabled and not (found.state.is_well or is_forgotten(report, now, settings)))
+
+
+def _standing(report: Report, row: Enrolment, now: int, settings: HostSettings) -> Standing:
     if report.gone:
         return Standing(report, HostState.SILENT, report.reported_at)
     is_present = bool(row.fingerprint) and report.sha256 == row.fingerprint
@@ -90,11 +95,6 @@ def is_still_behind(told: str, now: Standing | None) -> bool:
     return told == HostState.BEHIND.value and now is not None and now.state is HostState.WAITING
 
 
-def is_bad(standing: Standing, now: int, settings: HostSettings) -> bool:
-    """Is the host not well, and was it there lately?"""
-    return not (standing.state.is_well or is_forgotten(standing.report, now, settings))
-
-
 def is_forgotten(report: Report, now: int, settings: HostSettings) -> bool:
     """Has the host been silent for so long that it was taken down?"""
     return report.reported_at <= now - settings.forget
@@ -113,8 +113,8 @@ def in_turn(things: Iterable[T], whose: Callable[[T], str]) -> list[T]:
 def worst_first(standings: Iterable[Standing]) -> list[Standing]:
     """The worst of each account before the second one of any: an account with many cannot hide another's."""
     ranked = sorted(standings, key=lambda one: (_WORST_FIRST.index(one.state), one.report.key))
-    bad = [one for one in ranked if not one.state.is_well]
-    return [*in_turn(bad, lambda one: one.report.account), *(one for one in ranked if one.state.is_well)]
+    bad = [one for one in ranked if one.bad]
+    return [*in_turn(bad, lambda one: one.report.account), *(one for one in ranked if not one.bad)]
 
 
 def words(standing: Standing, now: int, detail: str = "") -> str:

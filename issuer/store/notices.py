@@ -50,8 +50,8 @@ class Notices:
         """By *events*. With *others*, certificates that recovered elsewhere are found too."""
         return self._database.write(lambda connection: self._settle(connection, events, now, others=others))
 
-    def settle_hosts(self, names: Collection[str], standings: Mapping[Standing, bool], now: int) -> list[Event]:
-        """By how the hosts of *names* stand, each with whether that is bad. A thousand events at most; the next look
+    def settle_hosts(self, names: Collection[str], standings: Collection[Standing], now: int) -> list[Event]:
+        """By how the hosts of *names* stand. A thousand events at most; the next look
         finds the others."""
 
         def work(connection: sa.Connection) -> list[Event]:
@@ -170,12 +170,12 @@ def _rows_well_again(connection: sa.Connection, told: Collection[str]) -> list[E
 
 
 def _settle_hosts(
-    connection: sa.Connection, names: Collection[str], standings: Mapping[Standing, bool], now: int
+    connection: sa.Connection, names: Collection[str], standings: Collection[Standing], now: int
 ) -> list[Event]:
     columns = host_alarms.c
     query = sa.select(columns.name, columns.host, columns.account, columns.state)
     told = {row[:3]: row.state for row in rows_of(connection, query, columns.name, names)}
-    bad = {one.report.key: one for one, is_bad in standings.items() if is_bad}
+    bad = {one.report.key: one for one in standings if one.bad}
     well = {one.report.key: one for one in standings if one.state.is_well}
     muted = sa.select(certs.c.name, *(certs.c[column] for column in WATCH)).where(certs.c.mute_until > now)
     rows = rows_of(connection, muted, certs.c.name, names)

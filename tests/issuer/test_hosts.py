@@ -73,8 +73,14 @@ def test_hosts_as_a_list_the_worst_first(stored: Box) -> None:
         ("web2", "silent"),
         ("web1", "current"),
     ]
+    report(stored, "web4", ago=400 * DAY)  # it was taken down: it hides no other
+    document = stored.run("status", "--hosts", "--json").report()
+    assert [(one["host"], one["well"]) for one in document["hosts"]][2:] == [("web4", True), ("web1", True)]
     stored.ok("hosts", "forget", "web2", "web3")
     stored.ok("status", "--hosts", NAME)
+    report(stored, "web1", state="failed")
+    stored.ok("disable", NAME)  # nobody is to do anything
+    assert [one["well"] for one in stored.ok("status", "--hosts", "--json").report()["hosts"]] == [True, True]
 
 
 def test_only_what_fails_or_ends_soon(stored: Box) -> None:

@@ -20,7 +20,7 @@ ODD = ("..", "a" * 64 + ".test", "\\999.test", "a\x1b[2Jb")
 
 
 def standing(host: str, account: str = "agent") -> Standing:
-    return Standing(Report(NAME, host, account, "", 0, "failed", int(time.time())), HostState.NOT_WELL)
+    return Standing(Report(NAME, host, account, "", 0, "failed", int(time.time())), HostState.NOT_WELL, bad=True)
 
 
 class Counting(Resolvers):

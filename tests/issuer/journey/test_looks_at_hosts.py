@@ -1,6 +1,6 @@
 """The look at hosts over a store in memory: who is counted, and what people are told."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 from issuer.loops.hosts import look_at_hosts
@@ -22,8 +22,8 @@ Told = list[tuple[str, HostState, bool]]
 def looked(hosts: MemoryHosts, world: World, now: int = NOW) -> tuple[dict[HostState, int], Told]:
     told: Told = []
 
-    def tell(_names: Collection[str], standings: Mapping[Standing, bool]) -> None:
-        told.extend((one.report.host, one.state, bad) for one, bad in standings.items())
+    def tell(_names: Collection[str], standings: Collection[Standing]) -> None:
+        told.extend((one.report.host, one.state, one.bad) for one in standings)
 
     return dict(look_at_hosts(hosts, MemoryCertificates(world.tables), tell, SETTINGS, now)), told
 

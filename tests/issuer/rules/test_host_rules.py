@@ -10,7 +10,7 @@ from common.clock import utc_text
 from issuer.model.config_watch import HostSettings
 from issuer.model.enrolment import Enrolment, Validation
 from issuer.model.hosts import HostState, Report, Standing
-from issuer.rules.hosts import count_words, is_bad, standing, words, worst_first
+from issuer.rules.hosts import count_words, standing, words, worst_first
 from tests.servers.authority import Authority
 
 DAY = 86400
@@ -90,14 +90,14 @@ def test_a_host_that_was_taken_down_does_not_count() -> None:
     """A month after its last report."""
     for age, bad in ((30 * DAY, False), (30 * DAY - 1, True)):
         silent = standing(report(reported_at=NOW - age), row(), NOW, POLICY)
-        assert (silent.state, is_bad(silent, NOW, POLICY)) == (HostState.SILENT, bad)
+        assert (silent.state, silent.bad) == (HostState.SILENT, bad)
 
 
 def test_an_account_with_many_hides_no_other() -> None:
     """The worst of each account comes first, then the second ones; of one account, the worst first."""
 
     def of(account: str, host: str, state: HostState) -> Standing:
-        return Standing(report(account=account, host=host), state)
+        return Standing(report(account=account, host=host), state, bad=not state.is_well)
 
     many = [of("thief", f"h{number}", HostState.EXPIRED) for number in range(50)]
     honest = [
@@ -105,9 +105,10 @@ def test_an_account_with_many_hides_no_other() -> None:
         of("web", "web2", HostState.BEHIND),
         of("web", "web3", HostState.SILENT),
     ]
-    shown = [one.report.host for one in worst_first([*many, *honest])]
+    gone = Standing(report(account="web", host="web0"), HostState.EXPIRED)  # it was taken down
+    shown = [one.report.host for one in worst_first([*many, gone, *honest])]
     assert shown[:4] == ["h0", "web3", "h1", "web2"]
-    assert shown[-1] == "web1"
+    assert shown[-2:] == ["web0", "web1"]
 
 
 def test_what_a_host_says_is_one_bounded_line() -> None:
