@@ -31,6 +31,7 @@ from issuer.model.acme import CaIdentity
 from issuer.model.audit import Finding, Kind
 from issuer.model.config import Settings
 from issuer.model.enrolment import Enrolment, Validation
+from issuer.model.errors import Vanished
 from issuer.model.hosts import Standing
 from issuer.model.watch import LONGEST_MUTE, mute_words
 from issuer.rules.audit import AUDIT_EVERY, completed, fixable, of_certificate, of_doubt, of_hosts, outcome, wanted
@@ -78,7 +79,7 @@ def _looked(arguments: argparse.Namespace) -> "_Look":
 
 
 def _plugin(look: "_Look") -> tuple[State, str]:
-    return plugin(look.found, len(look.said), look.few.crowd)
+    return plugin(look.found, look.looked_at, look.few.crowd)
 
 
 def _show(arguments: argparse.Namespace, look: "_Look") -> None:
@@ -96,7 +97,7 @@ def _show(arguments: argparse.Namespace, look: "_Look") -> None:
         say(*(f"{name}: nothing was found" for name in well))
         say(*(f"{name}: revocation: {answer.sentence}" for name, answer in sorted(said.items())))
     if found or not arguments.quiet:
-        say(summary(found, len(said), len(coming), now=arguments.fix))
+        say(summary(found, look.looked_at, len(coming), now=arguments.fix))
 
 
 class _Look:
@@ -114,7 +115,9 @@ class _Look:
         self._surroundings = None if arguments.local else _surroundings(settings)
         asks = settings.audit.revocation and not arguments.local
         self._revocations = Revocations(_REVOCATION_SECONDS, self._rows.is_proven).of if asks else nobody_asked
+        self._names = set[str]()  # of every row of the table
         self.said: dict[str, Revocation] = {}
+        self.looked_at = 0  # certificates, and those that are gone
         self.found: list[Finding] = []
         self.coming: dict[str, frozenset[Kind]] = {}
 
@@ -123,15 +126,21 @@ class _Look:
             for row, answer, some in self._findings(rows):
                 PROGRESS.tell(f"{len(self.said)} certificates audited")
                 self.said[row.name] = answer
+                self.looked_at += 1
                 self.found += some
                 if kinds := self._curable(row, some):
                     self.coming[row.name] = kinds
+        if not self._arguments.name:
+            gone = self._rows.vanished(self._names)
+            self.looked_at += len(gone)
+            self.found += (one for name in gone for one in of_doubt(name, Vanished(name)))
 
     def _portions(self) -> Iterator[list[Enrolment]]:
         """The rows of the names that are given; without names every enabled row, of strangers the first few."""
         names = self._arguments.name
         rows = self._certificates.get(names) if names else self._certificates.all()
         for portion in chunks(rows, _PORTION):
+            self._names.update(row.name for row in portion)
             yield portion if names else [row for row in portion if row.enabled and self.few(row)]
 
     def _findings(self, rows: Sequence[Enrolment]) -> Iterator[tuple[Enrolment, Revocation, list[Finding]]]:
@@ -147,7 +156,7 @@ class _Look:
         found = of_certificate(row, self._now, self._settings.renewal, imported_days=days, revocation=answer)
         found += of_hosts(row, [one for one in standings if one.bad], self._now)
         doubt = self._rows.doubt(row)
-        found += of_doubt(row, doubt)
+        found += of_doubt(row.name, doubt)
         if self._surroundings is not None and doubt is None:
             serving = [one for one in standings if one.report.sha256]
             found += self._surroundings.findings(row, serving)

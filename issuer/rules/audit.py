@@ -74,11 +74,12 @@ def of_certificate(
     return completed(row, found, now)
 
 
-def of_doubt(row: Enrolment, doubt: CertfleetError | None) -> list[Finding]:
-    """The finding that *row* is not what an operator enrolled, or its certificate not the one that was signed last."""
+def of_doubt(name: str, doubt: CertfleetError | None) -> list[Finding]:
+    """The finding that the row of *name* is not what an operator enrolled, or is gone, or its certificate is not the
+    one that was signed last."""
     if doubt is None:
         return []
-    return [Finding(row.name, Kind.NOT_OURS, Severity.CRITICAL, str(doubt), doubt.hint, about=row.name)]
+    return [Finding(name, Kind.NOT_OURS, Severity.CRITICAL, str(doubt), doubt.hint, about=name)]
 
 
 def of_hosts(row: Enrolment, standings: Iterable[Standing], now: int) -> list[Finding]:

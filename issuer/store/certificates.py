@@ -152,7 +152,8 @@ class Certificates:
 
         def work(connection: sa.Connection) -> None:
             connection.execute(certs.update().where(certs.c.name.in_(names)).values(enable=flag))
-            let_failures_be_news(connection, names)  # while it is disabled nobody waits for its recovery
+            if not enabled:  # nobody waits for their recovery then
+                let_failures_be_news(connection, names)
             for name in names:
                 add_event(connection, now, name, word, "")
 

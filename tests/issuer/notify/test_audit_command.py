@@ -54,6 +54,16 @@ def kinds(box: Box) -> dict[str, list[str]]:
     return found
 
 
+def test_a_row_that_is_gone(audited: Box) -> None:
+    """As `status` and `run`; one name alone is audited without that look at all."""
+    audited.populate("other.example.test")
+    audited.database.execute("DELETE FROM certs WHERE name = 'other.example.test'")
+    done = audited.run("audit", "--local", "--nagios")
+    assert (done.code, "AUDIT CRITICAL - 1 of 2 with findings" in done.out) == (2, True), done.out
+    assert "the row of other.example.test is gone without `remove`" in audited.fails("audit", "--local", says=[]).out
+    audited.ok("audit", "--local", NAME)
+
+
 def test_what_is_found_and_what_to_do(audited: Box) -> None:
     """Nothing, and then a fault with its severity, evidence and remedy: a table, --json, and a monitoring system's
     line; each with its exit code."""
