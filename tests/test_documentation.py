@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import pytest
 
 import agent.cli
 import issuer.cli
+from agent.model.result import Outcome
 from agent.settings.config import AgentSettings, load_settings
 from common.command_line import CommandLine
 from common.config_file import load
 from issuer.ca import problems
 from issuer.model.config import Settings
+from issuer.rules.health import STATES
 from tests.servers.process import program
 
 ROOT = Path(__file__).parents[1]
@@ -119,6 +121,18 @@ def test_every_kind_of_failure_is_explained() -> None:
     kinds |= {f"acme-{kind}" for kind in problems._TABLE}
     explained = (ROOT / "docs" / "trouble.md").read_text(encoding="utf-8")
     assert sorted(kind for kind in kinds if f"`{kind}`" not in explained) == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "states"),
+    [("States at the issuer", STATES), ("States on a host", [outcome.value for outcome in Outcome])],
+)
+def test_every_state_is_explained(heading: str, states: Sequence[str]) -> None:
+    """And no other, in the table below its heading."""
+    text = (ROOT / "docs" / "trouble.md").read_text(encoding="utf-8")
+    rows = text.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    explained = [state for row in rows if row.startswith("| `") for state in re.findall("`([^`]+)`", row.split("|")[1])]
+    assert sorted(explained) == sorted(states)
 
 
 def test_every_metric_is_explained() -> None:

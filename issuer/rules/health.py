@@ -10,7 +10,7 @@ from issuer.rules.imported import runs_out, sentence
 from issuer.rules.renewal import renewal
 
 NOT_SEALED, NOT_SIGNED = "not sealed", "not signed"
-_WORST_FIRST = (
+STATES = (  # the worst first
     "expired",
     "key compromised",
     "revoked",
@@ -63,7 +63,7 @@ def severity(row: Enrolment, state: str, now: int, *, hosts_not_well: int = 0) -
     change_fails = row.change is not None and row.change.failing
     well = _well(state, row) and not (row.enabled and (hosts_not_well or change_fails))
     waits = row.imported or (row.due_at is not None and row.due_at > now)
-    return well, well and not row.enabled, _WORST_FIRST.index(state), waits
+    return well, well and not row.enabled, STATES.index(state), waits
 
 
 def _well(state: str, row: Enrolment) -> bool:
@@ -71,7 +71,7 @@ def _well(state: str, row: Enrolment) -> bool:
 
 
 def state_of(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = False, doubt: str = "") -> str:
-    """One of the words of _WORST_FIRST. *held*: its next attempt waits for a moment that the CA named. *doubt*:
+    """One of the words of STATES. *held*: its next attempt waits for a moment that the CA named. *doubt*:
     NOT_SEALED where its row is not what an operator enrolled, NOT_SIGNED where its certificate is not the last one that
     an issuer signed."""
     if row.crt and row.ends <= now:
