@@ -112,7 +112,7 @@ def _run(line: CommandLine) -> None:
     run.add_argument("name", nargs="*", metavar="NAME", help=_ONLY)
     _obey_owner(run)
     run.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
-    run.add_argument("--retry", action="store_true", help="try refused certificates again before their time")
+    run.add_argument("--retry", action="store_true", help="try again now what was refused or has failed")
 
 
 def _obey_owner(command: argparse.ArgumentParser) -> None:

@@ -190,7 +190,7 @@ def _enrolment(line: CommandLine) -> None:
 def _issuing(line: CommandLine) -> None:
     run = _named(line, "run", _later("issuing", "run"), "issue all that is due, retry failures, end", "*", reports=True)
     run.add_argument("--retry", action="store_true", help="try what failed again before its time")
-    line.command("daemon", _later("daemon", "daemon"), "the same for ever, each certificate at its own moment")
+    line.command("daemon", _later("daemon", "daemon"), "as `run`, without end: each certificate at its own moment")
     issue = _named(line, "issue", _later("issuing", "issue"), "issue now, whether due or not", "+", reports=True)
     text = "delete the CA's hold: it has lifted its limit since"
     issue.add_argument("--lift-hold", action="store_true", help=text)
@@ -212,7 +212,7 @@ def _issuing(line: CommandLine) -> None:
     status.add_argument("--failing", action="store_true", help="only what is not well")
     text = "only certificates that end within TIME, like 14d, and those that have ended"
     status.add_argument("--expiring", metavar="TIME", type=_time, default=None, help=text)
-    made = line.command("report", _later("report", "report"), "write the same as a page to look at, for a browser")
+    made = line.command("report", _later("report", "report"), "write what `status` shows as a page for a browser")
     text = "the folder: index.html and the parts of its list"
     made.add_argument("--html", metavar="DIR", default="", help=text)
 
@@ -227,7 +227,7 @@ def _watch(line: CommandLine) -> None:
     text = "look at what is stored and reported alone: ask no DNS server and no CA"
     audit.add_argument("--local", action="store_true", help=text)
     add_nagios(audit)
-    text = "until a moment, replace certificates for no finding, and tell of them in no mail"
+    text = "for a while, replace no certificate because of a finding, and send no mail about it"
     mute = _named(line, "mute", _later("audit", "mute"), text, "+")
     text = "a date, 2026-12-24 or 2026-12-24T06:00 (UTC), or a time from now, like 14d"
     mute.add_argument("--until", metavar="DATE", default=None, help=text)

@@ -29,7 +29,7 @@ class LocalMessages:
         self._programs = LocalPrograms(settings.command_timeout, waits)
 
     def tell(self, notices: Sequence[Notice]) -> None:
-        """A request to stop that came before lets people hear what was done; one that comes meanwhile ends it."""
+        """If a stop was asked for before, people are still told; one that is asked for meanwhile ends the telling."""
         with self._waits.unbroken() if self._waits.stop_asked else nullcontext():
             try:
                 self._tell(notices)

@@ -67,8 +67,8 @@ def install(group: Sequence[Due], tools: Tools) -> list[tuple[Due, Result, Membe
     """Bring each certificate of a group to its live files and services, or leave its files as they were. Returns each
     with its result, and with its member where its new files stay.
 
-    Never raises a CertfleetError; Stopped on a request to stop. The journal, whose name the turn of the first one has,
-    is still open at the end: the caller closes it when all results are on record, if all have *ended*.
+    Never raises a CertfleetError; Stopped on a request to stop. The journal (its name:
+    ``group[0].turn.journal``) stays open: the caller closes it once all results are on record, if all have *ended*.
     """
     results: dict[str, Result] = {}
     journal = group[0].turn.journal
@@ -309,8 +309,8 @@ def _runs_on(users: Sequence[Member], evidence: Mapping[str, Evidence]) -> bool:
 
 
 def commit(under_way: Install) -> bool:
-    """The new certificates stay, also where the journal cannot say so any more (False): the next run would find them
-    proven. It goes on knowing the way back of those that could not be brought back."""
+    """The new certificates stay. False where the journal could not be written: the next run would find them proven. The
+    journal keeps the way back of those that could not be brought back."""
     left = [one.part.name for one in under_way.returned if not under_way.results[one.part.name].ended]
     if left:
         return note_roll_back(under_way.entry.of(left), under_way.tools)

@@ -58,7 +58,7 @@ class Member:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Those, and its key: of a certificate and a key that do not fit each other nginx names the key."""
+        """`paths` and its key: nginx names the key where the two do not fit."""
         return (*self.paths, str(self.certificate.key))
 
     @property
@@ -84,7 +84,7 @@ def judge_of(member: Member) -> Judge:
 
 
 def look_before(members: Sequence[Member], tools: Tools) -> None:
-    """Note what the sockets of each show before its install, and which sockets beside them have something there."""
+    """Note what the sockets of each show before its install, and at which sockets of neighbours something answers."""
     await_jobs(services_of(members), tools)
     found = neighbours([member.certificate for member in members], tools.certificates)
     for member, some in zip(members, found, strict=True):
@@ -146,7 +146,7 @@ def life_by(service: Service, sights: Sequence[Sight], tools: Tools) -> Life:
 
 
 def failed_unseen(member: Member, told: Mapping[Service, Sequence[CertfleetError]]) -> list[CertfleetError]:
-    """The failures of those of its services that no socket shows: the sockets of another say nothing of them."""
+    """The failures of those of its services that no socket shows: those of another service prove nothing."""
     return [error for service in _unseen(member) for error in told.get(service, ())]
 
 

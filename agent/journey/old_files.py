@@ -25,8 +25,8 @@ def old_files(saved: Iterable[SavedFile], tools: Tools) -> dict[Path, LiveFile |
 
 def are_replaced(saved: Iterable[SavedFile], tools: Tools) -> bool:
     """Has somebody replaced one of the files since the install that was interrupted, so that it holds neither what was
-    there nor what was to come? A self-signed certificate in place of a first one is of that install still. Raises
-    FileError."""
+    there nor what was to come? A self-signed certificate where a first one was to come counts as that
+    install's own. Raises FileError."""
     for file in saved:
         live = tools.files.read(file.path)
         if live is None or live.digest in {file.new_digest, file.old_digest}:

@@ -1,7 +1,7 @@
 """The states of one install, and which may follow which. Pure; whatever affects transitions stands in this file.
 
-The journal carries the state, saved *before* the step that it names touches the world: what is found in a journal at
-the start of a run is what may have happened, at most.
+The journal carries the state, saved *before* the step that it names touches the world: so a journal that is
+found at the start of a run names the furthest step that may have begun.
 """
 
 from enum import Enum

@@ -44,8 +44,8 @@ def remember_ordered(name: str, now: float, seals: Seals) -> None:
 
 
 def is_sealed(row: Enrolment, tools: Tools) -> bool:
-    """Is *row*, by the CSR whose turn it is, what an operator enrolled? True where no key tells: who requires it, then
-    raises that."""
+    """Is *row*, by the CSR whose turn it is, what an operator enrolled? True also where the key of seals
+    cannot be used: `require_seal` raises that later."""
     try:
         return not tools.seals.faults(turn(row, int(tools.clock()), tools.settings.renewal))
     except CertfleetError:
@@ -53,7 +53,7 @@ def is_sealed(row: Enrolment, tools: Tools) -> bool:
 
 
 def require_seal_now(row: Enrolment, tools: Tools) -> None:
-    """The same for a *row* that was read some time ago: raises Overtaken where it was sealed anew since."""
+    """As `require_seal`, for a *row* that was read some time ago: raises Overtaken where it was sealed anew since."""
     try:
         require_seal(row, tools.seals)
     except NotSealed:

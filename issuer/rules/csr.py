@@ -118,8 +118,8 @@ def hint_on_order(problem: AcmeProblem, csr: CsrFacts) -> str:
 
 
 def hint_on_finalize(problem: AcmeProblem, csr: CsrFacts) -> str:
-    """The hint for a refusal to certify *csr*. The CA has accepted the account and its authorizations before, so a type
-    of problem that fits these and the CSR means the CSR."""
+    """The hint for a refusal to certify *csr*. The CA has accepted the account and its authorizations before, so a
+    problem whose type could mean account, authorization or CSR means the CSR."""
     if problem.kind not in _OF_CSR:
         return problem.hint
     doubts = "; ".join(dict.fromkeys(line.hint for line in cautions("", csr)))

@@ -1,8 +1,8 @@
 """Types of columns and conditions on them, for whatever stands in a cell.
 
 SQLite keeps any value that an old script wrote, and a newer certfleet writes words that this one does not know. Such a
-cell costs its row at most, never the command. Nor does a cell of 200 MB: the database hands out the start of one, by a
-byte longer than any good one, so that whoever parses it says that it is too large.
+cell costs its row at most, never the command. Nor does a cell of 200 MB: the database returns its beginning only, one
+byte more than the largest good value, and the parser then says that it is too large.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ class _Start(sa.sql.functions.FunctionElement[Any]):
         self.type = kind
 
     def parts(self, compiler: Any, **options: Any) -> tuple[str, str]:
-        """The SQL of the cell, and the number. That is not compiled: there are hundreds in the questions of a run."""
+        """The SQL of the cell, and the number. The number is not compiled: the questions of a run hold hundreds."""
         cell, most = self.clauses.clauses
         return str(compiler.process(cell, **options)), most.name
 
@@ -57,7 +57,7 @@ def _of_file(start: _Start, compiler: Any, **options: Any) -> str:
 
 
 class _Within(_Start):
-    """The same of a column that has that limit on a server anyway; SQLite knows no limits."""
+    """As `_Start`, for a column whose type has that limit on a server; SQLite has no limits."""
 
     inherit_cache = True
 
