@@ -17,7 +17,7 @@ from agent.model.result import Result
 from agent.settings.config import AgentSettings, load_settings
 from agent.settings.places import ROOTS_FILE
 from common.command_line import complain, report
-from common.errors import UsageError
+from common.errors import FileError, UsageError
 from common.owners import who_directs_root
 from common.terminal import PROGRESS
 
@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     reasons: Reasons = {}
     at_work = tools_at_work(settings, certificates, arguments.config, doing="run", retry=arguments.retry)
     with at_work as tools, tools.waits.heeding_signals():
+        with suppress(FileError):  # on a full disk; a run is worth more than its date
+            tools.folder.save_run(tools.now)
         PROGRESS.tell(f"0 of {len(selected)} certificates")
         with suppress(Stopped):
             for result in run_over(selected, tools):

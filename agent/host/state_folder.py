@@ -1,7 +1,8 @@
 """The agent's state folder, 0700: records, journals and backups. Backups alone may hold keys.
 
 issuer.json      the issuer's key that took the place of the one in agent.toml
-lock             held during a run; its time is that of the last run
+lock             held during a run, and during other commands that change this host
+ran              empty; its time is that at which a run last began
 confirmed        empty; its time is that at which all reports were last confirmed
 records/NAME     the last result of a certificate; its time is 0 where a later one could not be written
 kept/NAME/SERIAL certificates that were in place, for `rollback`; the newest is in place
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from agent.rules.journal import JournalEntry
 
 T = TypeVar("T")
-_CONFIRMED = "confirmed"
+_RAN, _CONFIRMED = "ran", "confirmed"
 
 _log = LateLog()
 
@@ -76,7 +77,11 @@ class StateFolder(KeptFolder):
 
     def last_run(self) -> float | None:
         """When a run last began, in epoch seconds; never raises."""
-        return _moment(self.lock_file) or None
+        return _moment(self.folder / _RAN) or None
+
+    def save_run(self, moment: float) -> None:
+        """Keep that a run began at *moment*. Raises FileError."""
+        _set_moment(self.folder / _RAN, moment)
 
     @property
     def is_writable(self) -> bool:
@@ -117,10 +122,7 @@ class StateFolder(KeptFolder):
         return _moment(self.folder / _CONFIRMED)
 
     def save_confirmed(self, moment: float) -> None:
-        file = self.folder / _CONFIRMED
-        with file_errors(file):
-            file.touch(mode=0o600)
-            os.utime(file, (moment, moment))
+        _set_moment(self.folder / _CONFIRMED, moment)
 
     def pause(self, name: str) -> Pause | None:
         return _read(_of(self._pauses, name), partial(made, Pause))
@@ -212,6 +214,12 @@ def _moment(file: Path) -> float:
         return file.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _set_moment(file: Path, moment: float) -> None:
+    with file_errors(file):
+        file.touch(mode=0o600)
+        os.utime(file, (moment, moment))
 
 
 def _issuer_keys(document: Mapping[str, Any]) -> tuple[str, str]:

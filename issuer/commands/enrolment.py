@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -54,6 +54,8 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
         raise UsageError("standard input cannot be both the CSR and the names", hint="name the CSR's file with --csr")
     names, folder = names_of(arguments.name), Path(arguments.csr or settings.csr_dir)
     if arguments.csr and not os.path.isdir(folder):  # pathlib's own raises an error where we may not look
+        if len(names) != 1 and arguments.csr != LIST:
+            _refuse_closed(folder, os.stat)
         if not names and arguments.csr != LIST and not os.path.exists(folder):
             raise UsageError(f"there is no folder {folder}", hint="correct --csr, or give the NAME that it is for")
         if len(names) != 1:
@@ -65,6 +67,7 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
         return [(name, folder / f"{name}.csr") for name in names]
     if not arguments.csr:
         raise UsageError("no NAME is given", hint="give names; or --csr FOLDER with a NAME.csr for each")
+    _refuse_closed(folder, os.listdir)
     found, others = _csrs_in(folder)
     if found and others:
         complain(f"passed over, as a CSR is called NAME.csr: {some([file.name for file in others])}")
@@ -73,6 +76,17 @@ def _files(arguments: argparse.Namespace, settings: Settings) -> list[tuple[str,
             f"no file in {folder} is called NAME.csr", hint="rename them, or give one NAME and its --csr FILE"
         )
     return [(os.fsencode(file.stem).decode(errors="replace"), file) for file in found]
+
+
+def _refuse_closed(folder: Path, look: Callable[[Path], object]) -> None:
+    """Raises UsageError if this user may not *look* at *folder*."""
+    try:
+        look(folder)
+    except PermissionError as error:
+        hint = "copy the CSRs into a folder that it may read, and name that"
+        raise UsageError(f"this user may not read {folder}", hint=hint) from error
+    except OSError:  # what else is wrong with it is told better where it is used
+        pass
 
 
 def _csrs_in(folder: Path) -> tuple[list[Path], list[Path]]:

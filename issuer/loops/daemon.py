@@ -64,7 +64,7 @@ class Daemon:
         self._retired: list[Generation] = []
         self._crew = Crew(self._generation.tools.clock)
         self._backlog = Backlog()
-        self._stopping = self._reload_wanted = self._refused = False
+        self._stopping = self._reload_wanted = self._refused = self._build_refused = False
         wake = self._crew.wake
         self._look = Periodic(
             "look", lambda: take_in(self._generation, set(self._crew.names), self._backlog), every=_LOOK, wake=wake
@@ -257,35 +257,36 @@ class Daemon:
 
     def _reload(self, settings: Settings | None) -> None:
         """Take *settings*, without them those of the configuration read again; where something is wrong, keep the old
-        generation and log every finding."""
+        generation and log every finding. A configuration that was refused stays so until it is read again."""
         self._systemd.reloading()
-        self._refused = True
+        self._build_refused, self._refused = True, self._refused or settings is None
         try:
-            self._take_up(self._build(settings))
+            self._take_up(self._build(settings), anew=settings is None)
         except CertfleetError as error:
             findings = error.findings if isinstance(error, ConfigError) else (Finding("", str(error)),)
             for finding in findings:
                 log.error("configuration.finding", source=error.what, finding=str(finding))
             log.error("configuration.kept", findings=len(findings), hint=error.hint)
         finally:  # also after a fault of ours: systemd kills a service that never ends its reload
-            self._numbers.reloaded(taken=not self._refused)
+            self._numbers.reloaded(taken=not self._build_refused)
             self._look.soon()
             self._systemd.ready()
 
-    def _take_up(self, new: Generation) -> None:
+    def _take_up(self, new: Generation, *, anew: bool) -> None:
+        """*anew*: the configuration was read again, not only the files that it names."""
         old = self._generation
         new.outbox.take_over(old.outbox)
         self._retired.append(old)  # orders under way finish with it
-        self._generation, self._refused = new, False
+        self._generation, self._build_refused, self._refused = new, False, self._refused and not anew
         self._stamps = self._seen = new.stamps
         self._close_retired()
-        log.info("configuration.taken")
+        log.info("configuration.taken" if anew else "configuration.files_taken")
 
     def _status(self) -> str:
         waiting = len(self._crew.names) - self._crew.running
         work = f"{self._crew.running} at work, {waiting} waiting"
         parts = ["waits for the database" if self._look.failures else work]
-        if self._refused:
+        if self._refused or self._build_refused:
             parts.append("the changed configuration is refused, the old one is in use")
         return "; ".join(parts)
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.settings.config import load_settings
 from agent.settings.preset import Presets
+from common.clock import utc_text
 from tests.agent.host import AGENT, NAME, ROOT, Host
 from tests.servers.authority import Authority
 from tests.servers.nginx import Nginx
@@ -116,6 +118,22 @@ def test_status_before_and_after(host: Host, nginx: Nginx) -> None:
     assert int(done.certificate["serial"], 16) == issued.certificate.serial_number
     assert done.json["last_run"] is not None
     assert NAME in host.agent("status").out
+
+
+def test_only_a_run_counts_as_the_last_run(host: Host, nginx: Nginx) -> None:
+    """Not what a person does under the same lock: a timer that is dead would look alive."""
+    ahead = ("request", NAME, "--next", "--csr", "-")
+    assert host.agent(*ahead).code == 0
+    assert host.agent("status").out.startswith("last run never\n")
+    host.offer_new()
+    assert host.agent("run").code == 0
+    long_ago = time.time() - 3 * 86400
+    for words in (ahead, ("rollback", NAME)):
+        for file in host.state_dir.iterdir():
+            os.utime(file, (long_ago, long_ago))
+        host.agent(*words)
+        assert (host.state_dir / "lock").stat().st_mtime > long_ago
+        assert host.agent("status", "--json").json["last_run"] == utc_text(long_ago)
 
 
 def test_status_shows_a_refusal(host: Host, nginx: Nginx) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from pathlib import Path
 
 from tests.agent.accounts import Agents
 from tests.agent.host import NAME, Host
@@ -20,16 +21,21 @@ def reported_at(host: Host) -> list[int]:
     return [row[0] for row in host.sql("SELECT ts_report FROM installations ORDER BY name")]
 
 
+def _stamps(host: Host) -> dict[Path, int]:
+    """When each file of the state folder was written; not those that every run writes."""
+    return {file: file.stat().st_mtime_ns for file in host.state_dir.rglob("*") if file.name not in ("lock", "ran")}
+
+
 def test_a_quiet_host_confirms_its_reports_once_a_day(host: Host) -> None:
-    """All of them, after twenty hours; before that a run without news writes nothing but the lock."""
+    """All of them, after twenty hours; before that a run without news writes nothing but the lock and its date."""
     host.configure()
     host.fill(3)
     assert host.run().code == 0
     host.sql("UPDATE installations SET ts_report = 5, detail = 'as it was'")
-    before = {file: file.stat().st_mtime_ns for file in host.state_dir.rglob("*") if file.name != "lock"}
+    before = _stamps(host)
     assert host.run().code == 0
     assert reported_at(host) == [5, 5, 5]
-    assert {file: file.stat().st_mtime_ns for file in host.state_dir.rglob("*") if file.name != "lock"} == before
+    assert _stamps(host) == before
     age(host, 21 * 3600)
     assert host.run().code == 0
     assert all(time.time() - 60 < moment for moment in reported_at(host))

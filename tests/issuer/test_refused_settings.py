@@ -226,6 +226,21 @@ def test_an_ordinary_user_is_told_so(public_box: Box) -> None:
     assert public_box.contents() == before
 
 
+def test_a_folder_of_csrs_that_this_user_may_not_read(public_box: Box) -> None:
+    """It is there all the same, whether the user may not look at it or not into it."""
+    csrs = public_box.folder / "closed" / "csrs"
+    csrs.mkdir(parents=True, mode=0o755)
+    (csrs / "www.example.test.csr").write_bytes(csr(["www.example.test"]))
+    for closed in (csrs.parent, csrs):
+        closed.chmod(0o700)
+        tell_a_stranger(public_box, ["populate", "--csr", str(csrs)], 2, f"this user may not read {csrs}")
+        closed.chmod(0o755)
+    closed = csrs.parent
+    closed.chmod(0o700)
+    words = ["populate", "www.example.test", "b.example.test", "--csr", str(csrs)]
+    tell_a_stranger(public_box, words, 2, f"this user may not read {csrs}")
+
+
 def tell_a_stranger(box: Box, words: list[str], code: int, says: str) -> None:
     child = box.start_anew(*words, user=65534)
     out, err = child.communicate(timeout=30)

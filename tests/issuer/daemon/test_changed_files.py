@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import secrets
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.issuer.daemon.service import Service
 from tests.servers.authority import Authority
 from tests.servers.lab import Lab
 from tests.servers.mariadb import MariaDB
+from tests.servers.process import wait_until
 from tests.servers.sql_server import SqlDatabase
 
 NAME = "www.example.test"
@@ -91,8 +93,43 @@ def test_a_changed_file_that_cannot_be_used_is_refused_once(box: Box) -> None:
         assert len(service.logged("configuration.kept")) == 1
         box.config.write_text("half wri", encoding="utf-8")
         write_atomic(key, good, mode=0o600)
-        service.wait_logged("configuration.taken")
+        service.wait_logged("configuration.files_taken")
         assert len(service.logged("configuration.file_changed")) == 2
+
+
+def test_a_configuration_that_is_refused_stays_so_when_a_file_changes(box: Box) -> None:
+    """The file is taken up with the old settings, and the status goes on telling of the refusal until the configuration
+    is read anew."""
+    key = box.folder / "issuer.key"
+    good = Path(box.document["dns"]["tsig_key_file"]).read_bytes()
+    write_atomic(key, good, mode=0o600)
+    box.write(dns={"tsig_key_file": str(key)})
+    with Service(box) as service:
+
+        def statuses() -> list[str]:
+            return [message for message in service.listen() if message.startswith("STATUS=")]
+
+        box.config.write_text("half wri", encoding="utf-8")
+        service.send(signal.SIGHUP)
+        service.wait_heard("; the changed configuration is refused")
+        before = len(statuses())
+        for number, content in enumerate((b"key {", good), 2):
+            write_atomic(key, content, mode=0o600)
+            wait_until(lambda many=number: _reloads(service) == many, "the changed file is read")  # type: ignore[misc]
+        box.write()
+        service.wait_stored(box.enrol(NAME))
+        told = statuses()[before:]
+        assert told == [status for status in told if "the changed configuration is refused" in status] != []
+        assert (service.logged("configuration.taken"), len(service.logged("configuration.files_taken"))) == ([], 1)
+        service.send(signal.SIGHUP)
+        service.wait_logged("configuration.taken")
+        wait_until(lambda: "refused" not in statuses()[-1], "the status tells of no refusal any more")
+
+
+def _reloads(service: Service) -> int:
+    """How often the daemon has built everything anew, or tried to."""
+    words = ("configuration.kept", "configuration.taken", "configuration.files_taken")
+    return sum(len(service.logged(word)) for word in words)
 
 
 def test_every_file_that_is_kept_in_memory_is_known() -> None:
