@@ -1,7 +1,8 @@
 """One run over the certificates of this host: settle what was interrupted, find what is due, and install that, group by
 group; one certificate never stops another.
 
-An unchanged run writes nothing but the lock: a record is saved and a report is sent only when something is different.
+An unchanged run writes nothing but the lock and its date: a record is saved and a report sent only when something is
+different.
 Once a day it confirms all reports with one statement, so that the issuer's side can tell a quiet host from a dead one.
 """
 

@@ -73,8 +73,8 @@ class Access(Protocol):
         """Make a new file as `create` does, with the content of *source*, which never leaves that host."""
 
     def rename(self, moves: Mapping[str, str]) -> None:
-        """Rename files, new names by old ones, in one step each; a file that has the new name is replaced. A connection that is
-        cut leaves all of them renamed or none."""
+        """Rename files, new names by old ones, in one step each; a file that has the new name is replaced. A connection
+        that is cut leaves all of them renamed or none."""
 
     def remove(self, path: str) -> None:
         """Delete a file; a symbolic link itself, not what it leads to."""

@@ -19,6 +19,6 @@ def of_agent(certificates: Iterable[Certificate], resolvers: Sequence[str]) -> I
 
 
 def of_probes(targets: Iterable[ProbeTarget]) -> list[Need]:
-    """The needs of the proof, where a socket is on another machine; not for RADIUS, whose server answers nothing but a login."""
+    """The needs of the proof, where a socket is on another machine. RADIUS answers a login alone: it has none."""
     asked = [target for target in targets if target.login is None]
     return [Need(target.connect_host, target.connect_port, "tcp", f"proof of {target.scheme}") for target in asked]

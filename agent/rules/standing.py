@@ -20,8 +20,8 @@ ROOTS_HINT = "if the CA is your own, name its root in agent.toml ([trust] roots)
 
 def standing(result: Result, now: float) -> Result:
     """*result* as it stands at *now* (epoch seconds), be it new or on record: the certificate in place may have ended,
-    or end soon while nothing newer is there to take. One that waits for its window counts as there to take: the window opens
-    before that end."""
+    or end soon while nothing newer is there to take. One that waits for its window counts as there to take: it
+    opens before that end."""
     installed = result.installed
     if installed is None or result.outcome not in _IN_PLACE:
         return result
