@@ -94,12 +94,12 @@ def account_id(directory: str, key: JWK) -> str:
 
 
 def existing_account(transport: Transport) -> AcmeAnswer | None:
-    """The CA's answer about the account of *transport*'s key; None if it knows none (RFC 8555 §7.3.1). Raises
-    AcmeProblem."""
+    """The CA's answer about the account of *transport*'s key; None if it knows none (RFC 8555 §7.3.1), or wants a
+    binding with each question for one (§7.3.4). Raises AcmeProblem."""
     try:
         return transport.post(transport.endpoint("newAccount"), {"onlyReturnExisting": True})
     except AcmeProblem as problem:
-        if problem.kind != "accountDoesNotExist":
+        if problem.kind not in ("accountDoesNotExist", "externalAccountRequired"):
             raise
         return None
 

@@ -68,6 +68,25 @@ def test_external_account_binding(bind: Bind, tmp_path: Path) -> None:
         box.ok("reissue", NAME)  # the account exists now: the binding is not used a second time
 
 
+def test_a_binding_with_every_question_for_an_account(bind: Bind, tmp_path: Path) -> None:
+    """A CA may refuse the question whether there is an account, too, where it comes without a binding."""
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    secret, folder = tmp_path / "eab.key", tmp_path / "proxy"
+    secret.write_text(key)
+    secret.chmod(0o600)
+    folder.mkdir()
+    with Pebble(tmp_path / "pebble", bind.endpoint, eab={"kid-7": key}) as pebble, CaProxy(folder, pebble) as proxy:
+        refused = problem("externalAccountRequired", "no binding", 400)
+        proxy.before.append(lambda one: refused if "onlyReturnExisting" in (one.payload or {}) else None)
+        box = Box(tmp_path / "box", SqliteDatabase(tmp_path), bind=bind, pebble=pebble)
+        ca = {"directory": proxy.directory, "ca_bundle": str(proxy.ca_file)}
+        box.write(acme=ca | {"eab_kid": "kid-7", "eab_hmac_file": str(secret)})
+        box.set_up()
+        box.enrol(NAME)
+        for word in ("issue", "reissue"):
+            box.ok(word, NAME)
+
+
 def test_preferred_chain_is_chosen_among_the_alternates(bind: Bind, tmp_path: Path) -> None:
     """The chain whose top is issued by the wanted root is stored; an unknown wish falls back to the default."""
     with Pebble(tmp_path / "pebble", bind.endpoint, alternate_roots=2, chain_length=2) as pebble:
