@@ -4,7 +4,6 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from common.chunks import chunks
 from common.clock import utc_text
 from common.command_line import complain, say
 from common.config_file import load
@@ -25,11 +24,9 @@ from issuer.store.certificates import Certificates
 from issuer.store.database import Database
 from issuer.store.revision import open_database
 from issuer.store.rows import any_row
-from issuer.store.seals import SealStore
+from issuer.store.seals import Seal, SealStore
 from issuer.trust.seals import create_key, key_file
 from issuer.trust.statements import Statements
-
-_PORTION = 1000  # rows whose seals are in memory at once
 
 
 def adopt(arguments: argparse.Namespace) -> int:
@@ -98,21 +95,25 @@ def seal_anew(settings: Settings, database: Database) -> None:
         return
     if not key_file(settings.state_dir).exists():
         create_key(key_file(settings.state_dir))
-    count, now = 0, int(time.time())
-    for portion in chunks(Certificates(database).all(), _PORTION):
-        for row in portion:
-            show(row)
-        seal_all(portion, sealer, store, now)
-        count += len(portion)
-    if count:
+    now, seals = int(time.time()), list[Seal]()
+    for row in Certificates(database).all():
+        show(row)
+        seals += _seals_of(row, sealer, now)
+    store.put(seals, now, whole=True)  # once a row is sealed, no upgrade seals another
+    sealer.remember(seals)
+    if count := sum(not one.change for one in seals):
         say(f"{count} sealed as listed: a row that changes past certfleet is not ordered from now on (docs/trust.md)")
 
 
 def seal_all(rows: Sequence[Enrolment], sealer: Sealer, store: SealStore, now: int) -> None:
     """Seal *rows* and their changes as they were read."""
-    seals = [sealer.of_row(seen, now) for row in rows for seen in dict.fromkeys((row, newest(row)))]
+    seals = [seal for row in rows for seal in _seals_of(row, sealer, now)]
     store.put(seals, now)
     sealer.remember(seals)
+
+
+def _seals_of(row: Enrolment, sealer: Sealer, now: int) -> list[Seal]:
+    return [sealer.of_row(seen, now) for seen in dict.fromkeys((row, newest(row)))]
 
 
 def show(row: Enrolment) -> None:

@@ -46,14 +46,14 @@ class SealStore:
     def __init__(self, database: Database):
         self._database = database
 
-    def put(self, seals: Sequence[Seal], now: int) -> None:
-        """Put many seals."""
+    def put(self, seals: Sequence[Seal], now: int, *, whole: bool = False) -> None:
+        """Put many seals; all of them or none if *whole*."""
 
         def work(some: Sequence[Seal], connection: sa.Connection) -> None:
             for seal in some:
                 put_seal(connection, seal, now)
 
-        for some in chunks(seals, _AT_ONCE):
+        for some in [seals] if whole else chunks(seals, _AT_ONCE):
             self._database.write(partial(work, some))
 
     def add_tombstone(self, name: str, tombstone: str, now: int) -> None:

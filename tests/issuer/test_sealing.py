@@ -1,5 +1,6 @@
 """Seals as an operator meets them: two issuers, a lost key, a legacy table, rows of old scripts, a kill in between."""
 
+import itertools
 import os
 import pty
 import shutil
@@ -7,10 +8,13 @@ import signal
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from issuer.model.errors import StoreError
 from issuer.rules.csr import read_csr
+from issuer.store import seals
 from issuer.store.orders import Orders
 from issuer.trust.seals import Seals
 from tests.issuer.box import ROOT, Box
@@ -203,6 +207,31 @@ def test_an_upgrade_seals_a_legacy_table_once_and_lists_it(database: Database, t
     database.execute("UPDATE certs SET seal = NULL")
     assert "no row is sealed any more: somebody took the seals away" in box.run("db", "upgrade").err
     assert unsealed(box) == {NAME, OTHER, "new.lab.test"}
+
+
+def test_an_upgrade_that_ends_in_the_middle_seals_all_or_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a row is sealed, no upgrade seals another."""
+    box = Box(tmp_path / "box", database)
+    box.ok("init")
+    database.execute(legacy_table.ddl("sqlite" if isinstance(database, SqliteDatabase) else "InnoDB"))
+    for name in (NAME, OTHER):
+        cells = f"'{name}', 'Y', 'N', X'{csr([name]).hex()}'"
+        database.execute(f"INSERT INTO certs (name, enable, certbot, csr) VALUES ({cells})")  # noqa: S608
+    monkeypatch.setattr(seals, "_AT_ONCE", 1)
+    kept, calls = seals.put_seal, itertools.count()
+
+    def put_seal(*words: Any) -> None:
+        if next(calls):
+            raise StoreError("the database is gone")
+        kept(*words)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(seals, "put_seal", put_seal)
+        box.fails("db", "upgrade", says=["the database is gone"])
+    assert unsealed(box) == {NAME, OTHER}
+    assert "2 sealed as listed" in box.ok("db", "upgrade").out
 
 
 def test_an_upgrade_seals_no_order(database: Database, tmp_path: Path) -> None:
