@@ -77,8 +77,8 @@ def _let_look(name: str, bundle: Bundle, doubts: Sequence[str], *, yes: bool) ->
 
 
 def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
-    """The version with *serial*, else the one stored before the present one, so that a second rollback goes further
-    back. Raises RefusedError."""
+    """The version with *serial*, else the one that hosts had before the present one, so that a second rollback goes
+    further back. Raises RefusedError."""
     hint = f"`history {quote(row.name)}` shows what there is; `--serial` takes any of them"
     if serial:
         if (chosen := with_serial(versions, serial)) is None:
@@ -88,6 +88,6 @@ def _earlier(row: Enrolment, versions: list[Version], serial: str) -> Version:
     serials = [serial_number(version.serial) for version in versions]
     earlier = versions[serials.index(present) :] if present in serials else versions
     for version in earlier:
-        if serial_number(version.serial) != present:
+        if serial_number(version.serial) != present and not version.unapproved:
             return version
     raise RefusedError(f"there is no earlier certificate of {row.name}", hint=hint)

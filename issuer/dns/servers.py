@@ -49,7 +49,7 @@ class Server:
 def parse_server(text: str, default_port: int = DNS_PORT) -> list[Server]:
     """Servers at "address", "address:port", "[v6]:port" or "name[:port]"; one for each address of a name.
 
-    Raises ValueError; its text is a whole sentence.
+    Raises ValueError, whose text is a whole sentence; DnsError where the resolver of this machine has no answer now.
     """
     host, port = parse_endpoint(text, default_port)
     if dns.inet.is_address(host):
@@ -57,12 +57,16 @@ def parse_server(text: str, default_port: int = DNS_PORT) -> list[Server]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
+        if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+            what, hint = f"the name server {host} cannot be resolved", "look at the resolver of this machine"
+            raise DnsError(what, why=error.strerror or "", hint=hint, retry=Retry.SOON) from error
         raise ValueError(f"{host!r} is neither an address nor a name that this machine can resolve") from error
     return [Server(str(address), port, host) for address in sorted({entry[4][0] for entry in found})]
 
 
 def configured_servers(key: str, texts: Sequence[str], default_port: int = DNS_PORT) -> list[Server]:
-    """The servers in *texts*, the value of ``[dns]`` *key*. Raises ConfigError for a malformed or unknown one."""
+    """The servers in *texts*, the value of ``[dns]`` *key*. Raises ConfigError for a malformed or unknown one,
+    DnsError as `parse_server`."""
     try:
         return [server for text in texts for server in parse_server(text, default_port)]
     except ValueError as error:

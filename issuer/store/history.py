@@ -20,7 +20,7 @@ from issuer.store.orders import give_up
 from issuer.store.present import Signer, add_event, add_version, approved, replace_present, unsigned
 from issuer.store.rows import named
 from issuer.store.seals import Seal, put_seal
-from issuer.store.tables import NEW_ROW, certs, events, versions
+from issuer.store.tables import NEW_ROW, YES, certs, events, versions
 
 _COMPROMISED = "its key was revoked as compromised"
 MOST = 2000  # certificates and events of one name in memory: five years of daily ones
@@ -28,7 +28,8 @@ MOST = 2000  # certificates and events of one name in memory: five years of dail
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One certificate that was stored, when (epoch seconds) and from which CA."""
+    """One certificate that was stored, when (epoch seconds) and from which CA. *unapproved*: it waits, or waited in
+    vain, for approval, so that no host got it."""
 
     sha256: str
     serial: str
@@ -38,6 +39,7 @@ class Version:
     stored_at: int
     directory: str  # the CA's; "" for one from outside
     revoked: bool
+    unapproved: bool
     crt: bytes
     ca: bytes
 
@@ -76,7 +78,7 @@ class History:
         newest = (versions.c.stored_at.desc(), versions.c.id.desc())
         query = sa.select(versions).where(versions.c.name == name).order_by(*newest).limit(MOST)
         rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
-        return [from_row(Version, row, revoked=row["revoked"] is not None) for row in rows]
+        return list(map(_version, rows))
 
     def count(self, name: str) -> int:
         """How many certificates of *name* are stored."""
@@ -195,6 +197,10 @@ def _replace(connection: sa.Connection, name: str, bundle: Bundle, event: str, n
     if not replace_present(connection, name, bundle, now, **more):
         raise RefusedError(f"{name} is not enrolled", reference="not-enrolled")
     add_event(connection, now, name, event, f"serial {serial_text(bundle.leaf)}")
+
+
+def _version(row: sa.RowMapping) -> Version:
+    return from_row(Version, row, revoked=row["revoked"] is not None, unapproved=row["unapproved"] in YES)
 
 
 def _seal_anew(connection: sa.Connection, name: str, seals: Sequence[Seal], now: int) -> None:

@@ -51,6 +51,12 @@ def test_it_waits_and_is_approved(kept: tuple[Box, bytes]) -> None:
     assert "which waited for approval" in box.ok("history", NAME).out
 
 
+def test_a_rollback_does_not_go_back_to_what_no_host_had(kept: tuple[Box, bytes]) -> None:
+    box, present = kept
+    box.fails("rollback", NAME, "--yes", says=["there is no earlier certificate"])
+    assert box.row(NAME, "crt") == (present,)
+
+
 def test_a_thief_approves_nothing(kept: tuple[Box, bytes]) -> None:
     """Neither a certificate of his own in the versions, nor another end of the wait, nor an earlier line."""
     box, present = kept

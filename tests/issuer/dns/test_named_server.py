@@ -4,9 +4,12 @@ import socket
 
 import pytest
 
+from common.errors import CertfleetError, ConfigError, Retry
 from issuer.dns.dynamic import DynamicZones
 from issuer.dns.find.routes import routes
+from issuer.dns.servers import configured_servers
 from issuer.model.config import DnsSettings
+from issuer.model.errors import DnsError
 
 NAME = "ns.example.test"
 NO_ROUTE = "255.255.255.255"  # the kernel refuses it without SO_BROADCAST
@@ -31,3 +34,22 @@ def test_the_address_to_which_there_is_a_route(
     settings = DnsSettings(server=NAME)
     [route] = routes(settings)
     assert DynamicZones(settings).primary(route).address == taken
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "retry"),
+    [(socket.EAI_AGAIN, DnsError, Retry.SOON), (socket.EAI_NONAME, ConfigError, Retry.NEVER)],
+    ids=["no answer", "no such name"],
+)
+def test_a_name_that_is_not_resolved(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[CertfleetError], retry: Retry
+) -> None:
+    """Where the resolver has no answer now the configuration may be right: it is tried again soon."""
+
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(kind) as caught:
+        configured_servers("server", ["ns1.example.test"])
+    assert caught.value.retry is retry
