@@ -39,13 +39,13 @@ from issuer.trust.statements import Statements
 
 USER = "certfleet"
 _STATE = Path("/var/lib/certfleet")
-_TIMER, _DAEMON = "certfleet-issuer.timer", "certfleet-issuer-daemon.service"
+_RUN, _TIMER, _DAEMON = "certfleet-issuer.service", "certfleet-issuer.timer", "certfleet-issuer-daemon.service"
 _SCHEDULE = "schedule.conf"  # a drop-in: the timer's own file may be there already, and changed by hand
 _TIMES = {  # by --schedule
     "daily": "OnCalendar=*-*-* 01:30\nRandomizedDelaySec=2h\n",
     "hourly": "OnCalendar=hourly\nRandomizedDelaySec=10m\n",
 }
-_UNITS = ("certfleet-issuer.service", _TIMER, _DAEMON)
+_UNITS = (_RUN, _TIMER, _DAEMON)
 _MARIADB = f"""CREATE DATABASE IF NOT EXISTS certfleet;
 CREATE USER IF NOT EXISTS {USER}@localhost IDENTIFIED VIA unix_socket;
 GRANT ALL ON certfleet.* TO {USER}@localhost;
@@ -89,6 +89,8 @@ def _start(schedule: str) -> None:
     is_daemon = schedule == "daemon" or (not schedule and is_enabled(_DAEMON))
     unit, other = (_DAEMON, _TIMER) if is_daemon else (_TIMER, _DAEMON)
     disable(other)
+    if is_daemon:  # which does not start beside a run, and ends for good
+        act("systemctl", "stop", _RUN)
     enable(unit)
 
 
