@@ -26,6 +26,7 @@ from issuer.dns.write.shell import bind_script
 from issuer.dns.write.tsig import load_tsig_key, readable_tsig_key
 from issuer.dns.write.zonefile import RECIPES, Nameservers, Piece, Recipe, with_notes
 from issuer.model.config import Settings
+from issuer.model.errors import DnsError
 
 
 def zone(arguments: argparse.Namespace) -> None:
@@ -123,7 +124,7 @@ def _transferred_from(route: Route, host: str, resolvers: Resolvers) -> Server:
     """The primary as secondaries reach it: the server of the updates, unless its address is one of loopback."""
     try:
         update = configured_servers("server", [route.server], route.port)[0] if route.server else None
-    except ConfigError:
+    except (ConfigError, DnsError):
         update = None
     if update is not None and not ip_address(update.address).is_loopback:
         return update

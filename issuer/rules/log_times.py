@@ -37,7 +37,10 @@ def _moment(match: re.Match[str], form: str, near: float, local: tzinfo | None) 
         found = datetime.strptime(match[0], form)  # noqa: DTZ007 - the zone comes below
     else:
         found = _closest(match[0], form, datetime.fromtimestamp(near, UTC).replace(tzinfo=None))
-    return (found if found.tzinfo else found.replace(tzinfo=local)).timestamp()
+    if found.tzinfo:
+        return found.timestamp()
+    here = found.replace(tzinfo=local)  # an hour may come twice (PEP 495)
+    return min((here.timestamp(), here.replace(fold=1).timestamp()), key=lambda moment: abs(moment - near))
 
 
 def _closest(text: str, form: str, near: datetime) -> datetime:

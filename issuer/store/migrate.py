@@ -1,5 +1,6 @@
 """Bring the database to the newest revision, or tell what that would meet. Imports Alembic: only `db` loads it."""
 
+import contextlib
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -63,4 +64,5 @@ def _upgrade(connection: sa.Connection) -> None:
         ) from error
     finally:
         if locking:
-            connection.execute(sa.text("SELECT RELEASE_LOCK('certfleet-upgrade')"))
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a lost connection: the server has freed it
+                connection.execute(sa.text("SELECT RELEASE_LOCK('certfleet-upgrade')"))

@@ -111,6 +111,8 @@ class Seals:
         if isinstance(opened, Fault):
             return [opened]
         newest = self.memory.newest(row.scope)
+        if row.changing:  # it was sealed after the row, or with it: an earlier seal of the row is none of a change
+            newest = max(newest, 1 + self.memory.newest(row.name))
         found = faults(row, opened, newest)
         if not found and opened.number > newest:
             self.memory.remember({row.scope: opened.number})

@@ -164,6 +164,18 @@ def test_what_vanished_is_missed_until_somebody_says_so(lone_box: Box, tmp_path:
     assert unsealed(second) == set()
 
 
+def test_an_earlier_seal_of_a_row_is_none_of_a_change(lone_box: Box) -> None:
+    """A thief in the database keeps the CSR of before, whose key others may know by now, and lets it wait as a new
+    one."""
+    lone_box.populate(NAME)
+    lone_box.database.execute("CREATE TABLE kept AS SELECT csr, seal FROM certs")
+    lone_box.ok("populate", "--replace", NAME, "--csr", "-", stdin=csr([NAME], number=1))
+    lone_box.ok("status", NAME)
+    earlier = "change_csr = (SELECT csr FROM kept), change_seal = (SELECT seal FROM kept)"
+    lone_box.database.execute(f"UPDATE certs SET {earlier}, change_due_at = 0, enable = 'Y'")  # noqa: S608
+    lone_box.fails("run", says=[f"{NAME} is not what an operator enrolled", "older than the last one"])
+
+
 def test_a_lost_seal_key(lone_box: Box) -> None:
     """Nothing is ordered and nothing is made anew by itself; a person takes all rows after a look."""
     for name in (NAME, OTHER):

@@ -1,7 +1,7 @@
 """Requests in the logs of our own servers: lines of each make, and what is made of them."""
 
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 import pytest
@@ -132,6 +132,26 @@ def test_moments(line: str, moment: float | None) -> None:
     """The first one in the line counts: later ones may be a stranger's."""
     found = moment_in(line, AT, UTC)
     assert found == (None if moment is None else pytest.approx(moment, abs=1e-5))
+
+
+class Autumn(tzinfo):
+    """Central Europe in the hour that comes twice (PEP 495)."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(hours=1 if moment is not None and moment.fold else 2)
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return self.utcoffset(moment) - timedelta(hours=1)
+
+    def tzname(self, _moment: datetime | None) -> str:
+        return "here"
+
+
+@pytest.mark.parametrize("hour", [0, 1], ids=["summer time", "winter time"])
+def test_an_hour_that_comes_twice(hour: int) -> None:
+    """The log has no zone: of the two moments it is the one that is near."""
+    moment = datetime(2026, 10, 25, hour, 30, 20, tzinfo=UTC).timestamp()
+    assert moment_in("25-Oct-2026 02:30:20 queries: info", moment + 5, Autumn()) == moment
 
 
 def test_a_moment_without_year_or_zone() -> None:
