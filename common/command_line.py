@@ -231,6 +231,14 @@ def complain(*lines: str) -> None:
     _print(map(one_line, lines), sys.stderr)
 
 
+def raise_all(errors: Sequence[CertfleetError]) -> None:
+    """Raise the last of *errors*, after a complaint about each other one; nothing where there is none."""
+    for error in errors[:-1]:
+        complain(*render(error))
+    for error in errors[-1:]:
+        raise error
+
+
 def say_coloured(lines: Sequence[tuple[str, Colour]]) -> None:
     """As :func:`say`, each line in its colour where standard output is a terminal."""
     _print(coloured(lines), sys.stdout)

@@ -25,7 +25,8 @@ def folders_to_write(
     database = database_file(settings.source)
     files = [file.path for one in certificates if one.host is None for file in one.files]
     inside = [os.path.realpath(one) for one in (*files, *keys, *([database] if database else []))]
-    return sorted({Path(os.path.realpath(settings.state_dir)), *(Path(one).parent for one in inside)})
+    folders = [settings.state_dir, *(one.parent for one in keys)]  # a next key lies beside a link too
+    return sorted({Path(os.path.realpath(one)) for one in folders} | {Path(one).parent for one in inside})
 
 
 def closed_folders(settings: AgentSettings, certificates: Sequence[Certificate]) -> list[Path]:

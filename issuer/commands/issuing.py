@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from common.clock import utc_text
-from common.command_line import complain, report, say
+from common.command_line import complain, raise_all, report, say
 from common.config_file import load
 from common.errors import CertfleetError, LockedError, RefusedError, UsageError, render
 from issuer.commands.by_hand import refuse_leased
@@ -42,6 +42,7 @@ from issuer.store.orders import Orders
 from issuer.store.overview import Overview
 from issuer.store.revision import open_database
 from issuer.trust.memory import MEMORY, Memory
+from issuer.trust.seals import Seals
 from issuer.trust.statements import Statements
 
 log = structlog.get_logger()
@@ -130,9 +131,8 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
     refuse_compromised(map(newest, rows))
     if here.arguments.dry_run or here.arguments.staging:
         if lift_hold:
-            raise UsageError(
-                "--lift-hold goes with neither --dry-run nor --staging", hint="look first, then lift the hold"
-            )
+            hint = "look first, then lift the hold"
+            raise UsageError("--lift-hold goes with neither --dry-run nor --staging", hint=hint)
         return here.rehearse(rows, wish=reason)
     by_hand = Overview(here.database).by_hand(names, int(time.time()))
     for name, order in by_hand.items():
@@ -140,7 +140,8 @@ def _now(here: "_Issuing", reason: str, *, stay: int = 0, lift_hold: bool = Fals
 
     def wish() -> list[Enrolment]:
         if by_hand:
-            Orders(here.database, owner(here.settings)).take_from_hand(by_hand, int(time.time()))
+            seals = Seals(here.settings.state_dir)
+            Orders(here.database, owner(here.settings), seals).take_from_hand(by_hand, int(time.time()))
             for name in by_hand:
                 complain(f"{name}: taken over from the steps by hand; what was published for them may be removed")
         if lift_hold:
@@ -280,10 +281,7 @@ class _Issuing:
         unsigned = Statements(self.settings.state_dir).fault()
         if unsigned is not None:
             complain(*render(unsigned), "  meanwhile: new certificates go out without a statement")
-        for trouble in summary.troubles[:-1]:
-            complain(*render(trouble))
-        for trouble in summary.troubles[-1:]:
-            raise trouble
+        raise_all(summary.troubles)
         return 0 if summary.well and unsigned is None else 1
 
     def _look_at_all(self, one_pass: Pass, outbox: Outbox) -> None:

@@ -33,8 +33,7 @@ from issuer.model.outcomes import Ended, Ending, left_elsewhere
 from issuer.rules.change import of_csr, of_order
 from issuer.rules.csr import CsrRefused, accepted
 from issuer.rules.due import Consult, Due, NotDue, decide, look_when_held
-from issuer.rules.health import is_overdue
-from issuer.rules.renewal import renews
+from issuer.rules.renewal import is_overdue, renews
 
 log = structlog.get_logger()
 

@@ -34,11 +34,11 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.hosts import Standing
 from issuer.model.leaf import Damaged
 from issuer.rules.due import MISFIT, spoilt
-from issuer.rules.health import is_overdue, key_is_known
+from issuer.rules.health import key_is_known
 from issuer.rules.hosts import words, worst_first
 from issuer.rules.imported import how_to_renew, runs_out
 from issuer.rules.lifetime import lives_too_long, most_days, seconds_of_life
-from issuer.rules.renewal import remaining, renewal_moment
+from issuer.rules.renewal import is_overdue, remaining, renewal_moment
 from issuer.rules.revoked import evidence as revoked_by
 from issuer.rules.revoked import key_is_known as says_key_is_known
 

@@ -11,7 +11,7 @@ from issuer.model.moments import believable
 from issuer.model.orders import Cause
 from issuer.rules.approval import offered_at
 from issuer.rules.imported import news, next_look
-from issuer.rules.renewal import LATEST, by_window, renewal, renewal_moment, window_end
+from issuer.rules.renewal import LATEST, by_window, is_overdue, renewal, renewal_moment, window_end
 
 FIRST_MAY_WAIT = 7 * 86400  # seconds: the span of the longest published limit, for which a large fleet queues
 
@@ -94,8 +94,8 @@ def still_waits(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
     """Is the row's moment still to come, and believable? A hold and a retry last a day at most. Only three kinds of
     row wait longer: a first certificate in a long queue, a certificate that is not to be renewed yet, and an imported
     one that is not to be taken over yet."""
-    if forced(row, now) and not (row.failing or row.changing):
-        return False  # the moment was saved before that wish; a hold is met again
+    if (forced(row, now) or is_overdue(row, now, policy)) and not (row.failing or row.changing):
+        return False  # the moment was saved before that wish, or by somebody who puts it off; a hold is met again
     if row.changing and (row.takeover_at or 0) > now:
         return True
     if believable(row.due_at, now, max(LONGEST_HOLD, *policy.retry)):

@@ -7,7 +7,7 @@ from issuer.model.enrolment import Enrolment
 from issuer.model.leaf import Leaf
 from issuer.rules.due import MISFIT
 from issuer.rules.imported import runs_out, sentence
-from issuer.rules.renewal import renewal
+from issuer.rules.renewal import is_overdue
 
 NOT_SEALED, NOT_SIGNED = "not sealed", "not signed"
 STATES = (  # the worst first
@@ -95,15 +95,6 @@ def state_of(row: Enrolment, now: int, policy: RenewalSettings, *, held: bool = 
     if held:
         return "held"
     return "valid" if row.crt else "waiting for its first certificate"
-
-
-def is_overdue(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
-    """Has half of the time from its renewal to its end passed? Whatever moment the row holds, nobody renews it."""
-    life = row.life if row.crt and not row.imported else None
-    if life is None:
-        return False
-    moment = renewal(row, *life, policy).at
-    return now > moment + (life[1] - moment) // 2
 
 
 def key_is_known(row: Enrolment) -> bool:

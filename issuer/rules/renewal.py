@@ -142,3 +142,12 @@ def draw(row: Enrolment, info: RenewalInfo, now: int) -> Enrolment:
 def ask_again_at(wanted: float | None, now: int) -> int:
     """When to ask again (epoch seconds): the CA's Retry-After within sane bounds, else in six hours."""
     return now + _ASK_AGAIN if wanted is None else min(max(int(wanted), now + _SOONEST), now + LATEST)
+
+
+def is_overdue(row: Enrolment, now: int, policy: RenewalSettings) -> bool:
+    """Has half of the time from its renewal to its end passed? Whatever moment the row holds, nobody renews it."""
+    life = row.life if row.crt and not row.imported else None
+    if life is None:
+        return False
+    moment = renewal(row, *life, policy).at
+    return now > moment + (life[1] - moment) // 2

@@ -31,8 +31,7 @@ from issuer.model.leaf import Leaf
 from issuer.model.limits import ACCOUNT, LONGEST_HOLD, LONGEST_HOLD_ON_NAME
 from issuer.model.orders import OrderRecord, OrderState
 from issuer.model.outcomes import NOT_AGAIN, Ended, Ending, Waiting
-from issuer.rules.health import is_overdue
-from issuer.rules.renewal import Remaining, remaining
+from issuer.rules.renewal import Remaining, is_overdue, remaining
 from issuer.rules.scope import hold_scope
 
 Authority = TypeVar("Authority")

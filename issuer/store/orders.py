@@ -143,9 +143,17 @@ class Orders:
     def take_from_hand(self, names: Collection[str], now: int) -> None:
         """Make the orders of *names* that are by hand ordinary ones, unless another process has the lease."""
         theirs = (orders.c.active_name.in_(names), orders.c.reason == Cause.BY_HAND.value, _FREE_OR_OURS)
-        change = orders.update().where(*theirs).values(reason=Cause.WISH.value)
         asked = {"now": now, "us": self._owner}
-        self._database.write(lambda connection: connection.execute(change, asked))
+
+        def work(connection: sa.Connection) -> None:
+            for row in connection.execute(sa.select(orders).where(*theirs).with_for_update(), asked).mappings().all():
+                record = self._record(row)
+                values = {"reason": Cause.WISH.value}
+                if record is not None and record.sealed:  # one that is planted is told by the next attempt
+                    values["seal"] = self._seal(dataclasses.replace(record, cause=Cause.WISH))
+                connection.execute(orders.update().where(orders.c.id == row["id"]).values(values))
+
+        self._database.write(work)
 
     def save(self, old: OrderRecord, new: OrderRecord, now: int) -> OrderRecord:
         """The order's URL survives a power cut: nobody can tell it again. The CA knows the steps after it."""

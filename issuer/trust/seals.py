@@ -15,7 +15,7 @@ from common.certificate import Bundle, fingerprint, not_before
 from common.errors import ConfigError, Finding
 from common.files import create_new, read_secret
 from issuer.model.enrolment import Enrolment, change_scope
-from issuer.model.orders import OrderRecord
+from issuer.model.orders import Cause, OrderRecord
 from issuer.model.seal import Sealed
 from issuer.model.seal_faults import Fault
 from issuer.model.unapproved import Unapproved
@@ -176,10 +176,11 @@ class Seals:
 
 
 def order_text(record: OrderRecord) -> str:
-    """All that decides where an order is asked for, for what, and what comes next. No text of a row begins like
-    it."""
+    """All that decides where an order is asked for, for what, what comes next, and whether a person makes it come. No
+    text of a row begins like it."""
     asked = (record.name, record.directory, record.url, record.csr_sha256, record.replaces)
-    return json.dumps(["order", 1, *asked, record.created_at, record.state.value], ensure_ascii=True)
+    by_hand = [record.cause.value] * (record.cause is Cause.BY_HAND)
+    return json.dumps(["order", 1, *asked, record.created_at, record.state.value, *by_hand], ensure_ascii=True)
 
 
 def _number(seal: str) -> int:

@@ -35,7 +35,7 @@ def test_a_step_by_hand_leaves_the_order_alone(proxied: Box, other_key: str) -> 
 def test_a_run_leaves_the_order_alone_for_a_while(proxied: Box, other_key: str) -> None:
     """It fails with the remedy; once its tries come daily only, a new order is better than none."""
     [before] = proxied.orders(NAME)
-    proxied.database.execute("UPDATE orders SET reason = 'renewal', deadline = NULL")
+    proxied.change_orders("UPDATE orders SET reason = 'renewal', deadline = NULL")
     proxied.write(acme={"account_key": other_key})
     proxied.fails("run", says=SAYS)
     assert proxied.orders(NAME) == [before]

@@ -10,6 +10,7 @@ import pytest
 from common.errors import ConfigError, FileError
 from issuer.journey.ports import Seals
 from issuer.model.enrolment import Change, Enrolment, Validation, change_scope
+from issuer.model.orders import Cause, OrderRecord, OrderState
 from issuer.model.seal import Sealed
 from issuer.model.seal_faults import Fault
 from issuer.model.unapproved import Unapproved
@@ -136,6 +137,15 @@ def test_a_seal_that_is_none(seals: trust.Seals, seal: Callable[[str], str], fau
     """Not a character of it may be another one."""
     row = sealed(ROW, seals)
     assert seals.faults(dataclasses.replace(row, seal=seal(row.seal))) == [fault]
+
+
+def test_an_order_in_the_hands_of_a_person_is_sealed_so(seals: trust.Seals) -> None:
+    """Else who writes the database would keep any order from being gone on with, by a deadline that he renews."""
+    ordinary = OrderRecord(1, "www.example.test", OrderState.ORDERED, "https://ca.example/dir", 1, deadline=9)
+    by_hand = dataclasses.replace(ordinary, cause=Cause.BY_HAND)
+    for written, other in ((ordinary, by_hand), (by_hand, ordinary)):
+        seal = seals.of_order(written)
+        assert (seals.wrote(written, seal), seals.wrote(other, seal)) == (True, False)
 
 
 def test_two_issuers(tmp_path: Path) -> None:

@@ -169,7 +169,8 @@ KEY = frozenset([spki_sha256(parse_bundle(OURS).leaf.public_key())])
         ({"crt": GOOD, "ts_expire": None}, NotDue, "valid"),  # no number says nothing
         ({"crt": GOOD, "ts_expire": SOON}, NotDue, "valid"),  # neither does another end that is still to come
         ({"crt": pem(90, 91), "ts_expire": 1}, Due, Cause.EXPIRED),
-        ({"crt": pem(90, 91), "ts_expire": 1, "due_at": SOON}, NotDue, "valid"),
+        ({"crt": pem(90, 91), "ts_expire": 1, "due_at": SOON}, Due, Cause.EXPIRED),  # whoever puts an overdue one off
+        ({"crt": pem(90, 80), "due_at": SOON}, Due, Cause.RENEWAL),
         ({"crt": b"damaged", "ts_expire": 1}, Due, Cause.DAMAGED),
         ({"ts_expire": 1}, Due, Cause.FIRST),
         ({"ts_expire": 1, "due_at": SOON}, NotDue, "valid"),
