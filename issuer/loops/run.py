@@ -177,9 +177,8 @@ class Pass:
                 self._end(dataclasses.replace(_failure(failed, next_at), before=True))
             return
         self.summary.endings[row.name] = Ended(row.name, Ending.NOT_DUE, decision.reason, decision.until or 0)
-        if (
-            decision.news is not None and decision.reason != GIVEN_UP and not decision.over
-        ):  # a mail tells of these once
+        is_mailed = decision.over or decision.reason == GIVEN_UP  # once
+        if decision.news is not None and not is_mailed:
             self._complain(f"warning: {row.name}: {sentence(row) if row.enabled else decision.news.told.sentence}")
 
     def _add(self, row: Enrolment, at: float) -> None:

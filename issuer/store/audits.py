@@ -13,7 +13,7 @@ from issuer.rules.audit import AUDIT_EVERY
 from issuer.store.cells import too_far
 from issuer.store.database import Database
 from issuer.store.present import add_event
-from issuer.store.rows import Question, portions
+from issuer.store.rows import Question, change_as_read, portions
 from issuer.store.tables import certs, is_enabled
 
 _PORTION = 500  # rows in memory, and names in one statement
@@ -55,15 +55,11 @@ class Audits:
         if reason:
             values |= {"reissue_reason": reason, "due_at": None}
 
-        present = sa.select(certs.c.crt).where(certs.c.name == row.name).with_for_update()
-
         def work(connection: sa.Connection) -> bool:
-            if connection.scalar(present) != row.crt:
-                return False
-            connection.execute(certs.update().where(certs.c.name == row.name).values(**values))
-            if reason:
+            changed = change_as_read(connection, row.name, {certs.c.crt: row.crt}, values)
+            if changed and reason:
                 add_event(connection, now, row.name, "to be replaced", reason)
-            return True
+            return changed
 
         return self._database.write(work)
 

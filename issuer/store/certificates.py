@@ -1,9 +1,8 @@
 """The ``certs`` table, with the versions and events that a change adds. One method, one transaction."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from shlex import quote
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,7 +32,7 @@ from issuer.store.present import (
     tell_stored,
     unsigned,
 )
-from issuer.store.rows import Question, compromised_keys, due, named, portions
+from issuer.store.rows import Question, change_as_read, compromised_keys, due, named, portions
 from issuer.store.seals import Seal, put_seal
 from issuer.store.tables import NEW_ROW, certs, events, is_enabled, orders, versions
 
@@ -189,7 +188,8 @@ class Certificates:
         column = certs.c.change_due_at if row.changing else certs.c.due_at
         as_read = {certs.c.crt: row.crt, column: row.due_at, certs.c.reissue_reason: row.reissue_reason}
         ended = {"count_fail_update": 0, **NO_FAILURE} if over else {}
-        self._change_as_read(row.name, as_read, {column.name: due_at, **ended})
+        values = {column.name: due_at, **ended}
+        self._database.write(lambda connection: change_as_read(connection, row.name, as_read, values))
 
     def give_up_by_hand(
         self, name: str, wish: str, failure: Failure, *, due_at: int | None, now: int, change: bool = False
@@ -207,24 +207,9 @@ class Certificates:
     def save_renewal_info(self, row: Enrolment, explanation_url: str) -> None:
         """With the moment that was drawn in the CA's window (RFC 9773 §4.2), so that it is drawn once."""
         start, end = row.ari_window or (None, None)
-        drawn = {"ari_at": row.ari_at, "ari_start": start, "ari_end": end, "ari_window": None}
-        self._change_as_read(
-            row.name, {certs.c.crt: row.crt}, drawn | {"ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None}
-        )
-
-    def _change_as_read(
-        self, name: str, as_read: Mapping[sa.Column[Any], object], values: Mapping[str, object]
-    ) -> None:
-        """Change the row of *name* if what was read of it is still so. Compared here: what other programs have written
-        into a column reads as one value, and is another one for the database."""
-        present = sa.select(*as_read).where(certs.c.name == name).with_for_update()
-
-        def work(connection: sa.Connection) -> None:
-            found = connection.execute(present).one_or_none()
-            if found is not None and tuple(found) == tuple(as_read.values()):
-                connection.execute(certs.update().where(certs.c.name == name).values(**values))
-
-        self._database.write(work)
+        drawn: dict[str, object] = {"ari_at": row.ari_at, "ari_start": start, "ari_end": end, "ari_window": None}
+        drawn |= {"ari_ask_at": row.ari_ask_at, "ari_url": explanation_url or None}
+        self._database.write(lambda connection: change_as_read(connection, row.name, {certs.c.crt: row.crt}, drawn))
 
     def _change(self, names: Sequence[str], **values: object) -> None:
         change = certs.update().where(certs.c.name.in_(names)).values(**values)

@@ -1,6 +1,6 @@
 """Rows of ``certs`` as they are read: which ones are due, and each with what other tables say of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +50,19 @@ def any_row(database: Database, column: str) -> bool:
     """Has any row something in *column*? Raises StoreError."""
     query = sa.select(certs.c.name).where(certs.c[column].is_not(None)).limit(1)
     return database.read(lambda connection: connection.scalar(query)) is not None
+
+
+def change_as_read(
+    connection: sa.Connection, name: str, as_read: Mapping[sa.Column[Any], object], values: Mapping[str, object]
+) -> bool:
+    """Change the row of *name* if what was read of it is still so; False if it is not. Compared here: what other
+    programs have written into a column reads as one value, and is another one for the database."""
+    present = sa.select(*as_read).where(certs.c.name == name).with_for_update()
+    found = connection.execute(present).one_or_none()
+    if found is None or tuple(found) != tuple(as_read.values()):
+        return False
+    connection.execute(certs.update().where(certs.c.name == name).values(**values))
+    return True
 
 
 def due(now: int) -> list[Question]:
