@@ -1,8 +1,12 @@
 """The agent's daily run under a real systemd, by unit and timer as they are shipped, with Debian's own nginx."""
 
+from pathlib import Path
+
 import pytest
 from cryptography import x509
 
+from agent.commands.sandbox import folders_to_write
+from agent.settings.config import AgentSettings, SourceSettings
 from tests.deploy.machine import STATE, Central, Machine
 from tests.issuer.signing_requests import csr, private_pem
 from tests.servers.authority import Authority
@@ -100,6 +104,17 @@ def test_a_service_that_systemd_did_not_start(issued: Machine) -> None:
     assert words not in issued.execute(agent, "check").stdout
     issued.run(agent, "run", "--retry")
     assert web.up_to_date()
+
+
+def test_a_key_that_is_a_link(tmp_path: Path) -> None:
+    """A run writes where it leads, and beside the link, where the next key lies until it is taken."""
+    real, links, state = (tmp_path / name for name in ("real", "links", "state"))
+    for folder in (real, links):
+        folder.mkdir()
+    (links / "www.key").symlink_to(real / "www.key")
+    source = SourceSettings(url="mysql+pymysql://agent@db.example.test/certfleet")
+    folders = folders_to_write(AgentSettings(state_dir=state, source=source), (), [links / "www.key"])
+    assert folders == sorted([links, real, state])
 
 
 @pytest.mark.soak

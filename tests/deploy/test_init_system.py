@@ -61,8 +61,16 @@ def test_a_central_machine_in_one_command(fresh: Machine) -> None:
 
 @pytest.mark.soak
 def test_the_daemon_in_place_of_the_timer(fresh: Machine) -> None:
-    """With --schedule daemon. Once more without that it stays the daemon; another schedule takes its place."""
+    """With --schedule daemon, although a run is under way. Once more without that it stays the daemon; another schedule
+    takes its place."""
+    fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system")
+    run = "certfleet-issuer.service"
+    fresh.run("systemctl", "start", run)
+    fresh.edit(run, "ExecStart=", "ExecStart=flock /var/lib/certfleet/issuer.id sleep 600")  # it holds the lock, too
+    fresh.run("systemctl", "start", "--no-block", run)
+    wait_until(lambda: fresh.show(run, "ActiveState") == ("activating",), "a run is under way")
     fresh.run("/opt/certfleet/bin/certfleet-issuer", "init", "--system", "--schedule", "daemon")
+    assert fresh.show(run, "ActiveState") != ("activating",)
     assert fresh.show("certfleet-issuer-daemon", "ActiveState", "UnitFileState") == ("active", "enabled")
     assert "daemon.started" in [entry["MESSAGE"] for entry in fresh.journal("certfleet-issuer-daemon")]
     assert fresh.show("certfleet-issuer.timer", "ActiveState") == ("inactive",)

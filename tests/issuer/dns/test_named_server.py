@@ -5,7 +5,9 @@ import socket
 import pytest
 
 from common.errors import CertfleetError, ConfigError, Retry
+from issuer.commands.zone import _transferred_from
 from issuer.dns.dynamic import DynamicZones
+from issuer.dns.find.resolvers import Resolvers
 from issuer.dns.find.routes import routes
 from issuer.dns.servers import configured_servers
 from issuer.model.config import DnsSettings
@@ -53,3 +55,15 @@ def test_a_name_that_is_not_resolved(
     with pytest.raises(kind) as caught:
         configured_servers("server", ["ns1.example.test"])
     assert caught.value.retry is retry
+
+
+def test_the_recipe_of_a_secondary_without_a_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names a place to fill in, as where the name does not exist."""
+
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    settings = DnsSettings(server="ns1.example.test", resolvers=("127.0.0.1:9",))
+    primary = _transferred_from(routes(settings)[0], "ns1.example.test", Resolvers(settings.resolvers))
+    assert primary.address == "ADDRESS-OF-ns1.example.test"

@@ -4,11 +4,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from issuer.model.config import DatabaseSettings
+from issuer.store import database as database_module
 from issuer.store.database import Database as Store
 from tests.issuer.box import Box
 from tests.issuer.store.opened import tables
@@ -44,6 +47,25 @@ def test_from_nothing_and_twice(database: Database, tmp_path: Path) -> None:
     before = box.contents()
     assert "was at" not in box.ok("db", "upgrade").out
     assert (tables(database), box.contents()) == (made, before)
+
+
+def test_an_upgrade_that_loses_its_server(
+    sql_server: SqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence is about that, and not about the lock, which the server has freed with the connection."""
+    box = Box(tmp_path / "box", sql_server.create_database())
+
+    def lose(config: Any, _revision: str) -> None:
+        connection = config.attributes["connection"]
+        connection.execute(sa.text(f"KILL {connection.scalar(sa.text('SELECT CONNECTION_ID()'))}"))
+        connection.execute(sa.text("SELECT 1"))
+
+    monkeypatch.setattr(database_module, "_TRIES", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lose)
+        outcome = box.run("db", "upgrade")
+    assert (outcome.code, "rollback" in outcome.err) == (1, False), outcome.err
+    assert "was at none" in box.ok("db", "upgrade").out
 
 
 def test_a_database_that_a_newer_version_has_upgraded(lone_box: Box) -> None:
